@@ -1,0 +1,15 @@
+-- Lua 5.4 as services see it; busted's globals in specs only.
+std = "lua54"
+max_line_length = 120
+exclude_files = { "build" }
+ignore = { "212/_.*" } -- an argument named _something is unused on purpose
+
+files["**/*_spec.lua"] = { std = "+busted" }
+files["tests/lua"] = { std = "+busted" }
+-- A configuration file sees these instead of the standard library.
+files["config/*.lua"] = {
+  std = {
+    read_globals = { "env", "file", "tonumber", "tostring", "type", "ipairs", "pairs", "select",
+                     "error", "assert", "string", "table", "math" },
+  },
+}

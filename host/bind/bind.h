@@ -1,0 +1,61 @@
+/*
+ * bind/bind.h - the Lua API: one file per table that scripts can see.
+ *
+ * Start reading at roost_bind (state.c): how a state is opened and a service loaded; then call.c:
+ * how a handler is called. The Lua half of the API lies in lua/roost/ and is given one table of C
+ * functions, "core", to which each file here adds its own. Everything runs on the thread that has
+ * the generation's vm; the open functions raise.
+ */
+#ifndef ROOST_BIND_BIND_H
+#define ROOST_BIND_BIND_H
+
+#include "service/dispatch.h"
+
+struct lua_State;
+
+/* The binding that a dispatch is given. */
+extern const roost_binding roost_bind;
+
+/* Each adds its functions to the core table on top of the stack. */
+void roost_bind_open_call(struct lua_State *lua);
+void roost_bind_open_ctx(struct lua_State *lua);
+void roost_bind_open_json(struct lua_State *lua);
+void roost_bind_open_log(struct lua_State *lua);
+void roost_bind_open_service(struct lua_State *lua);
+void roost_bind_open_system(struct lua_State *lua);
+void roost_bind_open_task(struct lua_State *lua);
+
+/* The generation a state belongs to. */
+roost_generation *roost_bind_generation(struct lua_State *lua);
+
+/* The call the running task works for; NULL: none. */
+roost_call *roost_bind_current_call(struct lua_State *lua);
+
+/* Pushes the ctx of a call, made at its first use. data: stack index of its data, 0: decode it. */
+void roost_bind_push_ctx(struct lua_State *lua, roost_call *call, int data);
+
+/* The call of the ctx at index; NULL: it is over. Raises where it is no ctx. */
+roost_call *roost_bind_check_ctx(struct lua_State *lua, int index);
+
+/* Pushes a log object; ctx: stack index of the ctx it speaks for, 0: the service's own. */
+void roost_bind_push_log(struct lua_State *lua, int ctx);
+
+/* Pushes a buffer that the collector frees should an error pass by. */
+roost_buffer *roost_bind_push_buffer(struct lua_State *lua);
+
+/* Logs what a task raised: the error value at index, its traceback in vm->trace. */
+void roost_bind_log_error(struct lua_State *lua, const char *message, int index);
+
+/* Pushes one of the functions a service gave as a hook. */
+void roost_bind_push_hook(struct lua_State *lua, roost_hook hook);
+
+/* The parts of roost_binding that lie in call.c. */
+int roost_bind_begin_call(struct lua_State *lua, roost_call *call);
+int roost_bind_finish_call(struct lua_State *lua, roost_call *call, int count);
+void roost_bind_fail_call(struct lua_State *lua, roost_call *call);
+void roost_bind_end_call(roost_call *call);
+
+/* Appends the error on top of the stack and its traceback. */
+void roost_bind_describe(struct lua_State *lua, roost_generation *generation, roost_buffer *out);
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * A byte buffer as a Lua value: C code that may be left by an error keeps its bytes in one.
+ */
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "bind/bind.h"
+
+static int free_buffer(lua_State *lua) {
+  roost_buffer_deinit(lua_touserdata(lua, 1));
+  return 0;
+}
+
+roost_buffer *roost_bind_push_buffer(lua_State *lua) {
+  roost_buffer *buffer = lua_newuserdatauv(lua, sizeof *buffer, 0);
+  roost_buffer_init(buffer, roost_vm_of(lua)->alloc);
+  if (luaL_newmetatable(lua, "roost.buffer")) {
+    lua_pushcfunction(lua, free_buffer);
+    lua_setfield(lua, -2, "__gc");
+  }
+  lua_setmetatable(lua, -2);
+  return buffer;
+}

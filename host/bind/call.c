@@ -1,0 +1,158 @@
+/*
+ * The way into a handler and out of it again: what runs inside a call's task.
+ */
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "bind/bind.h"
+#include "vm/error.h"
+#include "vm/value.h"
+
+/* Registry keys: the metatable of streams, and the Lua function that sends one. */
+static const char stream_key;
+static const char drain_key;
+
+/* ------------------------------------------------------------------------- in ---------------- */
+
+static void push_data(lua_State *lua, roost_call *call) {
+  const char *why;
+  size_t at;
+  if (call->data.ptr == NULL) {
+    lua_pushnil(lua);
+  } else if (roost_value_push_json(lua, call->data, &why, &at) != 0) {
+    call->refused = true;
+    lua_error(lua);
+  }
+}
+
+int roost_bind_begin_call(lua_State *lua, roost_call *call) {
+  const roost_handler *handler = call->handler;
+  lua_rawgeti(lua, LUA_REGISTRYINDEX, handler->function);
+  push_data(lua, call);
+  if (!handler->wants_ctx) return 1;
+  roost_bind_push_ctx(lua, call, lua_gettop(lua));
+  return 2;
+}
+
+/* ------------------------------------------------------------------------- out --------------- */
+
+static bool is_stream(lua_State *lua, int index) {
+  if (lua_type(lua, index) != LUA_TTABLE || !lua_getmetatable(lua, index)) return false;
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &stream_key);
+  bool same = lua_rawequal(lua, -1, -2);
+  lua_pop(lua, 2);
+  return same;
+}
+
+/* Has the stream at index consumed by its drain, which sends the items: another function for the
+ * call's task to run. */
+static int push_drain(lua_State *lua, roost_call *call, int index) {
+  roost_call_set_streaming(call);
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &drain_key);
+  lua_pushvalue(lua, index);
+  roost_bind_push_ctx(lua, call, 0);
+  return 2;
+}
+
+static void send_value(lua_State *lua, roost_call *call, int index) {
+  roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_LAST);
+  if (out == NULL) return;
+  int status = roost_value_write_json(lua, index, out);
+  if (status == 0) {
+    roost_call_reply_end(call, ROOST_REPLY_LAST);
+    return;
+  }
+  roost_call_reply_undo(call);
+  if (status == ROOST_EINVAL)
+    luaL_error(lua, "the reply cannot be sent: %s", lua_tostring(lua, -1));
+  else
+    luaL_error(lua, "out of memory");
+}
+
+int roost_bind_finish_call(lua_State *lua, roost_call *call, int count) {
+  int first = lua_gettop(lua) - count + 1;
+  if (count >= 2 && lua_isnil(lua, first) && !lua_isnil(lua, first + 1)) {
+    lua_settop(lua, first + 1);
+    return lua_error(lua);
+  }
+  if (count == 0 || lua_isnil(lua, first))
+    roost_call_reply_none(call);
+  else if (is_stream(lua, first))
+    return push_drain(lua, call, first);
+  else
+    send_value(lua, call, first);
+  return -1;
+}
+
+/* ------------------------------------------------------------------------- errors ------------ */
+
+/* Sends what an exception carries; false where it cannot be written, with the reason pushed. */
+static bool send_payload(lua_State *lua, roost_call *call, int index) {
+  roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_ERROR);
+  if (out == NULL) return true;
+  lua_getfield(lua, index, "response");
+  int status = roost_value_write_json(lua, -1, out);
+  if (status == 0) {
+    roost_call_reply_end(call, ROOST_REPLY_ERROR);
+    return true;
+  }
+  roost_call_reply_undo(call);
+  if (status != ROOST_EINVAL) lua_pushliteral(lua, "out of memory");
+  return false;
+}
+
+static void log_failure(lua_State *lua, roost_call *call, int index) {
+  roost_buffer *text = roost_bind_push_buffer(lua);
+  roost_error_describe(lua, index, text);
+  roost_call_log_failure(call, roost_buffer_slice(text),
+                         roost_buffer_slice(&call->generation->vm->trace));
+  roost_buffer_deinit(text);
+}
+
+void roost_bind_fail_call(lua_State *lua, roost_call *call) {
+  int error = lua_gettop(lua);
+  if (call->abandoned && roost_error_is(lua, error, "CancelledError")) return;
+  if (!call->event && roost_error_is_exception(lua, error)) {
+    call->dispatch->stats.errors++;
+    call->generation->service->stats.errors++;
+    if (send_payload(lua, call, error)) return;
+    lua_replace(lua, error);
+    lua_settop(lua, error);
+  }
+  log_failure(lua, call, error);
+  roost_call_reply_error(call, ROOST_SLICE("Internal server error"));
+}
+
+/* ------------------------------------------------------------------------- core -------------- */
+
+/* core.set_stream(metatable, drain) */
+static int set_stream(lua_State *lua) {
+  luaL_checktype(lua, 1, LUA_TTABLE);
+  luaL_checktype(lua, 2, LUA_TFUNCTION);
+  lua_rawsetp(lua, LUA_REGISTRYINDEX, &drain_key);
+  lua_rawsetp(lua, LUA_REGISTRYINDEX, &stream_key);
+  return 0;
+}
+
+/* core.exception(table) -> the same table, as what a handler raises to reach its caller. */
+static int exception(lua_State *lua) {
+  luaL_checktype(lua, 1, LUA_TTABLE);
+  lua_settop(lua, 1);
+  roost_error_mark_exception(lua);
+  return 1;
+}
+
+/* core.error(name, code, message) -> an error table */
+static int error_table(lua_State *lua) {
+  roost_error_push(lua, luaL_checkstring(lua, 1), luaL_checkstring(lua, 2),
+                   luaL_checkstring(lua, 3));
+  return 1;
+}
+
+void roost_bind_open_call(lua_State *lua) {
+  static const luaL_Reg functions[] = {{"set_stream", set_stream},
+                                       {"exception", exception},
+                                       {"error", error_table},
+                                       {NULL, NULL}};
+  luaL_setfuncs(lua, functions, 0);
+}

@@ -1,0 +1,133 @@
+#include <lauxlib.h>
+#include <lua.h>
+#include <string.h>
+
+#include "bind/bind.h"
+#include "core/embedded.h"
+#include "vm/error.h"
+#include "vm/source.h"
+
+static const char core_key;
+
+roost_generation *roost_bind_generation(lua_State *lua) { return roost_vm_of(lua)->owner; }
+
+/* ------------------------------------------------------------------------- opening ----------- */
+
+/* Where a module of the Lua half lies in a folder: roost -> roost/init.lua, roost.x -> roost/x.lua */
+static void push_module_path(lua_State *lua, const char *folder, const char *name) {
+  if (strchr(name, '.') == NULL) {
+    lua_pushfstring(lua, "%s/%s/init.lua", folder, name);
+  } else {
+    luaL_gsub(lua, name, ".", "/");
+    lua_pushfstring(lua, "%s/%s.lua", folder, lua_tostring(lua, -1));
+  }
+}
+
+/* Runs one module of the Lua half with core as its argument; upvalue 1 is which. Its chunk name
+ * begins with =, which is how a traceback tells it from the user's files. */
+static int load_module(lua_State *lua) {
+  const roost_embedded_file *file = lua_touserdata(lua, lua_upvalueindex(1));
+  const char *folder = roost_bind_generation(lua)->dispatch->config.lua_dir;
+  const char *chunk_name = lua_pushfstring(lua, "=%s", file->name);
+  if (folder != NULL) {
+    push_module_path(lua, folder, file->name);
+    roost_source_load_file(lua, lua_tostring(lua, -1), chunk_name);
+  } else if (luaL_loadbufferx(lua, file->ptr, file->len, chunk_name, "t") != LUA_OK) {
+    return lua_error(lua);
+  }
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &core_key);
+  lua_call(lua, 1, 1);
+  return 1;
+}
+
+static void preload_lua_half(lua_State *lua) {
+  luaL_getsubtable(lua, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (const roost_embedded_file *file = roost_embedded_files; file->name != NULL; file++) {
+    if (strchr(file->name, '/') != NULL) continue; /* not a module */
+    lua_pushlightuserdata(lua, (void *)(uintptr_t)file);
+    lua_pushcclosure(lua, load_module, 1);
+    lua_setfield(lua, -2, file->name);
+  }
+  lua_pop(lua, 1);
+}
+
+static void open_core(lua_State *lua) {
+  lua_newtable(lua);
+  lua_pushvalue(lua, -1);
+  lua_rawsetp(lua, LUA_REGISTRYINDEX, &core_key);
+  roost_bind_open_call(lua);
+  roost_bind_open_ctx(lua);
+  roost_bind_open_json(lua);
+  roost_bind_open_log(lua);
+  roost_bind_open_service(lua);
+  roost_bind_open_system(lua);
+  roost_bind_open_task(lua);
+  lua_pop(lua, 1);
+}
+
+/* ------------------------------------------------------------------------- loading ----------- */
+
+static int load_service(lua_State *lua) {
+  roost_generation *generation = roost_bind_generation(lua);
+  const roost_service *service = generation->service;
+  roost_vm_open_libraries(lua);
+  roost_source_set_path(lua, &service->source, generation->dispatch->config.working_dir);
+  open_core(lua);
+  preload_lua_half(lua);
+  roost_source_load(lua, &service->source);
+  lua_call(lua, 0, 1);
+  lua_getglobal(lua, "require");
+  lua_pushliteral(lua, "roost.service");
+  lua_call(lua, 1, 1);
+  lua_getfield(lua, -1, "check_returned");
+  lua_pushvalue(lua, -3);
+  lua_call(lua, 1, 0);
+  return 0;
+}
+
+static int load(roost_generation *generation, roost_buffer *error) {
+  lua_State *lua = generation->vm->lua;
+  lua_pushcfunction(lua, roost_error_traceback);
+  lua_pushcfunction(lua, load_service);
+  int status = lua_pcall(lua, 0, 0, 1);
+  if (status == LUA_ERRMEM) roost_buffer_clear(&generation->vm->trace);
+  if (status != LUA_OK) roost_bind_describe(lua, generation, error);
+  lua_settop(lua, 0);
+  return status == LUA_OK ? 0 : status == LUA_ERRMEM ? ROOST_ENOMEM : ROOST_ESCRIPT;
+}
+
+static int describe_value(lua_State *lua) {
+  roost_error_describe(lua, 1, lua_touserdata(lua, 2));
+  return 0;
+}
+
+void roost_bind_describe(lua_State *lua, roost_generation *generation, roost_buffer *out) {
+  size_t before = out->len;
+  lua_pushcfunction(lua, describe_value);
+  lua_pushvalue(lua, -2);
+  lua_pushlightuserdata(lua, out);
+  if (lua_pcall(lua, 2, 0, 0) != LUA_OK) {
+    lua_pop(lua, 1);
+    out->len = before;
+    roost_buffer_append_slice(out, ROOST_SLICE("error object that cannot be shown"));
+  }
+  if (generation->vm->trace.len == 0) return;
+  roost_buffer_append_byte(out, '\n');
+  roost_buffer_append_slice(out, roost_buffer_slice(&generation->vm->trace));
+}
+
+static int begin_hook(lua_State *lua, roost_generation *generation, roost_hook hook) {
+  (void)generation;
+  roost_bind_push_hook(lua, hook);
+  return 0;
+}
+
+const roost_binding roost_bind = {
+    .load = load,
+    .begin_call = roost_bind_begin_call,
+    .finish_call = roost_bind_finish_call,
+    .fail_call = roost_bind_fail_call,
+    .end_call = roost_bind_end_call,
+    .begin_hook = begin_hook,
+    .describe = roost_bind_describe,
+};

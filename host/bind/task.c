@@ -1,0 +1,186 @@
+/*
+ * Waiting and tasks: what roost.sleep, spawn, after, every, all and race are made of.
+ *
+ * A spawned task is seen by scripts as a handle, a userdata whose user value 1 is its function; it
+ * stays in the registry while the task lives. A signal is a list of tasks that wait for it.
+ */
+#include <lauxlib.h>
+#include <lua.h>
+#include <math.h>
+
+#include "bind/bind.h"
+#include "vm/error.h"
+
+#define HANDLE_NAME "roost.task"
+#define SIGNAL_NAME "roost.signal"
+#define MS_MAX 9007199254740992.0 /* 2^53 */
+
+typedef struct handle {
+  roost_task *task; /* NULL: it has ended */
+  roost_call *call; /* pinned; NULL: not started in a request */
+  roost_vm *vm;
+  int ref;          /* keeps the handle in the registry */
+} handle;
+
+/* ------------------------------------------------------------------------- sleep ------------- */
+
+/* Whole milliseconds, rounded up; what is over already is 0. */
+static uint64_t check_ms(lua_State *lua, int index) {
+  lua_Number ms = luaL_checknumber(lua, index);
+  luaL_argcheck(lua, !isnan(ms), index, "not a number of milliseconds");
+  if (ms <= 0) return 0;
+  return ms >= MS_MAX ? (uint64_t)MS_MAX : (uint64_t)ceil(ms);
+}
+
+static int slept(lua_State *lua, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  roost_task_current(lua)->dormant = false;
+  roost_task_resumed(lua);
+  return 0;
+}
+
+/* core.sleep(ms) */
+static int sleep_ms(lua_State *lua) {
+  return roost_task_wait(lua, check_ms(lua, 1), 0, slept);
+}
+
+/* core.doze(ms): as sleep, but the task ends when its service stops meanwhile. */
+static int doze(lua_State *lua) {
+  roost_task *task = roost_task_current(lua);
+  if (roost_bind_generation(lua)->state == ROOST_GENERATION_STOPPING) roost_task_cancel(task);
+  uint64_t ms = check_ms(lua, 1);
+  if (!task->cancelled) task->dormant = true;
+  return roost_task_wait(lua, ms, 0, slept);
+}
+
+/* core.ticks() -> the loop's time in whole milliseconds, which timers go by */
+static int ticks(lua_State *lua) {
+  lua_pushinteger(lua, (lua_Integer)roost_vm_of(lua)->wheel->now_ms);
+  return 1;
+}
+
+/* ------------------------------------------------------------------------- spawn ------------- */
+
+static int spawned_begin(lua_State *lua, void *ud) {
+  const handle *self = ud;
+  lua_rawgeti(lua, LUA_REGISTRYINDEX, self->ref);
+  lua_getiuservalue(lua, -1, 1);
+  lua_remove(lua, -2);
+  return 0;
+}
+
+static void spawned_fail(lua_State *lua, void *ud) {
+  const handle *self = ud;
+  int error = lua_gettop(lua);
+  if (self->task->cancelled && roost_error_is(lua, error, "CancelledError")) return;
+  roost_bind_log_error(lua, "task failed", error);
+}
+
+static void spawned_ended(void *ud, bool reset) {
+  (void)reset;
+  handle *self = ud;
+  roost_call *call = self->call;
+  self->task = NULL;
+  self->call = NULL;
+  luaL_unref(self->vm->lua, LUA_REGISTRYINDEX, self->ref);
+  if (call != NULL) roost_call_unpin(call);
+}
+
+static const roost_task_ops spawned_ops = {spawned_begin, NULL, spawned_fail, spawned_ended,
+                                           false};
+
+/* core.spawn(function, detached) -> handle; detached: without the context of this request */
+static int spawn(lua_State *lua) {
+  luaL_checktype(lua, 1, LUA_TFUNCTION);
+  roost_call *call = lua_toboolean(lua, 2) ? NULL : roost_bind_current_call(lua);
+  handle *self = lua_newuserdatauv(lua, sizeof *self, 1);
+  *self = (handle){NULL, NULL, roost_vm_of(lua), LUA_NOREF};
+  luaL_setmetatable(lua, HANDLE_NAME);
+  lua_pushvalue(lua, 1);
+  lua_setiuservalue(lua, -2, 1);
+  lua_pushvalue(lua, -1);
+  self->ref = luaL_ref(lua, LUA_REGISTRYINDEX);
+  if (roost_task_start(&self->task, self->vm, &spawned_ops, self, call) != 0) {
+    luaL_unref(lua, LUA_REGISTRYINDEX, self->ref);
+    return luaL_error(lua, "out of memory");
+  }
+  if (call != NULL && self->task != NULL) {
+    self->call = call;
+    roost_call_pin(call);
+  }
+  return 1;
+}
+
+/* handle:cancel() */
+static int cancel(lua_State *lua) {
+  const handle *self = luaL_checkudata(lua, 1, HANDLE_NAME);
+  if (self->task != NULL) roost_task_cancel(self->task);
+  return 0;
+}
+
+/* core.report(error): logs what a task raised and caught with core.traceback; a cancel of this task
+ * is raised again. */
+static int report(lua_State *lua) {
+  const roost_task *task = roost_task_current(lua);
+  lua_settop(lua, 1);
+  if (task != NULL && task->cancelled && roost_error_is(lua, 1, "CancelledError"))
+    return lua_error(lua);
+  roost_bind_log_error(lua, "task failed", 1);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- signals ----------- */
+
+/* core.signal() */
+static int signal_new(lua_State *lua) {
+  roost_list *waiters = lua_newuserdatauv(lua, sizeof *waiters, 0);
+  roost_list_init(waiters);
+  luaL_setmetatable(lua, SIGNAL_NAME);
+  return 1;
+}
+
+static int woken(lua_State *lua, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  roost_task_resumed(lua);
+  return 0;
+}
+
+/* signal:wait() */
+static int signal_wait(lua_State *lua) {
+  return roost_task_wait_in(lua, luaL_checkudata(lua, 1, SIGNAL_NAME), 0, woken);
+}
+
+/* signal:notify(): wakes all who wait now */
+static int signal_notify(lua_State *lua) {
+  roost_task_wake_all(luaL_checkudata(lua, 1, SIGNAL_NAME));
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- core -------------- */
+
+static void make_class(lua_State *lua, const char *name, const luaL_Reg *methods) {
+  luaL_newmetatable(lua, name);
+  lua_newtable(lua);
+  luaL_setfuncs(lua, methods, 0);
+  lua_setfield(lua, -2, "__index");
+  lua_pop(lua, 1);
+}
+
+void roost_bind_open_task(lua_State *lua) {
+  static const luaL_Reg handle_methods[] = {{"cancel", cancel}, {NULL, NULL}};
+  static const luaL_Reg signal_methods[] = {
+      {"wait", signal_wait}, {"notify", signal_notify}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"sleep", sleep_ms},
+                                       {"doze", doze},
+                                       {"ticks", ticks},
+                                       {"spawn", spawn},
+                                       {"report", report},
+                                       {"traceback", roost_error_traceback},
+                                       {"signal", signal_new},
+                                       {NULL, NULL}};
+  make_class(lua, HANDLE_NAME, handle_methods);
+  make_class(lua, SIGNAL_NAME, signal_methods);
+  luaL_setfuncs(lua, functions, 0);
+}

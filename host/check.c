@@ -1,0 +1,124 @@
+#include "check.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "worker.h"
+
+/* ------------------------------------------------------------------------- services ---------- */
+
+static void on_found(void *ud, bool error, const char *text) {
+  roost_problems_add(ud, error ? ROOST_PROBLEM_ERROR : ROOST_PROBLEM_WARNING, "%s", text);
+}
+
+int roost_check_find_services(roost_found_list *found, const roost_settings *settings,
+                              const char *working_dir, roost_problems *problems) {
+  size_t errors = problems->errors;
+  for (const char *const *path = settings->services; *path != NULL; path++) {
+    int status = roost_found_add(found, working_dir, *path, on_found, problems);
+    if (status == ROOST_ENOENT)
+      roost_problems_add(problems, ROOST_PROBLEM_ERROR, "%s: services: %s: no such file or folder",
+                         settings->file, *path);
+    else if (status != 0)
+      return status;
+  }
+  return problems->errors > errors ? ROOST_ECONFIG : 0;
+}
+
+/* ------------------------------------------------------------------------- the look ---------- */
+
+/* Everything one check needs, in the order it is made. */
+typedef struct look {
+  const roost_alloc *alloc;
+  const roost_settings_source *source;
+  roost_problems *problems;
+  roost_clock clock;
+  char *working_dir; /* malloc's, or the source's */
+  roost_log *log;    /* what services log while they load goes to stderr */
+  roost_control *control;
+  roost_settings *settings;
+  roost_found_list found;
+  roost_worker *worker;
+} look;
+
+static int begin(look *at) {
+  roost_found_init(&at->found, at->alloc);
+  at->working_dir =
+      at->source->working_dir ? (char *)at->source->working_dir : getcwd(NULL, 0);
+  if (at->working_dir == NULL) return ROOST_ESYSTEM;
+  int status = roost_log_new(&at->log, at->alloc, &at->clock, NULL, NULL);
+  if (status == 0) status = roost_control_start(&at->control, at->alloc, at->log);
+  return status;
+}
+
+static void end(look *at) {
+  roost_worker_free(at->worker);
+  roost_found_deinit(&at->found);
+  roost_control_stop(at->control);
+  if (at->log != NULL) roost_log_free(at->log);
+  roost_settings_free(at->settings);
+  if (at->source->working_dir == NULL) free(at->working_dir);
+}
+
+static int load_services(look *at) {
+  const roost_worker_config config = {.alloc = at->alloc,
+                                      .clock = &at->clock,
+                                      .log = at->log,
+                                      .working_dir = at->working_dir};
+  int status = roost_worker_new(&at->worker, &config);
+  if (status != 0) return status;
+  status = roost_check_find_services(&at->found, at->settings, at->working_dir, at->problems);
+  if (status == ROOST_ENOMEM) return status;
+  return roost_worker_load(at->worker, &at->found, at->problems);
+}
+
+static int try_listeners(look *at) {
+  for (size_t i = 0; i < at->settings->server_count; i++) {
+    const roost_server_config *server = &at->settings->servers[i];
+    const char *why;
+    int status = roost_worker_listen(at->worker, server, &why);
+    if (status == ROOST_ENOMEM) return status;
+    if (status != 0)
+      roost_problems_add(at->problems, ROOST_PROBLEM_ERROR,
+                         "%s: servers[%zu].port: cannot listen on %s:%u: %s", at->settings->file,
+                         i + 1, server->host, (unsigned)server->port, why);
+  }
+  return 0;
+}
+
+/* on_start of every service, as run does it, but nothing goes live. */
+static int start_services(look *at) {
+  roost_worker *worker = at->worker;
+  worker->check_only = true;
+  roost_worker_start(worker);
+  int status = 0;
+  while (worker->state == ROOST_WORKER_STARTING && status == 0)
+    status = roost_loop_poll(worker->loop, 1000);
+  if (worker->state == ROOST_WORKER_FAILED)
+    roost_problems_add(at->problems, ROOST_PROBLEM_ERROR, "%.*s", (int)worker->error.len,
+                       worker->error.ptr);
+  return status;
+}
+
+static int look_at(look *at, bool start) {
+  int status = roost_settings_load(&at->settings, at->alloc, at->source, at->problems);
+  if (status != 0) return status == ROOST_ECONFIG ? 0 : status;
+  bool loaded = true;
+  status = load_services(at);
+  if (status == ROOST_ESCRIPT || status == ROOST_ECONFIG) loaded = false;
+  else if (status != 0) return status;
+  status = try_listeners(at);
+  if (status == 0) status = roost_worker_check_conflicts(at->worker, at->problems);
+  if (status == 0 && start && loaded) status = start_services(at);
+  return status;
+}
+
+int roost_check(const roost_alloc *alloc, const roost_settings_source *source, bool start,
+                roost_problems *problems) {
+  look at = {.alloc = alloc, .source = source, .problems = problems};
+  int status = begin(&at);
+  if (status == 0) status = look_at(&at, start);
+  end(&at);
+  return status;
+}

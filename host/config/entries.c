@@ -1,0 +1,135 @@
+#include "config/entries.h"
+
+#include <arpa/inet.h>
+#include <lua.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/keys_value.h"
+#include "config/schema.h"
+#include "config/settings.h"
+
+bool roost_host_is_loopback(const char *host) {
+  struct in_addr v4;
+  struct in6_addr v6;
+  if (strcmp(host, "localhost") == 0)
+    return true;
+  if (inet_pton(AF_INET, host, &v4) == 1)
+    return ntohl(v4.s_addr) >> 24 == 127;
+  return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* Pushes a member of the table on top of the stack. */
+static void push_member(lua_State *lua, const char *name) {
+  lua_pushstring(lua, name);
+  lua_rawget(lua, -2);
+}
+
+/* Whether the table on top of the stack names a transport that exists but is not tcp. */
+static bool names_other_transport(lua_State *lua) {
+  const roost_key *row = &roost_schema_tcp_server[0];
+  push_member(lua, row->name);
+  const bool other = lua_type(lua, -1) == LUA_TSTRING && roost_key_choice(lua, row) > 0;
+  lua_pop(lua, 1);
+  return other;
+}
+
+static void check_insecure(roost_keys_reader *reader, const roost_server_config *server) {
+  lua_State *lua = reader->lua;
+  push_member(lua, "tls");
+  const bool tls = !lua_isnil(lua, -1);
+  lua_pop(lua, 1);
+  push_member(lua, "allow_insecure");
+  const bool allowed = lua_toboolean(lua, -1);
+  lua_pop(lua, 1);
+  if (tls || allowed || server->host == NULL || roost_host_is_loopback(server->host))
+    return;
+  const size_t mark = roost_keys_enter(reader, "host");
+  roost_keys_problem(reader, ROOST_PROBLEM_ERROR,
+                     "\"%.100s\" is not a loopback address and the listener has no TLS; say "
+                     "allow_insecure = true to have it so",
+                     server->host);
+  roost_keys_leave(reader, mark);
+}
+
+static void read_server(roost_keys_reader *reader, size_t index, void *ud) {
+  lua_State *lua = reader->lua;
+  roost_settings *settings = ud;
+  roost_server_config *server = &settings->servers[index - 1];
+  if (!lua_istable(lua, -1)) {
+    roost_key_problem_kind(reader, &(roost_key){.kinds = ROOST_KEY_RECORD});
+    return;
+  }
+  if (names_other_transport(lua)) { /* its keys are others, so only this is said */
+    const roost_key *row = &roost_schema_tcp_server[0];
+    const size_t mark = roost_keys_enter(reader, row->name);
+    push_member(lua, row->name);
+    roost_key_read(reader, row, NULL);
+    lua_pop(lua, 1);
+    roost_keys_leave(reader, mark);
+    return;
+  }
+  roost_keys_read(reader, roost_schema_tcp_server, server);
+  check_insecure(reader, server);
+}
+
+/* Fills in what no row can: the transport, and the position as the name of who has none. */
+static void finish_servers(roost_keys_reader *reader, roost_settings *settings) {
+  char position[24];
+  for (size_t i = 0; i < settings->server_count; i++) {
+    roost_server_config *server = &settings->servers[i];
+    server->transport = "tcp";
+    if (server->name == NULL) {
+      const int len = snprintf(position, sizeof position, "%zu", i + 1);
+      server->name = roost_arena_text(reader->arena, (roost_slice){position, (size_t)len});
+    }
+    if (server->name == NULL) {
+      reader->status = ROOST_ENOMEM;
+      return;
+    }
+    for (size_t j = 0; j < i; j++) {
+      if (strcmp(server->name, settings->servers[j].name) != 0)
+        continue;
+      const size_t mark = roost_keys_enter_index(reader, i + 1);
+      roost_keys_enter(reader, "name");
+      roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "\"%.100s\" is the name of servers[%zu] too",
+                         server->name, j + 1);
+      roost_keys_leave(reader, mark);
+      break;
+    }
+  }
+}
+
+void roost_servers_read(roost_keys_reader *reader, const roost_key *key, void *base) {
+  lua_State *lua = reader->lua;
+  roost_settings *settings = base;
+  const bool missing = lua_isnil(lua, -1);
+  if (!missing && !lua_istable(lua, -1)) {
+    roost_key_problem_kind(reader, key);
+    return;
+  }
+  settings->server_count = missing ? 1 : lua_rawlen(lua, -1);
+  settings->servers =
+      roost_arena_get(reader->arena, (settings->server_count + 1) * sizeof *settings->servers);
+  if (settings->servers == NULL) {
+    settings->server_count = 0;
+    reader->status = ROOST_ENOMEM;
+    return;
+  }
+  if (missing)
+    roost_keys_read(reader, roost_schema_tcp_server, settings->servers);
+  else
+    roost_keys_each(reader, read_server, settings);
+  finish_servers(reader, settings);
+}
+
+void roost_client_read(roost_keys_reader *reader, const roost_key *key, void *base) {
+  lua_State *lua = reader->lua;
+  (void)base;
+  if (!lua_istable(lua, -1)) {
+    if (!lua_isfunction(lua, -1))
+      roost_key_problem_kind(reader, key);
+  } else if (!names_other_transport(lua)) {
+    roost_keys_read(reader, roost_schema_tcp_client, NULL);
+  }
+}

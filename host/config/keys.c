@@ -1,0 +1,252 @@
+#include "config/keys.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/keys_value.h"
+#include "config/suggest.h"
+
+void roost_keys_reader_init(roost_keys_reader *reader, const roost_alloc *alloc) {
+  *reader = (roost_keys_reader){0};
+  roost_buffer_init(&reader->path, alloc);
+}
+
+void roost_keys_reader_deinit(roost_keys_reader *reader) {
+  roost_buffer_deinit(&reader->path);
+}
+
+static void note(roost_keys_reader *reader, int status) {
+  if (reader->status == 0)
+    reader->status = status;
+}
+
+static bool is_plain_name(const char *name) {
+  const size_t len =
+      strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+  return len > 0 && name[len] == '\0' && (name[0] < '0' || name[0] > '9');
+}
+
+size_t roost_keys_enter(roost_keys_reader *reader, const char *name) {
+  const size_t mark = reader->path.len;
+  const char *dot = mark > 0 ? "." : "";
+  note(reader, is_plain_name(name) ? roost_buffer_printf(&reader->path, "%s%s", dot, name)
+                                   : roost_buffer_printf(&reader->path, "[\"%.60s\"]", name));
+  return mark;
+}
+
+size_t roost_keys_enter_index(roost_keys_reader *reader, size_t index) {
+  const size_t mark = reader->path.len;
+  note(reader, roost_buffer_printf(&reader->path, "[%zu]", index));
+  return mark;
+}
+
+void roost_keys_leave(roost_keys_reader *reader, size_t mark) {
+  reader->path.len = mark;
+}
+
+void roost_keys_problem(roost_keys_reader *reader, roost_severity severity, const char *format,
+                        ...) {
+  char text[512];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  const int path_len = (int)reader->path.len;
+  roost_problems_add(reader->problems, severity, "%s: %.*s%s%s", reader->file, path_len,
+                     path_len > 0 ? reader->path.ptr : "", path_len > 0 ? ": " : "", text);
+}
+
+bool roost_keys_each(roost_keys_reader *reader,
+                     void (*visit)(roost_keys_reader *reader, size_t index, void *ud), void *ud) {
+  lua_State *lua = reader->lua;
+  const size_t count = lua_rawlen(lua, -1);
+  lua_pushnil(lua);
+  while (lua_next(lua, -2)) {
+    lua_pop(lua, 1);
+    if (lua_isinteger(lua, -1) && lua_tointeger(lua, -1) >= 1 &&
+        (lua_Unsigned)lua_tointeger(lua, -1) <= count)
+      continue;
+    char got[ROOST_KEY_SHOWN];
+    roost_key_show(lua, -1, got);
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected a list, found the key %s", got);
+    lua_pop(lua, 1);
+    return false;
+  }
+  for (size_t i = 1; i <= count; i++) {
+    const size_t mark = roost_keys_enter_index(reader, i);
+    lua_rawgeti(lua, -1, (lua_Integer)i);
+    visit(reader, i, ud);
+    lua_pop(lua, 1);
+    roost_keys_leave(reader, mark);
+  }
+  return true;
+}
+
+static void visit_element(roost_keys_reader *reader, size_t index, void *ud) {
+  (void)index;
+  const roost_key *const *element = ud;
+  if (lua_isnil(reader->lua, -1))
+    roost_key_problem_kind(reader, *element);
+  else
+    roost_key_read(reader, *element, NULL);
+}
+
+static void read_map(roost_keys_reader *reader, const roost_key *key) {
+  lua_State *lua = reader->lua;
+  lua_pushnil(lua);
+  while (lua_next(lua, -2)) {
+    if (lua_type(lua, -2) == LUA_TSTRING) {
+      const size_t mark = roost_keys_enter(reader, lua_tostring(lua, -2));
+      roost_key_read(reader, key->element, NULL);
+      roost_keys_leave(reader, mark);
+    } else {
+      char got[ROOST_KEY_SHOWN];
+      roost_key_show(lua, -2, got);
+      roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected names as keys, found %s", got);
+    }
+    lua_pop(lua, 1);
+  }
+}
+
+static void read_table(roost_keys_reader *reader, const roost_key *key, void *base) {
+  const bool stored = base != NULL && key->size > 0;
+  if (key->kinds & ROOST_KEY_RECORD) {
+    roost_keys_read(reader, key->keys, stored ? (char *)base + key->offset : NULL);
+  } else if (key->kinds & ROOST_KEY_MAP) {
+    read_map(reader, key);
+  } else {
+    const roost_key *element = key->element;
+    const size_t errors = reader->problems->errors;
+    if (roost_keys_each(reader, visit_element, &element) && stored &&
+        reader->problems->errors == errors)
+      roost_key_store_texts(reader, key, base);
+  }
+}
+
+static bool is_default(lua_State *lua, const roost_key *key);
+
+/* A record that is stored is always there, so it is as by default when its members are; one that
+ * is not stored is there only when it is set. */
+static bool is_default_record(lua_State *lua, const roost_key *key) {
+  bool same = key->size > 0;
+  for (const roost_key *row = key->keys; same && row->name != NULL; row++) {
+    lua_pushstring(lua, row->name);
+    lua_rawget(lua, -2);
+    same = is_default(lua, row);
+    lua_pop(lua, 1);
+  }
+  return same;
+}
+
+/* Whether the value on top of the stack is what the key would be without it. */
+static bool is_default(lua_State *lua, const roost_key *key) {
+  int64_t number;
+  switch (lua_type(lua, -1)) {
+  case LUA_TNIL:
+    return true;
+  case LUA_TBOOLEAN:
+    return key->text == NULL && key->number == lua_toboolean(lua, -1);
+  case LUA_TTABLE:
+    if (key->kinds & ROOST_KEY_RECORD)
+      return is_default_record(lua, key);
+    if ((key->kinds & ROOST_KEY_MAP) == 0)
+      return false;
+    lua_pushnil(lua);
+    if (!lua_next(lua, -2))
+      return true;
+    lua_pop(lua, 2);
+    return false;
+  case LUA_TNUMBER:
+  case LUA_TSTRING:
+    if (roost_key_number(lua, key, &number))
+      return number == key->number;
+    if (key->choices != NULL)
+      return roost_key_choice(lua, key) == key->number;
+    return key->text != NULL && strcmp(key->text, lua_tostring(lua, -1)) == 0;
+  default:
+    return false;
+  }
+}
+
+static void complain_of_later(roost_keys_reader *reader, const roost_key *key) {
+  if (key->later == ROOST_KEY_LATER)
+    roost_keys_problem(reader, ROOST_PROBLEM_WARNING, "is not supported yet and has no effect");
+  else
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "is not supported yet");
+}
+
+void roost_key_read(roost_keys_reader *reader, const roost_key *key, void *base) {
+  const unsigned tables = ROOST_KEY_RECORD | ROOST_KEY_LIST | ROOST_KEY_MAP;
+  const size_t errors = reader->problems->errors;
+  lua_State *lua = reader->lua;
+  luaL_checkstack(lua, 10, NULL);
+  if (key->read != NULL)
+    key->read(reader, key, base);
+  else if (lua_istable(lua, -1) ? key->kinds & tables
+                                : lua_isnil(lua, -1) && (key->kinds & ROOST_KEY_RECORD))
+    read_table(reader, key, base);
+  else if (lua_isnil(lua, -1))
+    roost_key_store_default(reader, key, base);
+  else
+    roost_key_read_plain(reader, key, base);
+  if (key->later != ROOST_KEY_NOW && reader->problems->errors == errors && !is_default(lua, key))
+    complain_of_later(reader, key);
+}
+
+static const roost_key *find(const roost_key *keys, const char *name) {
+  for (; keys->name != NULL; keys++)
+    if (strcmp(keys->name, name) == 0)
+      return keys;
+  return NULL;
+}
+
+static void check_unknown(roost_keys_reader *reader, const roost_key *keys) {
+  lua_State *lua = reader->lua;
+  lua_pushnil(lua);
+  while (lua_next(lua, -2)) {
+    lua_pop(lua, 1);
+    char got[ROOST_KEY_SHOWN];
+    if (lua_type(lua, -1) != LUA_TSTRING) {
+      roost_key_show(lua, -1, got);
+      roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected named keys, found %s", got);
+      continue;
+    }
+    const char *name = lua_tostring(lua, -1);
+    if (find(keys, name) != NULL)
+      continue;
+    roost_suggestion near = {.word = name};
+    for (const roost_key *key = keys; key->name != NULL; key++)
+      roost_suggest(&near, key->name);
+    const size_t mark = roost_keys_enter(reader, name);
+    if (near.best != NULL)
+      roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "unknown key (did you mean \"%s\"?)",
+                         near.best);
+    else
+      roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "unknown key");
+    roost_keys_leave(reader, mark);
+  }
+}
+
+void roost_keys_read(roost_keys_reader *reader, const roost_key *keys, void *base) {
+  lua_State *lua = reader->lua;
+  const bool table = lua_istable(lua, -1);
+  if (table)
+    check_unknown(reader, keys);
+  else if (!lua_isnil(lua, -1))
+    roost_key_problem_kind(reader, &(roost_key){.kinds = ROOST_KEY_RECORD});
+  for (const roost_key *key = keys; key->name != NULL; key++) {
+    const size_t mark = roost_keys_enter(reader, key->name);
+    if (table) {
+      lua_pushstring(lua, key->name);
+      lua_rawget(lua, -2);
+    } else {
+      lua_pushnil(lua);
+    }
+    roost_key_read(reader, key, base);
+    lua_pop(lua, 1);
+    roost_keys_leave(reader, mark);
+  }
+}

@@ -1,0 +1,209 @@
+#include "config/schema.h"
+
+#include "config/entries.h"
+#include "config/settings.h"
+
+#define MEBIBYTE                 INT64_C(1048576)
+
+#define BOOLEAN(name_, default_) .name = (name_), .kinds = ROOST_KEY_BOOLEAN, .number = (default_)
+#define TEXT(name_)              .name = (name_), .kinds = ROOST_KEY_TEXT, .min = 1
+#define SETTING(member)          ROOST_KEY_AT(roost_settings, member)
+#define LIMIT(member)            ROOST_KEY_AT(roost_limits, member)
+#define RELOAD(member)           ROOST_KEY_AT(roost_reload, member)
+#define SERVER(member)           ROOST_KEY_AT(roost_server_config, member)
+
+/* Members of a record that are stored in the struct that the record itself belongs to. */
+#define SAME_STRUCT .offset = 0, .size = 1
+
+static const roost_key any_text = {.kinds = ROOST_KEY_TEXT, .min = 1};
+static const roost_key any_pattern = {.kinds = ROOST_KEY_ANY};
+
+static const char *const transports[] = {"tcp", "nats", "redis", "mqtt", "rmq", "kafka", NULL};
+static const char *const framings[] = {"nest", "ndjson", "length32", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+
+/* ------------------------------------------------------------------------- servers ----------- */
+
+static const roost_key sni_keys[] = {{TEXT("key")}, {TEXT("cert")}, {TEXT("passphrase")}, {0}};
+static const roost_key sni = {.kinds = ROOST_KEY_RECORD, .keys = sni_keys};
+
+static const char *const verifications[] = {"none", "optional", "required", NULL};
+
+static const roost_key server_tls_keys[] = {
+    {TEXT("key")},
+    {TEXT("cert")},
+    {TEXT("passphrase")},
+    {.name = "ca", .kinds = ROOST_KEY_TEXT | ROOST_KEY_LIST, .min = 1, .element = &any_text},
+    {.name = "verify", .kinds = ROOST_KEY_TEXT, .choices = verifications},
+    {.name = "min_version", .kinds = ROOST_KEY_TEXT, .choices = tls_versions},
+    {TEXT("ciphers")},
+    {.name = "sni", .kinds = ROOST_KEY_MAP, .element = &sni},
+    {0}};
+
+static const roost_key rate_keys[] = {
+    {ROOST_KEY_COUNT("per_second", 0), .min = 1}, {ROOST_KEY_COUNT("burst", 0), .min = 1}, {0}};
+
+static const roost_key rule_keys[] = {
+    {TEXT("peer")}, {.name = "patterns", .kinds = ROOST_KEY_LIST, .element = &any_pattern}, {0}};
+static const roost_key rule = {.kinds = ROOST_KEY_RECORD, .keys = rule_keys};
+
+const roost_key roost_schema_tcp_server[] = {
+    {.name = "transport",
+     .kinds = ROOST_KEY_TEXT,
+     .choices = transports,
+     .later = ROOST_KEY_LATER_UNSAFE},
+    {TEXT("name"), SERVER(name)},
+    {TEXT("host"), SERVER(host), .text = "localhost"},
+    {.name = "port", .kinds = ROOST_KEY_NUMBER, SERVER(port), .max = 65535, .number = 3000},
+    {.name = "services", .kinds = ROOST_KEY_LIST, SERVER(services), .element = &any_text},
+    {.name = "tls",
+     .kinds = ROOST_KEY_RECORD,
+     .keys = server_tls_keys,
+     .later = ROOST_KEY_LATER_UNSAFE},
+    {ROOST_KEY_BYTES("max_buffer_size", 16 * MEBIBYTE), SERVER(max_buffer_size), .min = 1},
+    {ROOST_KEY_MS("incomplete_message_timeout", 30000), SERVER(incomplete_message_timeout)},
+    {ROOST_KEY_BYTES("max_send_buffer_size", 16 * MEBIBYTE), SERVER(max_send_buffer_size)},
+    {ROOST_KEY_COUNT("max_connections", 10000), SERVER(max_connections)},
+    {ROOST_KEY_COUNT("max_connections_per_ip", 0), SERVER(max_connections_per_ip)},
+    {ROOST_KEY_COUNT("backlog", 1024), SERVER(backlog), .min = 1},
+    {ROOST_KEY_COUNT("max_in_flight", 1024), SERVER(max_in_flight)},
+    {.name = "rate", .kinds = ROOST_KEY_RECORD, .keys = rate_keys, .later = ROOST_KEY_LATER_UNSAFE},
+    {ROOST_KEY_COUNT("max_streams", 65536), SERVER(max_streams)},
+    {ROOST_KEY_MS("idle_timeout", 0), SERVER(idle_timeout)},
+    {ROOST_KEY_MS("handshake_timeout", 10000)},
+    {ROOST_KEY_COUNT("retry_attempts", 0), SERVER(retry_attempts)},
+    {ROOST_KEY_MS("retry_delay", 0), SERVER(retry_delay)},
+    {.name = "framing",
+     .kinds = ROOST_KEY_TEXT,
+     .choices = framings,
+     .later = ROOST_KEY_LATER_UNSAFE},
+    {TEXT("serializer"), .later = ROOST_KEY_LATER_UNSAFE},
+    {TEXT("deserializer"), .later = ROOST_KEY_LATER_UNSAFE},
+    {.name = "allow", .kinds = ROOST_KEY_LIST, .element = &rule, .later = ROOST_KEY_LATER_UNSAFE},
+    {BOOLEAN("wildcards", false), SERVER(wildcards)},
+    {BOOLEAN("allow_insecure", false)},
+    {0}};
+
+/* ------------------------------------------------------------------------- clients ----------- */
+
+static const roost_key client_tls_keys[] = {
+    {.name = "ca", .kinds = ROOST_KEY_TEXT | ROOST_KEY_LIST, .min = 1, .element = &any_text},
+    {TEXT("cert")},
+    {TEXT("key")},
+    {TEXT("passphrase")},
+    {TEXT("servername")},
+    {.name = "min_version", .kinds = ROOST_KEY_TEXT, .choices = tls_versions},
+    {BOOLEAN("insecure", false)},
+    {0}};
+
+const roost_key roost_schema_tcp_client[] = {
+    {.name = "transport", .kinds = ROOST_KEY_TEXT, .choices = transports},
+    {TEXT("url")},
+    {TEXT("host")},
+    {.name = "port", .kinds = ROOST_KEY_NUMBER, .min = 1, .max = 65535, .number = 3000},
+    {.name = "tls", .kinds = ROOST_KEY_RECORD | ROOST_KEY_BOOLEAN, .keys = client_tls_keys},
+    {ROOST_KEY_MS("timeout", 0)},
+    {ROOST_KEY_COUNT("retry_attempts", 0)},
+    {ROOST_KEY_MS("retry_delay", 0)},
+    {.name = "framing", .kinds = ROOST_KEY_TEXT, .choices = framings},
+    {TEXT("serializer")},
+    {TEXT("deserializer")},
+    {ROOST_KEY_BYTES("max_buffer_size", 16 * MEBIBYTE), .min = 1},
+    {ROOST_KEY_MS("incomplete_message_timeout", 30000)},
+    {ROOST_KEY_BYTES("max_send_buffer_size", 16 * MEBIBYTE)},
+    {0}};
+
+static const roost_key client = {.kinds = ROOST_KEY_RECORD | ROOST_KEY_FUNCTION,
+                                 .read = roost_client_read};
+
+/* ------------------------------------------------------------------------- the host ---------- */
+
+static const roost_key service_option_keys[] = {
+    {BOOLEAN("sandbox", false), .later = ROOST_KEY_LATER_UNSAFE},
+    {ROOST_KEY_BYTES("memory", ROOST_KEY_UNSET), .min = 1, .later = ROOST_KEY_LATER},
+    {ROOST_KEY_MS("cpu", ROOST_KEY_UNSET), .later = ROOST_KEY_LATER},
+    {0}};
+static const roost_key service_option = {.kinds = ROOST_KEY_RECORD, .keys = service_option_keys};
+
+static const char *const stuck[] = {[ROOST_STUCK_LOG] = "log", [ROOST_STUCK_ABORT] = "abort", NULL};
+
+static const roost_key limit_keys[] = {
+    {ROOST_KEY_BYTES("service_memory", 64 * MEBIBYTE), LIMIT(service_memory),
+     .later = ROOST_KEY_LATER},
+    {ROOST_KEY_BYTES("store_memory", 64 * MEBIBYTE), LIMIT(store_memory)},
+    {ROOST_KEY_BYTES("buffer_memory", 256 * MEBIBYTE), LIMIT(buffer_memory), .min = 1},
+    {ROOST_KEY_MS("handler_cpu", 1000), LIMIT(handler_cpu), .later = ROOST_KEY_LATER},
+    {ROOST_KEY_MS("request_timeout", 30000), LIMIT(request_timeout)},
+    {.name = "stuck",
+     .kinds = ROOST_KEY_TEXT,
+     LIMIT(stuck),
+     .choices = stuck,
+     .later = ROOST_KEY_LATER},
+    {0}};
+
+static const roost_key reload_keys[] = {
+    {BOOLEAN("watch", false), RELOAD(watch), .later = ROOST_KEY_LATER},
+    {ROOST_KEY_MS("debounce", 200), RELOAD(debounce)},
+    {ROOST_KEY_MS("drain_timeout", 30000), RELOAD(drain_timeout)},
+    {ROOST_KEY_MS("start_timeout", 10000), RELOAD(start_timeout), .min = 1},
+    {0}};
+
+static const char *const levels[] = {[ROOST_LOG_DEBUG] = "debug",
+                                     [ROOST_LOG_INFO] = "info",
+                                     [ROOST_LOG_WARN] = "warn",
+                                     [ROOST_LOG_ERROR] = "error",
+                                     NULL};
+static const char *const formats[] = {
+    [ROOST_LOG_LOGFMT] = "logfmt", [ROOST_LOG_JSON] = "json", NULL};
+
+static const roost_key log_keys[] = {
+    {.name = "level",
+     .kinds = ROOST_KEY_TEXT,
+     SETTING(log_level),
+     .choices = levels,
+     .number = ROOST_LOG_INFO},
+    {.name = "format", .kinds = ROOST_KEY_TEXT, SETTING(log_format), .choices = formats},
+    {0}};
+
+static const roost_key admin_keys[] = {{.name = "socket",
+                                        .kinds = ROOST_KEY_TEXT | ROOST_KEY_FALSE,
+                                        SETTING(admin_socket),
+                                        .min = 1,
+                                        .text = "run/roost.sock"},
+                                       {.name = "http",
+                                        .kinds = ROOST_KEY_TEXT | ROOST_KEY_FALSE,
+                                        SETTING(admin_http),
+                                        .min = 1,
+                                        .text = "127.0.0.1:9464"},
+                                       {0}};
+
+static const char *const worker_words[] = {"auto", NULL};
+
+const roost_key roost_schema_host[] = {
+    {.name = "services",
+     .kinds = ROOST_KEY_TEXT | ROOST_KEY_LIST,
+     SETTING(services),
+     .min = 1,
+     .text = "services",
+     .element = &any_text},
+    {.name = "service_options", .kinds = ROOST_KEY_MAP, .element = &service_option},
+    {.name = "workers", /* "auto" is stored as its index, 0 */
+     .kinds = ROOST_KEY_NUMBER | ROOST_KEY_TEXT,
+     SETTING(workers),
+     .min = 1,
+     .max = 256,
+     .number = 1,
+     .choices = worker_words,
+     .later = ROOST_KEY_LATER},
+    {BOOLEAN("wildcards", false), SETTING(wildcards)},
+    {.name = "servers", .kinds = ROOST_KEY_LIST, SETTING(servers), .read = roost_servers_read},
+    {.name = "clients", .kinds = ROOST_KEY_MAP, .element = &client, .later = ROOST_KEY_LATER},
+    {.name = "limits", .kinds = ROOST_KEY_RECORD, SETTING(limits), .keys = limit_keys},
+    {.name = "reload", .kinds = ROOST_KEY_RECORD, SETTING(reload), .keys = reload_keys},
+    {.name = "log", .kinds = ROOST_KEY_RECORD, SAME_STRUCT, .keys = log_keys},
+    {.name = "admin",
+     .kinds = ROOST_KEY_RECORD,
+     SAME_STRUCT,
+     .keys = admin_keys,
+     .later = ROOST_KEY_LATER},
+    {0}};

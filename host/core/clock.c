@@ -1,0 +1,22 @@
+#include "core/clock.h"
+
+#include <time.h>
+
+static uint64_t read_us(clockid_t id) {
+  struct timespec now;
+  clock_gettime(id, &now);
+  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t roost_clock_now_us(const roost_clock *clock) {
+  return clock->fake ? clock->now_us : read_us(CLOCK_MONOTONIC);
+}
+
+uint64_t roost_clock_wall_us(const roost_clock *clock) {
+  return clock->fake ? clock->wall_us : read_us(CLOCK_REALTIME);
+}
+
+void roost_clock_advance_ms(roost_clock *clock, uint64_t ms) {
+  clock->now_us += ms * 1000;
+  clock->wall_us += ms * 1000;
+}

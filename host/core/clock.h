@@ -1,0 +1,25 @@
+/*
+ * core/clock.h - what time it is, for real or as a test says.
+ *
+ * Monotonic time starts anywhere and never goes back; wall time is the calendar's (UTC). The
+ * struct is the caller's and must outlive those who borrow it. Any thread; a fake clock is moved
+ * by one thread only.
+ */
+#ifndef ROOST_CORE_CLOCK_H
+#define ROOST_CORE_CLOCK_H
+
+#include "roost.h"
+
+typedef struct roost_clock {
+  bool fake;        /* now_us and wall_us below are the time */
+  uint64_t now_us;  /* monotonic, microseconds */
+  uint64_t wall_us; /* since 1970, microseconds */
+} roost_clock;
+
+uint64_t roost_clock_now_us(const roost_clock *clock);
+uint64_t roost_clock_wall_us(const roost_clock *clock);
+
+/* Moves a fake clock on. */
+void roost_clock_advance_ms(roost_clock *clock, uint64_t ms);
+
+#endif

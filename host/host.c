@@ -1,0 +1,449 @@
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "config/settings.h"
+#include "control.h"
+#include "core/slice.h"
+#include "roost.h"
+#include "wire/json.h"
+#include "wire/utf8.h"
+#include "worker.h"
+
+/* A function that another thread wants called. */
+typedef struct posted {
+  roost_list link;
+  roost_post_fn *fn;
+  void *ud;
+} posted;
+
+/* A listener of roost_host_listen. */
+typedef struct own_server {
+  struct own_server *next;
+  roost_server_config config;
+  char *host;
+  char name[16];
+} own_server;
+
+struct roost_host {
+  roost_alloc alloc;
+  roost_clock clock;
+  roost_config config;      /* its texts are owned */
+  roost_log *log;
+  roost_control *control;
+  roost_worker *worker;
+  roost_settings *settings; /* NULL before load_config */
+  roost_override *overrides;
+  size_t override_count;
+  own_server *own_servers;
+  size_t server_count;      /* listeners made so far, for their names */
+  roost_buffer error;       /* text of the last failure, NUL-terminated */
+  bool loaded;              /* load_config was called */
+  bool inside;              /* run or poll is on the stack */
+  pthread_mutex_t mutex;    /* guards posted */
+  roost_list posted;        /* posted.link, in the order they came */
+};
+
+/* ------------------------------------------------------------------------- errors ------------ */
+
+const char *roost_host_error(const roost_host *host) {
+  if (host == NULL) return "out of memory";
+  return host->error.len > 0 ? host->error.ptr : "";
+}
+
+static int fail(roost_host *host, int status, const char *text) {
+  roost_buffer_clear(&host->error);
+  roost_buffer_append_slice(&host->error, roost_slice_text(text));
+  roost_buffer_append_byte(&host->error, '\0');
+  return status;
+}
+
+static int fail_about(roost_host *host, int status, const char *what, const char *why) {
+  roost_buffer_clear(&host->error);
+  roost_buffer_printf(&host->error, "%s: %s", what, why);
+  roost_buffer_append_byte(&host->error, '\0');
+  return status;
+}
+
+/* Warnings go to the log; errors become the host's text, a line each. */
+static int report(roost_host *host, const roost_problems *problems, int status) {
+  roost_buffer_clear(&host->error);
+  for (size_t i = 0; i < problems->count; i++) {
+    const roost_problem *problem = &problems->items[i];
+    if (problem->severity == ROOST_PROBLEM_WARNING)
+      roost_log_say(host->log, ROOST_LOG_WARN, problem->text);
+    else
+      roost_buffer_printf(&host->error, "%s%s", host->error.len ? "\n" : "", problem->text);
+  }
+  if (status != 0 && host->error.len == 0)
+    roost_buffer_append_slice(&host->error, roost_slice_text(roost_status_name(status)));
+  if (host->error.len > 0) roost_buffer_append_byte(&host->error, '\0');
+  return status;
+}
+
+/* ------------------------------------------------------------------------- life -------------- */
+
+void roost_config_init(roost_config *cfg) {
+  memset(cfg, 0, sizeof *cfg);
+  cfg->struct_size = sizeof *cfg;
+}
+
+static const char *own_text(const roost_host *host, const char *text) {
+  return text ? roost_alloc_text(&host->alloc, roost_slice_text(text)) : NULL;
+}
+
+static int copy_config(roost_host *host, const roost_config *cfg) {
+  host->config = *cfg;
+  host->config.services = own_text(host, cfg->services);
+  host->config.lua_dir = own_text(host, cfg->lua_dir);
+  char *here = cfg->working_dir ? NULL : getcwd(NULL, 0);
+  host->config.working_dir = own_text(host, cfg->working_dir ? cfg->working_dir : here);
+  free(here);
+  bool short_of_memory = (cfg->services && !host->config.services) ||
+                         (cfg->lua_dir && !host->config.lua_dir) || !host->config.working_dir;
+  return short_of_memory ? ROOST_ENOMEM : 0;
+}
+
+static int make_worker(roost_host *host) {
+  const roost_worker_config config = {.alloc = &host->alloc,
+                                      .clock = &host->clock,
+                                      .log = host->log,
+                                      .working_dir = host->config.working_dir,
+                                      .lua_dir = host->config.lua_dir};
+  return roost_worker_new(&host->worker, &config);
+}
+
+int roost_host_new(roost_host **out, const roost_config *cfg) {
+  *out = NULL;
+  if (cfg == NULL || cfg->struct_size != sizeof *cfg) return ROOST_EINVAL;
+  const roost_alloc *alloc = cfg->alloc.resize ? &cfg->alloc : roost_alloc_default();
+  roost_host *host = roost_alloc_get(alloc, sizeof *host);
+  if (host == NULL) return ROOST_ENOMEM;
+  host->alloc = *alloc;
+  roost_buffer_init(&host->error, &host->alloc);
+  roost_list_init(&host->posted);
+  pthread_mutex_init(&host->mutex, NULL);
+  int status = copy_config(host, cfg);
+  if (status == 0)
+    status = roost_log_new(&host->log, &host->alloc, &host->clock, cfg->log, cfg->log_ud);
+  if (status == 0) status = roost_control_start(&host->control, &host->alloc, host->log);
+  if (status == 0) status = make_worker(host);
+  if (status != 0) {
+    roost_host_free(host);
+    return status;
+  }
+  *out = host;
+  return 0;
+}
+
+static void free_overrides(roost_host *host) {
+  for (size_t i = 0; i < host->override_count; i++) {
+    roost_alloc_put_text(&host->alloc, (char *)host->overrides[i].key);
+    roost_alloc_put_text(&host->alloc, (char *)host->overrides[i].value);
+  }
+  roost_alloc_put(&host->alloc, host->overrides, host->override_count * sizeof *host->overrides);
+}
+
+static void own_server_free(const roost_host *host, own_server *server) {
+  roost_alloc_put_text(&host->alloc, server->host);
+  roost_alloc_put(&host->alloc, server, sizeof *server);
+}
+
+static void drop_posted(roost_host *host);
+
+void roost_host_free(roost_host *host) {
+  if (host == NULL) return;
+  drop_posted(host);
+  roost_worker_free(host->worker);
+  roost_control_stop(host->control);
+  if (host->log != NULL) roost_log_free(host->log);
+  while (host->own_servers != NULL) {
+    own_server *server = host->own_servers;
+    host->own_servers = server->next;
+    own_server_free(host, server);
+  }
+  roost_settings_free(host->settings);
+  free_overrides(host);
+  roost_alloc_put_text(&host->alloc, (char *)host->config.services);
+  roost_alloc_put_text(&host->alloc, (char *)host->config.lua_dir);
+  roost_alloc_put_text(&host->alloc, (char *)host->config.working_dir);
+  roost_buffer_deinit(&host->error);
+  pthread_mutex_destroy(&host->mutex);
+  roost_alloc alloc = host->alloc;
+  roost_alloc_put(&alloc, host, sizeof *host);
+}
+
+/* ------------------------------------------------------------------------- configuration ----- */
+
+static int add_override(roost_host *host, const char *key, const char *value, bool plain) {
+  size_t count = host->override_count;
+  roost_override *grown = roost_alloc_resize(&host->alloc, host->overrides,
+                                             count * sizeof *grown, (count + 1) * sizeof *grown);
+  if (grown == NULL) return ROOST_ENOMEM;
+  host->overrides = grown;
+  grown[count] = (roost_override){own_text(host, key), own_text(host, value), plain};
+  host->override_count++;
+  return grown[count].key != NULL && grown[count].value != NULL ? 0 : ROOST_ENOMEM;
+}
+
+int roost_host_set(roost_host *host, const char *key, const char *value) {
+  if (key == NULL || value == NULL || *key == '\0')
+    return fail(host, ROOST_EINVAL, "a key and a value are needed");
+  if (host->loaded)
+    return fail(host, ROOST_ESTATE, "the configuration is loaded already");
+  int status = add_override(host, key, value, false);
+  return status == 0 ? 0 : fail(host, status, "out of memory");
+}
+
+static void apply_limits(const roost_host *host) {
+  const roost_settings *settings = host->settings;
+  const roost_worker_limits limits = {.request_timeout_ms = settings->limits.request_timeout,
+                                      .start_timeout_ms = settings->reload.start_timeout,
+                                      .drain_timeout_ms = settings->reload.drain_timeout,
+                                      .service_memory_bytes = 0,
+                                      .buffer_memory_bytes = settings->limits.buffer_memory};
+  roost_worker_set_limits(host->worker, &limits);
+}
+
+static int load_services(roost_host *host, roost_problems *problems) {
+  roost_found_list found;
+  roost_found_init(&found, &host->alloc);
+  int status = roost_check_find_services(&found, host->settings, host->config.working_dir,
+                                            problems);
+  if (status == 0) status = roost_worker_load(host->worker, &found, problems);
+  if (status == 0) status = roost_worker_check_conflicts(host->worker, problems);
+  roost_found_deinit(&found);
+  return status;
+}
+
+static int listen_all(roost_host *host, roost_problems *problems) {
+  const roost_settings *settings = host->settings;
+  for (size_t i = 0; i < settings->server_count; i++) {
+    const roost_server_config *server = &settings->servers[i];
+    const char *why;
+    int status = roost_worker_listen(host->worker, server, &why);
+    if (status != 0) {
+      roost_problems_add(problems, ROOST_PROBLEM_ERROR, "servers[%zu]: cannot listen on %s:%u: %s",
+                         i + 1, server->host, (unsigned)server->port, why);
+      return status;
+    }
+  }
+  host->server_count = settings->server_count;
+  return 0;
+}
+
+static int load(roost_host *host, const char *path, roost_problems *problems) {
+  if (host->config.services != NULL) {
+    int status = add_override(host, "services", host->config.services, true);
+    if (status != 0) return status;
+  }
+  roost_settings_source source = {path, host->config.working_dir, host->overrides,
+                                  host->override_count};
+  int status = roost_settings_load(&host->settings, &host->alloc, &source, problems);
+  if (status != 0) return status;
+  roost_log_set_level(host->log, host->settings->log_level);
+  roost_log_set_format(host->log, host->settings->log_format);
+  apply_limits(host);
+  status = load_services(host, problems);
+  if (status == 0) status = listen_all(host, problems);
+  return status;
+}
+
+int roost_host_load_config(roost_host *host, const char *path) {
+  roost_problems problems;
+  if (host->loaded || host->worker->state != ROOST_WORKER_IDLE)
+    return fail(host, ROOST_ESTATE, "a configuration is loaded once, before run and poll");
+  host->loaded = true;
+  roost_problems_init(&problems, &host->alloc);
+  int status = load(host, path, &problems);
+  report(host, &problems, status);
+  roost_problems_deinit(&problems);
+  return status;
+}
+
+/* ------------------------------------------------------------------------- listeners --------- */
+
+/* "tcp://HOST:PORT", with an IPv6 address in brackets. */
+static bool split_url(const char *url, roost_slice *name, uint16_t *port) {
+  static const char scheme[] = "tcp://";
+  if (strncmp(url, scheme, sizeof scheme - 1) != 0) return false;
+  const char *host = url + sizeof scheme - 1;
+  const char *colon = strrchr(host, ':');
+  if (colon == NULL || colon == host) return false;
+  char *end;
+  long number = strtol(colon + 1, &end, 10);
+  if (end == colon + 1 || *end != '\0' || number < 0 || number > UINT16_MAX) return false;
+  *port = (uint16_t)number;
+  *name = roost_slice_of(host, (size_t)(colon - host));
+  bool bracketed = name->ptr[0] == '[' && name->ptr[name->len - 1] == ']';
+  if (bracketed) *name = roost_slice_of(name->ptr + 1, name->len - 2);
+  return name->len > 0;
+}
+
+static int own_server_new(own_server **out, roost_host *host, const char *url) {
+  roost_slice name;
+  uint16_t port;
+  *out = NULL;
+  if (!split_url(url, &name, &port))
+    return fail_about(host, ROOST_EINVAL, url, "expected tcp://HOST:PORT");
+  own_server *server = roost_alloc_get(&host->alloc, sizeof *server);
+  if (server == NULL) return fail(host, ROOST_ENOMEM, "out of memory");
+  server->host = roost_alloc_text(&host->alloc, name);
+  if (server->host == NULL || !roost_host_is_loopback(server->host)) {
+    bool exposed = server->host != NULL;
+    own_server_free(host, server);
+    return exposed ? fail_about(host, ROOST_EINVAL, url,
+                                "not loopback and without TLS: say so in a configuration file, "
+                                "with allow_insecure = true")
+                   : fail(host, ROOST_ENOMEM, "out of memory");
+  }
+  snprintf(server->name, sizeof server->name, "%zu", host->server_count + 1);
+  roost_server_config_init(&server->config);
+  server->config.name = server->name;
+  server->config.host = server->host;
+  server->config.port = port;
+  *out = server;
+  return 0;
+}
+
+int roost_host_listen(roost_host *host, const char *url) {
+  own_server *server;
+  const char *why;
+  int status = own_server_new(&server, host, url);
+  if (status != 0) return status;
+  status = roost_worker_listen(host->worker, &server->config, &why);
+  if (status != 0) {
+    own_server_free(host, server);
+    return fail_about(host, status, url, why);
+  }
+  server->next = host->own_servers;
+  host->own_servers = server;
+  host->server_count++;
+  return 0;
+}
+
+int roost_host_port(const roost_host *host, size_t server) {
+  if (server >= host->worker->server_count) return ROOST_ENOENT;
+  return host->worker->servers[server]->address.port;
+}
+
+int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *fn, void *ud) {
+  const char *why = "out of memory";
+  roost_slice text = roost_slice_text(pattern);
+  roost_buffer json;
+  if (text.ptr == NULL || fn == NULL || roost_utf8_valid_prefix(text) < text.len)
+    return fail(host, ROOST_EINVAL, "a pattern in UTF-8 and a function are needed");
+  roost_buffer_init(&json, &host->alloc);
+  int status = roost_json_validate(text) == 0 ? roost_buffer_append_slice(&json, text)
+                                          : roost_json_write_string(&json, text);
+  if (status == 0)
+    status = roost_dispatch_add_handler(host->worker->dispatch, roost_buffer_slice(&json), fn, ud,
+                                        &why);
+  roost_buffer_deinit(&json);
+  return status == 0 ? 0 : fail_about(host, status, pattern, why);
+}
+
+/* ------------------------------------------------------------------------- running ----------- */
+
+static int enter(roost_host *host) {
+  if (host->inside) return fail(host, ROOST_ESTATE, "the host is running already");
+  if (host->worker->state == ROOST_WORKER_IDLE) roost_worker_start(host->worker);
+  host->inside = true;
+  return 0;
+}
+
+/* What run and poll return for the worker's state. */
+static int leave(roost_host *host, int status) {
+  host->inside = false;
+  if (host->worker->state == ROOST_WORKER_FAILED) {
+    roost_buffer_clear(&host->error);
+    roost_buffer_append_slice(&host->error, roost_buffer_slice(&host->worker->error));
+    roost_buffer_append_byte(&host->error, '\0');
+    return ROOST_ESCRIPT;
+  }
+  if (status != 0) return fail(host, status, "the event loop failed");
+  return host->worker->state != ROOST_WORKER_DRAINED;
+}
+
+int roost_host_run(roost_host *host) {
+  int status = enter(host);
+  if (status != 0) return status;
+  if (host->worker->state < ROOST_WORKER_DRAINED) status = roost_loop_run(host->worker->loop);
+  status = leave(host, status);
+  return status > 0 ? 0 : status;
+}
+
+int roost_host_poll(roost_host *host, uint32_t timeout_ms) {
+  int status = enter(host);
+  if (status != 0) return status;
+  if (host->worker->state < ROOST_WORKER_DRAINED)
+    status = roost_loop_poll(host->worker->loop, timeout_ms);
+  return leave(host, status);
+}
+
+int roost_host_fd(const roost_host *host) { return roost_loop_fd(host->worker->loop); }
+
+int roost_host_timeout(const roost_host *host) {
+  if (host->worker->state == ROOST_WORKER_IDLE) return 0;
+  return roost_loop_timeout(host->worker->loop);
+}
+
+int roost_host_stop(roost_host *host) {
+  roost_worker_drain(host->worker);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- posting ----------- */
+
+static posted *take_posted(roost_host *host) {
+  posted *job = NULL;
+  pthread_mutex_lock(&host->mutex);
+  if (!roost_list_empty(&host->posted)) {
+    job = ROOST_LIST_ENTRY(host->posted.next, posted, link);
+    roost_list_remove(&job->link);
+  }
+  pthread_mutex_unlock(&host->mutex);
+  return job;
+}
+
+static void run_posted(void *ud) {
+  roost_host *host = ud;
+  posted *own = take_posted(host);
+  if (own == NULL) return;
+  posted job = *own;
+  roost_alloc_put(&host->alloc, own, sizeof *own);
+  job.fn(job.ud, host);
+}
+
+static void drop_posted(roost_host *host) {
+  posted *job;
+  while ((job = take_posted(host)) != NULL) roost_alloc_put(&host->alloc, job, sizeof *job);
+}
+
+/* The queue is the host's own, so that what is never run can be freed. */
+int roost_host_post(roost_host *host, roost_post_fn *fn, void *ud) {
+  posted *job = roost_alloc_get(&host->alloc, sizeof *job);
+  if (job == NULL) return ROOST_ENOMEM;
+  job->fn = fn;
+  job->ud = ud;
+  pthread_mutex_lock(&host->mutex);
+  roost_list_append(&host->posted, &job->link);
+  int status = roost_loop_post(host->worker->loop, run_posted, host);
+  if (status != 0) roost_list_remove(&job->link);
+  pthread_mutex_unlock(&host->mutex);
+  if (status != 0) roost_alloc_put(&host->alloc, job, sizeof *job);
+  return status;
+}
+
+/* ------------------------------------------------------------------------- counters ---------- */
+
+void roost_host_stats(const roost_host *host, roost_stats *out) {
+  size_t size = out->struct_size;
+  roost_stats stats = {.struct_size = size};
+  stats.log_dropped = roost_log_dropped(host->log);
+  roost_worker_stats(host->worker, &stats);
+  memcpy(out, &stats, size < sizeof stats ? size : sizeof stats);
+}

@@ -1,0 +1,477 @@
+#include "net/conn_internal.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+/* --------------------------------------------------------------------- memory ---------------- */
+
+/* Brings the loop's sum up to date with what this conn holds now. */
+static void count_memory(roost_conn *conn) {
+  const size_t bytes = conn->out.cap + conn->sending.cap + conn->accounted_bytes;
+  conn->loop->buffer_bytes += bytes - conn->counted_bytes;
+  conn->counted_bytes = bytes;
+}
+
+void roost_conn_account(roost_conn *conn, size_t bytes) {
+  conn->accounted_bytes = bytes;
+  count_memory(conn);
+}
+
+/* --------------------------------------------------------------------- reading --------------- */
+
+static bool is_reading(const roost_conn *conn) {
+  return conn->ops != NULL && !conn->paused && !conn->throttled && !conn->eof;
+}
+
+static bool is_blocked(const roost_conn *conn) {
+  return conn->sending.len > conn->sent;
+}
+
+/* A pause is only told to the pipe once it would have read: most are over before that. */
+static void watch(roost_conn *conn) {
+  if (conn->state != ROOST_CONN_OPEN)
+    return;
+  const unsigned events =
+      (is_reading(conn) ? ROOST_PIPE_READ : 0) | (is_blocked(conn) ? ROOST_PIPE_WRITE : 0);
+  if (events == conn->watched)
+    return;
+  conn->watched = events;
+  const int error = conn->pipe->ops->watch(conn->pipe, events);
+  if (error != 0)
+    roost_conn_end(conn, ROOST_ESYSTEM, roost_socket_error(-error));
+}
+
+static void add_reading(roost_conn *conn) {
+  if (is_reading(conn) && (conn->watched & ROOST_PIPE_READ) == 0)
+    watch(conn);
+}
+
+static void take_eof(roost_conn *conn) {
+  conn->eof = true;
+  watch(conn);
+  if (conn->ops->on_eof != NULL)
+    conn->ops->on_eof(conn->ud);
+  else
+    roost_conn_shutdown(conn);
+  if (conn->fin_sent)
+    roost_conn_end(conn, 0, "");
+}
+
+static void read_once(roost_conn *conn) {
+  char *place = NULL;
+  size_t room = conn->ops->room != NULL ? conn->ops->room(conn->ud, &place) : 0;
+  const bool in_place = room > 0;
+  if (!in_place) {
+    place = conn->loop->read_buffer;
+    room = ROOST_LOOP_READ_BYTES;
+  }
+  const ssize_t n = conn->pipe->ops->read(conn->pipe, place, room);
+  if (n == -EAGAIN)
+    return;
+  if (n < 0) {
+    roost_conn_end(conn, ROOST_EGONE, roost_socket_error((int)-n));
+    return;
+  }
+  if (n == 0) {
+    take_eof(conn);
+    return;
+  }
+  conn->active_ms = roost_loop_now_ms(conn->loop);
+  if (conn->counters != NULL)
+    conn->counters->bytes_in += (uint64_t)n;
+  if (in_place)
+    conn->ops->on_filled(conn->ud, (size_t)n);
+  else
+    conn->ops->on_bytes(conn->ud, (roost_slice){place, (size_t)n});
+}
+
+/* Below this a conn is none of the largest, however much all of them hold together. */
+#define SMALL_BYTES 4096
+
+/* Stops reading the largest, until the others hold no more than half of the limit. */
+static void throttle_largest(roost_loop *loop) {
+  size_t largest = 0;
+  size_t sum = 0;
+  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
+    const roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, link);
+    if (conn->throttled)
+      continue;
+    sum += conn->counted_bytes;
+    if (conn->counted_bytes > largest)
+      largest = conn->counted_bytes;
+  }
+  if (sum <= loop->buffer_limit / 2 || largest < SMALL_BYTES)
+    return;
+  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
+    roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, link);
+    conn->throttled = conn->throttled || conn->counted_bytes >= largest / 2;
+  }
+  loop->throttling = true;
+}
+
+void roost_conn_keep_budget(roost_loop *loop) {
+  if (loop->buffer_bytes > loop->buffer_limit) {
+    throttle_largest(loop);
+    return;
+  }
+  loop->throttling = false;
+  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
+    roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, link);
+    conn->throttled = false;
+    add_reading(conn);
+  }
+}
+
+void roost_conn_read_now(roost_conn *conn) {
+  if (conn->state == ROOST_CONN_OPEN && conn->ops != NULL && !conn->eof)
+    read_once(conn);
+}
+
+void roost_conn_pause(roost_conn *conn) {
+  conn->paused = true;
+}
+
+void roost_conn_resume(roost_conn *conn) {
+  conn->paused = false;
+  add_reading(conn);
+}
+
+/* --------------------------------------------------------------------- writing --------------- */
+
+/* What an out buffer starts with; most turns' replies fit. */
+#define FIRST_BYTES 4096
+
+roost_buffer *roost_conn_out(roost_conn *conn) {
+  if (conn->out.cap == 0)
+    roost_loop_lend(conn->loop, &conn->out);
+  if (conn->out.cap == 0) /* where this is refused, appending finds out */
+    (void)roost_buffer_reserve(&conn->out, FIRST_BYTES);
+  return &conn->out;
+}
+
+size_t roost_conn_queued(const roost_conn *conn) {
+  return conn->out.len + conn->sending.len - conn->sent;
+}
+
+bool roost_conn_crowded(const roost_conn *conn) {
+  return conn->send_limit > 0 && roost_conn_queued(conn) > conn->send_limit / 2;
+}
+
+void roost_conn_dirty(roost_conn *conn) {
+  if (conn->state != ROOST_CONN_OPEN)
+    return;
+  if (roost_conn_crowded(conn))
+    conn->crowded = true;
+  if (roost_list_empty(&conn->dirty_link))
+    roost_list_append(&conn->loop->dirty, &conn->dirty_link);
+}
+
+roost_conn *roost_conn_of_dirty(roost_list *link) {
+  return ROOST_LIST_ENTRY(link, roost_conn, dirty_link);
+}
+
+/* Bytes the pipe took, 0 when it has no room. False when the connection has ended. */
+static bool write_once(roost_conn *conn, const char *from, size_t len, size_t *taken) {
+  const ssize_t n = conn->pipe->ops->write(conn->pipe, from, len);
+  *taken = n > 0 ? (size_t)n : 0;
+  if (n < 0 && n != -EAGAIN) {
+    roost_conn_end(conn, ROOST_EGONE, roost_socket_error((int)-n));
+    return false;
+  }
+  if (n > 0) {
+    conn->active_ms = roost_loop_now_ms(conn->loop);
+    if (conn->counters != NULL)
+      conn->counters->bytes_out += (uint64_t)n;
+  }
+  return true;
+}
+
+/* What the pipe did not take of out becomes sending, so that out can grow without being moved. */
+static bool write_out(roost_conn *conn) {
+  size_t taken;
+  if (conn->out.len == 0)
+    return true;
+  if (!write_once(conn, conn->out.ptr, conn->out.len, &taken))
+    return false;
+  if (taken == conn->out.len) {
+    conn->out.len = 0;
+    roost_loop_reclaim(conn->loop, &conn->out);
+    return true;
+  }
+  const roost_buffer empty = conn->sending;
+  conn->sending = conn->out;
+  conn->sent = taken;
+  conn->out = empty;
+  return true;
+}
+
+static bool write_sending(roost_conn *conn) {
+  size_t taken;
+  if (!write_once(conn, conn->sending.ptr + conn->sent, conn->sending.len - conn->sent, &taken))
+    return false;
+  conn->sent += taken;
+  if (is_blocked(conn))
+    return true;
+  conn->sent = 0;
+  roost_buffer_deinit(&conn->sending);
+  return true;
+}
+
+/* Everything is written: nothing but our FIN may be owed. */
+static void finish_writing(roost_conn *conn) {
+  if (!conn->fin_wanted || conn->fin_sent)
+    return;
+  conn->fin_sent = true;
+  conn->pipe->ops->shutdown(conn->pipe);
+  if (conn->eof)
+    roost_conn_end(conn, 0, "");
+}
+
+void roost_conn_flush(roost_conn *conn) {
+  if (conn->state != ROOST_CONN_OPEN)
+    return;
+  if (is_blocked(conn) && !write_sending(conn))
+    return;
+  if (!is_blocked(conn) && !write_out(conn))
+    return;
+  count_memory(conn);
+  watch(conn);
+  const size_t queued = roost_conn_queued(conn);
+  if (conn->send_limit > 0 && queued > conn->send_limit) {
+    roost_conn_end(conn, ROOST_EFULL, "the peer does not read what is sent to it");
+    return;
+  }
+  if (queued == 0)
+    finish_writing(conn);
+  if (conn->state != ROOST_CONN_OPEN || !conn->crowded || queued > conn->send_limit / 4)
+    return;
+  conn->crowded = false;
+  if (conn->ops != NULL && conn->ops->on_writable != NULL)
+    conn->ops->on_writable(conn->ud);
+}
+
+void roost_conn_shutdown(roost_conn *conn) {
+  conn->fin_wanted = true;
+  roost_conn_dirty(conn);
+}
+
+/* --------------------------------------------------------------------- the end --------------- */
+
+void roost_conn_discard(roost_conn *conn) {
+  roost_loop *loop = conn->loop;
+  roost_timer_stop(&loop->wheel, &conn->timer);
+  loop->buffer_bytes -= conn->counted_bytes;
+  roost_buffer_deinit(&conn->out);
+  roost_buffer_deinit(&conn->sending);
+  roost_list_remove(&conn->link);
+  roost_alloc_put(loop->alloc, conn, sizeof *conn);
+  loop->pending--;
+}
+
+static void finish(void *ud) {
+  roost_conn *conn = ud;
+  if (conn->released != NULL)
+    conn->released(conn, conn->released_ud);
+  if (conn->ops != NULL && conn->ops->on_closed != NULL)
+    conn->ops->on_closed(conn->ud, conn->status, conn->why);
+  roost_conn_discard(conn);
+}
+
+void roost_conn_end(roost_conn *conn, int status, const char *why) {
+  if (conn->state == ROOST_CONN_CLOSING)
+    return;
+  conn->state = ROOST_CONN_CLOSING;
+  conn->status = status;
+  conn->why = why;
+  roost_timer_stop(&conn->loop->wheel, &conn->timer);
+  roost_list_remove(&conn->dirty_link);
+  if (conn->dial != NULL)
+    roost_dial_cancel(conn->dial);
+  conn->dial = NULL;
+  if (conn->pipe != NULL)
+    conn->pipe->ops->close(conn->pipe);
+  else
+    roost_loop_defer(conn->loop, &conn->end);
+}
+
+void roost_conn_close(roost_conn *conn) {
+  roost_conn_end(conn, 0, "");
+}
+
+void roost_conn_close_all(roost_loop *loop) {
+  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next)
+    roost_conn_close(ROOST_LIST_ENTRY(link, roost_conn, link));
+}
+
+/* --------------------------------------------------------------------- the pipe's calls ------ */
+
+static void on_ready(void *ud, unsigned events) {
+  roost_conn *conn = ud;
+  if (conn->state != ROOST_CONN_OPEN)
+    return;
+  if ((events & ROOST_PIPE_WRITE) != 0)
+    roost_conn_dirty(conn);
+  if ((events & ROOST_PIPE_READ) == 0)
+    return;
+  if (is_reading(conn))
+    read_once(conn);
+  else
+    watch(conn);
+}
+
+static void on_broken(void *ud, int error) {
+  roost_conn *conn = ud;
+  if (error == 0 && conn->fin_sent)
+    roost_conn_end(conn, 0, "");
+  else
+    roost_conn_end(conn, ROOST_EGONE, roost_socket_error(error != 0 ? error : ECONNRESET));
+}
+
+static const roost_pipe_user pipe_user = {.ready = on_ready, .broken = on_broken, .closed = finish};
+
+/* --------------------------------------------------------------------- time-outs ------------- */
+
+/* The timer is not moved by traffic: when it fires it is seen how long the silence really was. */
+static void on_idle_timer(roost_timer *timer) {
+  roost_conn *conn = ROOST_LIST_ENTRY(timer, roost_conn, timer);
+  roost_wheel *wheel = &conn->loop->wheel;
+  const uint64_t silent_ms = wheel->now_ms - conn->active_ms;
+  if (silent_ms < conn->idle_ms) {
+    roost_timer_start(wheel, timer, conn->idle_ms - silent_ms);
+  } else if (conn->ops != NULL && conn->ops->busy != NULL && conn->ops->busy(conn->ud)) {
+    roost_timer_start(wheel, timer, conn->idle_ms);
+  } else {
+    roost_conn_end(conn, ROOST_ETIMEDOUT, "nothing came or went for too long");
+  }
+}
+
+void roost_conn_set_idle_timeout(roost_conn *conn, uint64_t ms) {
+  conn->idle_ms = ms;
+  if (conn->state != ROOST_CONN_OPEN)
+    return;
+  conn->active_ms = roost_loop_now_ms(conn->loop);
+  if (ms == 0)
+    roost_timer_stop(&conn->loop->wheel, &conn->timer);
+  else
+    roost_timer_start(&conn->loop->wheel, &conn->timer, ms);
+}
+
+/* --------------------------------------------------------------------- making ---------------- */
+
+int roost_conn_new(roost_conn **out, roost_loop *loop) {
+  roost_conn *conn = roost_alloc_get(loop->alloc, sizeof *conn);
+  *out = conn;
+  if (conn == NULL)
+    return ROOST_ENOMEM;
+  conn->loop = loop;
+  conn->state = ROOST_CONN_CONNECTING;
+  conn->why = "";
+  conn->end.fn = finish;
+  conn->end.ud = conn;
+  roost_buffer_init(&conn->out, loop->alloc);
+  roost_buffer_init(&conn->sending, loop->alloc);
+  roost_timer_init(&conn->timer, on_idle_timer);
+  roost_list_init(&conn->dirty_link);
+  roost_list_init(&conn->sibling);
+  roost_list_append(&loop->conns, &conn->link);
+  loop->pending++;
+  return 0;
+}
+
+static void find_addresses(roost_conn *conn, int descriptor) {
+  struct sockaddr_storage address;
+  struct sockaddr *plain = (struct sockaddr *)&address;
+  socklen_t size = sizeof address;
+  if (getpeername(descriptor, plain, &size) == 0)
+    roost_socket_address(&conn->remote, plain);
+  size = sizeof address;
+  if (getsockname(descriptor, plain, &size) == 0)
+    roost_socket_address(&conn->local, plain);
+}
+
+void roost_conn_open(roost_conn *conn, roost_pipe *pipe) {
+  conn->pipe = pipe;
+  pipe->user = &pipe_user;
+  pipe->ud = conn;
+  conn->state = ROOST_CONN_OPEN;
+  const int descriptor = pipe->ops->descriptor(pipe);
+  if (descriptor >= 0)
+    find_addresses(conn, descriptor);
+  conn->timer.fn = on_idle_timer;
+  roost_conn_set_idle_timeout(conn, conn->idle_ms);
+  watch(conn);
+  if (roost_conn_queued(conn) > 0 || conn->fin_wanted)
+    roost_conn_dirty(conn);
+}
+
+int roost_conn_adopt(roost_conn **out, roost_loop *loop, int descriptor) {
+  roost_pipe *pipe;
+  int status = roost_conn_new(out, loop);
+  if (status != 0)
+    return status;
+  status = roost_pipe_socket(&pipe, loop, descriptor);
+  if (status != 0) {
+    roost_conn_discard(*out);
+    *out = NULL;
+    return status;
+  }
+  roost_conn_open(*out, pipe);
+  return 0;
+}
+
+int roost_conn_pair(roost_conn **a, roost_conn **b, roost_loop *loop) {
+  roost_pipe *pipes[2];
+  roost_conn *conns[2] = {NULL, NULL};
+  *a = *b = NULL;
+  int status = roost_conn_new(&conns[0], loop);
+  if (status == 0)
+    status = roost_conn_new(&conns[1], loop);
+  if (status == 0)
+    status = roost_pipe_memory(&pipes[0], &pipes[1], loop);
+  for (size_t i = 0; i < 2; i++) {
+    if (status != 0 && conns[i] != NULL)
+      roost_conn_discard(conns[i]);
+    if (status != 0)
+      continue;
+    memcpy(conns[i]->remote.text, "memory", sizeof "memory");
+    conns[i]->local = conns[i]->remote;
+    roost_conn_open(conns[i], pipes[i]);
+  }
+  if (status != 0)
+    return status;
+  *a = conns[0];
+  *b = conns[1];
+  return 0;
+}
+
+/* --------------------------------------------------------------------- small things ---------- */
+
+void roost_conn_set_ops(roost_conn *conn, const roost_conn_ops *ops, void *ud) {
+  conn->ops = ops;
+  conn->ud = ud;
+  add_reading(conn);
+}
+
+void roost_conn_set_send_limit(roost_conn *conn, size_t max_bytes) {
+  conn->send_limit = max_bytes;
+}
+
+void roost_conn_count(roost_conn *conn, roost_conn_counters *counters) {
+  conn->counters = counters;
+}
+
+roost_loop *roost_conn_loop(const roost_conn *conn) {
+  return conn->loop;
+}
+
+const roost_address *roost_conn_remote(const roost_conn *conn) {
+  return &conn->remote;
+}
+
+const roost_address *roost_conn_local(const roost_conn *conn) {
+  return &conn->local;
+}
+
+int roost_conn_descriptor(const roost_conn *conn) {
+  return conn->pipe != NULL ? conn->pipe->ops->descriptor(conn->pipe) : -1;
+}

@@ -1,0 +1,83 @@
+/*
+ * net/conn_internal.h - the conn's struct, for the files of net/ alone. Start at net/conn.h.
+ *
+ * Blocked: the kernel took only a part of what was written; the rest waits in sending until the
+ * pipe is ready again. A conn is owned by its loop (the list conns) from the moment it is made
+ * until on_closed has returned.
+ */
+#ifndef ROOST_NET_CONN_INTERNAL_H
+#define ROOST_NET_CONN_INTERNAL_H
+
+#include "net/conn.h"
+#include "net/loop_internal.h"
+#include "net/pipe.h"
+
+struct addrinfo;
+struct sockaddr;
+
+typedef struct roost_dial roost_dial;
+
+typedef enum roost_conn_state {
+  ROOST_CONN_CONNECTING,
+  ROOST_CONN_OPEN,
+  ROOST_CONN_CLOSING /* on_closed is all that is left to happen */
+} roost_conn_state;
+
+struct roost_conn {
+  roost_list link;       /* in loop->conns */
+  roost_list dirty_link; /* in loop->dirty, while marked */
+  roost_loop *loop;
+  roost_pipe *pipe;          /* owned; NULL while connecting */
+  roost_dial *dial;          /* while connecting */
+  const roost_conn_ops *ops; /* NULL until the owner has said */
+  void *ud;
+  roost_buffer out;              /* appended to by the owner */
+  roost_buffer sending;          /* written in part */
+  size_t sent;                   /* bytes of sending that are gone */
+  roost_conn_counters *counters; /* borrowed, or NULL */
+  size_t send_limit;
+  size_t accounted_bytes; /* what the owner says it holds */
+  size_t counted_bytes;   /* what loop->buffer_bytes holds for this conn */
+  uint64_t active_ms;     /* when the last byte went either way */
+  uint64_t idle_ms;       /* 0: no limit */
+  roost_timer timer;      /* connect time-out, then idle time-out */
+  roost_loop_hook end;    /* finishes a conn that has no pipe */
+  roost_list sibling;     /* in its listener's list */
+  void (*released)(struct roost_conn *conn, void *ud); /* the listener's, or NULL */
+  void *released_ud;
+  roost_address remote;
+  roost_address local;
+  int status;      /* for on_closed */
+  const char *why; /* for on_closed */
+  roost_conn_state state;
+  unsigned watched; /* events the pipe watches */
+  bool paused;      /* by the owner */
+  bool throttled;   /* by the buffer limit */
+  bool eof;         /* the peer's FIN is here */
+  bool crowded;     /* was over half the send limit, not below a quarter since */
+  bool fin_wanted;
+  bool fin_sent;
+};
+
+/* A conn in the state connecting, without a pipe. ENOMEM. */
+int roost_conn_new(roost_conn **out, roost_loop *loop);
+
+/* Frees one that nobody knows of yet, without a call. */
+void roost_conn_discard(roost_conn *conn);
+
+/* Gives it its pipe: it is open and owns it. */
+void roost_conn_open(roost_conn *conn, roost_pipe *pipe);
+
+/* Ends it for the reason given; the first one counts. */
+void roost_conn_end(roost_conn *conn, int status, const char *why);
+
+/* Forgets the conn; whatever the dialling still waits for is cleaned up later. */
+void roost_dial_cancel(roost_dial *dial);
+
+/* socket.c: options of every TCP socket (a listening one hands them on to those it accepts). */
+void roost_socket_tune(int descriptor);
+void roost_socket_address(roost_address *out, const struct sockaddr *address);
+/* The errno's name, as "ECONNREFUSED"; a fixed text. */
+const char *roost_socket_error(int error);
+
+#endif

@@ -1,0 +1,384 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/map.h"
+#include "core/slice.h"
+#include "net/conn_internal.h"
+
+#define ACCEPTS_PER_TURN 64  /* so that connecting peers don't hold up the connected ones */
+#define PAUSE_MS         100 /* until descriptors are looked for again */
+
+/*
+ * The socket is accepted from by ourselves: libuv's listening handle, out of descriptors, accepts
+ * and drops whoever waits in the queue; here they stay queued until there is a descriptor.
+ */
+struct roost_listener {
+  roost_list link; /* in loop->listeners */
+  roost_loop *loop;
+  const roost_listener_ops *ops;
+  void *ud;
+  char *host; /* owned copy */
+  roost_listener_config config;
+  roost_address address;
+  int descriptor;    /* -1 while lost */
+  uv_poll_t *poll;   /* on descriptor, while accepting; frees itself when closed */
+  roost_list conns;  /* accepted and still there, by their sibling */
+  size_t count;      /* of conns */
+  roost_map per_ip;  /* address text to how many of them, where that is limited */
+  roost_timer timer; /* the pause, or the next attempt to listen again */
+  roost_loop_hook end;
+  unsigned attempts; /* to listen again, made so far */
+  bool started;
+  bool starved; /* out of descriptors, and said so */
+  bool closed;
+};
+
+/* --------------------------------------------------------------------- the socket ------------ */
+
+/* The address to bind: for localhost that is 127.0.0.1 where the name has it, else the first. */
+static const struct addrinfo *choose(const struct addrinfo *found, const char *host) {
+  for (const struct addrinfo *at = found; strcmp(host, "localhost") == 0 && at != NULL;
+       at = at->ai_next) {
+    roost_address address;
+    roost_socket_address(&address, at->ai_addr);
+    if (strcmp(address.text, "127.0.0.1") == 0)
+      return at;
+  }
+  return found;
+}
+
+/* 0 or an errno. */
+static int bind_socket(roost_listener *listener, const struct addrinfo *to) {
+  const int one = 1;
+  const int descriptor = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0)
+    return errno;
+  struct sockaddr_storage bound;
+  socklen_t size = sizeof bound;
+  roost_socket_tune(descriptor);
+  if (setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+      bind(descriptor, to->ai_addr, to->ai_addrlen) != 0 ||
+      listen(descriptor, listener->config.backlog) != 0 ||
+      getsockname(descriptor, (struct sockaddr *)&bound, &size) != 0) {
+    const int error = errno;
+    close(descriptor);
+    return error;
+  }
+  roost_socket_address(&listener->address, (struct sockaddr *)&bound);
+  listener->config.port = listener->address.port;
+  listener->descriptor = descriptor;
+  return 0;
+}
+
+/* 0, or ESYSTEM with the error's name in *why. */
+static int open_socket(roost_listener *listener, const char **why) {
+  char port[8];
+  struct addrinfo *found = NULL;
+  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  snprintf(port, sizeof port, "%u", listener->config.port);
+  const int status = getaddrinfo(listener->host, port, &hints, &found);
+  if (status != 0) {
+    *why = status == EAI_SYSTEM ? roost_socket_error(errno) : "ENOTFOUND";
+    return ROOST_ESYSTEM;
+  }
+  const int error = bind_socket(listener, choose(found, listener->host));
+  freeaddrinfo(found);
+  if (error == 0)
+    return 0;
+  *why = roost_socket_error(error);
+  return ROOST_ESYSTEM;
+}
+
+static void on_poll_closed(uv_handle_t *handle) {
+  roost_loop *loop = handle->data;
+  roost_alloc_put(loop->alloc, handle, sizeof(uv_poll_t));
+  loop->pending--;
+}
+
+static void close_poll(roost_listener *listener) {
+  if (listener->poll == NULL)
+    return;
+  listener->poll->data = listener->loop;
+  uv_close((uv_handle_t *)listener->poll, on_poll_closed);
+  listener->poll = NULL;
+}
+
+static void close_socket(roost_listener *listener) {
+  close_poll(listener);
+  if (listener->descriptor >= 0)
+    close(listener->descriptor);
+  listener->descriptor = -1;
+}
+
+/* --------------------------------------------------------------------- limits ---------------- */
+
+static size_t count_ip(const roost_listener *listener, const roost_address *address) {
+  return (size_t)(uintptr_t)roost_map_get(&listener->per_ip, roost_slice_text(address->text));
+}
+
+static int set_ip(roost_listener *listener, const roost_address *address, size_t count) {
+  const roost_slice key = roost_slice_text(address->text);
+  if (count > 0)
+    return roost_map_set(&listener->per_ip, key, (void *)(uintptr_t)count);
+  roost_map_remove(&listener->per_ip, key);
+  return 0;
+}
+
+/* The limit that keeps this address out, or NULL. */
+static const char *find_limit(const roost_listener *listener, const roost_address *address) {
+  const roost_listener_config *config = &listener->config;
+  if (config->max_connections > 0 && listener->count >= config->max_connections)
+    return "max_connections";
+  if (config->max_connections_per_ip > 0 &&
+      count_ip(listener, address) >= config->max_connections_per_ip)
+    return "max_connections_per_ip";
+  return NULL;
+}
+
+static void on_released(roost_conn *conn, void *ud) {
+  roost_listener *listener = ud;
+  roost_list_remove(&conn->sibling);
+  listener->count--;
+  if (listener->config.max_connections_per_ip > 0)
+    (void)set_ip(listener, &conn->remote, count_ip(listener, &conn->remote) - 1);
+}
+
+/* --------------------------------------------------------------------- accepting ------------- */
+
+/* Takes the descriptor; on failure nobody does. */
+static int admit(roost_listener *listener, int descriptor, const roost_address *address) {
+  roost_conn *conn;
+  const bool by_ip = listener->config.max_connections_per_ip > 0;
+  if (by_ip && set_ip(listener, address, count_ip(listener, address) + 1) != 0)
+    return ROOST_ENOMEM;
+  const int status = roost_conn_adopt(&conn, listener->loop, descriptor);
+  if (status != 0) {
+    if (by_ip)
+      (void)set_ip(listener, address, count_ip(listener, address) - 1);
+    return status;
+  }
+  conn->remote = *address; /* what it was counted under, should the peer be gone already */
+  conn->released = on_released;
+  conn->released_ud = listener;
+  roost_list_append(&listener->conns, &conn->sibling);
+  listener->count++;
+  listener->ops->on_accept(listener->ud, conn);
+  if (conn->ops == NULL)
+    roost_conn_close(conn);
+  return 0;
+}
+
+static void refuse(roost_listener *listener, int status, const char *why,
+                   const roost_address *address) {
+  if (listener->ops->on_refused != NULL)
+    listener->ops->on_refused(listener->ud, status, why, address);
+}
+
+/* Accepts one. 0, or the errno of accept. */
+static int accept_one(roost_listener *listener) {
+  struct sockaddr_storage from;
+  socklen_t size = sizeof from;
+  const int descriptor =
+      accept4(listener->descriptor, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (descriptor < 0)
+    return errno;
+  roost_address address;
+  roost_socket_address(&address, (struct sockaddr *)&from);
+  const char *limit = find_limit(listener, &address);
+  int status = ROOST_EFULL;
+  if (limit == NULL) {
+    status = admit(listener, descriptor, &address);
+    limit = status == ROOST_ENOMEM ? "out of memory" : "the descriptor can't be watched";
+  }
+  if (status != 0) {
+    close(descriptor);
+    refuse(listener, status, limit, &address);
+  }
+  return 0;
+}
+
+static void pause_accepting(roost_listener *listener, int error) {
+  uv_poll_stop(listener->poll);
+  roost_timer_start(&listener->loop->wheel, &listener->timer, PAUSE_MS);
+  if (!listener->starved)
+    refuse(listener, ROOST_ESYSTEM, roost_socket_error(error), NULL);
+  listener->starved = true;
+}
+
+static void lose(roost_listener *listener, const char *why) {
+  close_socket(listener);
+  if (listener->attempts < listener->config.retry_attempts)
+    roost_timer_start(&listener->loop->wheel, &listener->timer, listener->config.retry_delay_ms);
+  if (listener->ops->on_lost != NULL)
+    listener->ops->on_lost(listener->ud, why);
+}
+
+/* Accepts up to most connections, as long as there are any. */
+static void accept_some(roost_listener *listener, size_t most) {
+  for (size_t i = 0; i < most && listener->descriptor >= 0; i++) {
+    const int error = accept_one(listener);
+    switch (error) {
+    case 0:
+      listener->starved = false;
+      break;
+    case EAGAIN:
+      return;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      if (!listener->closed)
+        pause_accepting(listener, error);
+      return;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+    case EOPNOTSUPP:
+      if (!listener->closed)
+        lose(listener, roost_socket_error(error));
+      return;
+    default: /* that one connection failed before it was accepted */
+      break;
+    }
+  }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  roost_listener *listener = poll->data;
+  (void)events;
+  roost_loop_touch(listener->loop);
+  if (listener->poll != poll)
+    return; /* closed by a timer just now */
+  accept_some(listener, ACCEPTS_PER_TURN);
+  /* libuv stops after an error; accept has said what it is, if it is one at all. */
+  if (status < 0 && listener->poll == poll && !roost_timer_running(&listener->timer))
+    lose(listener, "EIO");
+}
+
+int roost_listener_start(roost_listener *listener) {
+  roost_loop *loop = listener->loop;
+  if (listener->started)
+    return 0;
+  listener->started = true;
+  if (listener->descriptor < 0)
+    return 0; /* lost already; it starts when it is there again */
+  uv_poll_t *poll = roost_alloc_get(loop->alloc, sizeof *poll);
+  if (poll == NULL)
+    return ROOST_ENOMEM;
+  if (uv_poll_init(&loop->uv, poll, listener->descriptor) != 0) {
+    roost_alloc_put(loop->alloc, poll, sizeof *poll);
+    return ROOST_ESYSTEM;
+  }
+  poll->data = listener;
+  loop->pending++;
+  listener->poll = poll;
+  return uv_poll_start(poll, UV_READABLE, on_poll) == 0 ? 0 : ROOST_ESYSTEM;
+}
+
+/* --------------------------------------------------------------------- listening again ------- */
+
+static void listen_again(roost_listener *listener) {
+  const char *why = "out of memory";
+  listener->attempts++;
+  int status = open_socket(listener, &why);
+  if (status == 0 && listener->started) {
+    listener->started = false;
+    status = roost_listener_start(listener);
+  }
+  if (status != 0) {
+    listener->started = true;
+    lose(listener, why);
+  } else if (listener->ops->on_listening != NULL) {
+    listener->ops->on_listening(listener->ud);
+  }
+}
+
+static void on_timer(roost_timer *timer) {
+  roost_listener *listener = ROOST_LIST_ENTRY(timer, roost_listener, timer);
+  if (listener->descriptor < 0)
+    listen_again(listener);
+  else
+    uv_poll_start(listener->poll, UV_READABLE, on_poll);
+}
+
+/* --------------------------------------------------------------------- open and close -------- */
+
+static void free_listener(roost_listener *listener) {
+  roost_loop *loop = listener->loop;
+  roost_list_remove(&listener->link);
+  roost_map_deinit(&listener->per_ip);
+  roost_alloc_put_text(loop->alloc, listener->host);
+  roost_alloc_put(loop->alloc, listener, sizeof *listener);
+  loop->pending--;
+}
+
+static void finish(void *ud) {
+  roost_listener *listener = ud;
+  while (!roost_list_empty(&listener->conns)) {
+    roost_conn *conn = ROOST_LIST_ENTRY(listener->conns.next, roost_conn, sibling);
+    roost_list_remove(&conn->sibling);
+    conn->released = NULL;
+  }
+  if (listener->ops->on_closed != NULL)
+    listener->ops->on_closed(listener->ud);
+  free_listener(listener);
+}
+
+int roost_listener_open(roost_listener **out, roost_loop *loop, const roost_listener_config *config,
+                        const roost_listener_ops *ops, void *ud, const char **why) {
+  *out = NULL;
+  *why = "out of memory";
+  roost_listener *listener = roost_alloc_get(loop->alloc, sizeof *listener);
+  if (listener == NULL)
+    return ROOST_ENOMEM;
+  listener->loop = loop;
+  listener->ops = ops;
+  listener->ud = ud;
+  listener->config = *config;
+  listener->descriptor = -1;
+  listener->end.fn = finish;
+  listener->end.ud = listener;
+  roost_list_init(&listener->conns);
+  roost_map_init(&listener->per_ip, loop->alloc);
+  roost_timer_init(&listener->timer, on_timer);
+  roost_list_append(&loop->listeners, &listener->link);
+  loop->pending++;
+  listener->host = roost_alloc_text(loop->alloc, roost_slice_text(config->host));
+  const int status = listener->host != NULL ? open_socket(listener, why) : ROOST_ENOMEM;
+  if (status != 0) {
+    free_listener(listener);
+    return status;
+  }
+  *out = listener;
+  return 0;
+}
+
+void roost_listener_close(roost_listener *listener) {
+  if (listener->closed)
+    return;
+  listener->closed = true;
+  roost_timer_stop(&listener->loop->wheel, &listener->timer);
+  if (listener->started && !listener->loop->freeing)
+    accept_some(listener, SIZE_MAX);
+  close_socket(listener);
+  roost_loop_defer(listener->loop, &listener->end);
+}
+
+void roost_listener_close_all(roost_loop *loop) {
+  for (roost_list *link = loop->listeners.next; link != &loop->listeners; link = link->next)
+    roost_listener_close(ROOST_LIST_ENTRY(link, roost_listener, link));
+}
+
+const roost_address *roost_listener_address(const roost_listener *listener) {
+  return &listener->address;
+}
+
+int roost_listener_descriptor(const roost_listener *listener) {
+  return listener->descriptor;
+}

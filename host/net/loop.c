@@ -1,0 +1,375 @@
+#include "net/loop_internal.h"
+
+#include <signal.h>
+
+typedef struct post {
+  roost_list link;
+  void (*fn)(void *ud);
+  void *ud;
+} post;
+
+/* --------------------------------------------------------------------- time ------------------ */
+
+static uint64_t read_clock_ms(const roost_loop *loop) {
+  return roost_clock_now_us(loop->clock) / 1000;
+}
+
+static void refresh(roost_loop *loop) {
+  loop->fresh = true;
+  roost_wheel_advance(&loop->wheel, read_clock_ms(loop));
+}
+
+void roost_loop_touch(roost_loop *loop) {
+  if (!loop->fresh)
+    refresh(loop);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  roost_loop *loop = timer->data;
+  loop->armed_ms = UINT64_MAX;
+  refresh(loop);
+}
+
+/* Only ever moves the timer forward: one that fires too early costs less than one moved with each
+ * request's deadline. */
+static void arm_timer(roost_loop *loop) {
+  if (loop->clock->fake)
+    return;
+  const uint64_t wake_ms = roost_wheel_wake_ms(&loop->wheel);
+  if (wake_ms >= loop->armed_ms)
+    return;
+  const uint64_t now_ms = read_clock_ms(loop);
+  loop->armed_ms = wake_ms;
+  uv_update_time(&loop->uv);
+  uv_timer_start(&loop->timer, on_timer, wake_ms > now_ms ? wake_ms - now_ms : 0, 0);
+}
+
+/* --------------------------------------------------------------------- a turn ---------------- */
+
+/* Takes the first hook out of list and runs it; keep: where it goes before, NULL for nowhere. */
+static void run_first(roost_list *list, roost_list *keep) {
+  roost_loop_hook *hook = ROOST_LIST_ENTRY(list->next, roost_loop_hook, link);
+  roost_list_remove(&hook->link);
+  if (keep != NULL)
+    roost_list_append(keep, &hook->link);
+  hook->fn(hook->ud);
+}
+
+static void flush(roost_loop *loop) {
+  roost_list now;
+  roost_list_init(&now);
+  roost_list_move(&now, &loop->flush_hooks);
+  while (!roost_list_empty(&now))
+    run_first(&now, &loop->flush_hooks);
+  roost_list_move(&now, &loop->dirty);
+  while (!roost_list_empty(&now)) {
+    roost_list *link = now.next;
+    roost_list_remove(link);
+    roost_conn_flush(roost_conn_of_dirty(link));
+  }
+  if (loop->buffer_limit > 0 && (loop->throttling || loop->buffer_bytes > loop->buffer_limit))
+    roost_conn_keep_budget(loop);
+}
+
+static void on_idle(uv_idle_t *idle) {
+  roost_loop *loop = idle->data;
+  roost_loop_touch(loop);
+  roost_list now;
+  roost_list_init(&now);
+  roost_list_move(&now, &loop->deferred);
+  while (!roost_list_empty(&now))
+    run_first(&now, NULL);
+  if (roost_list_empty(&loop->deferred))
+    uv_idle_stop(idle);
+}
+
+static void stay_awake(roost_loop *loop) {
+  uv_idle_start(&loop->idle, on_idle);
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+  roost_loop *loop = prepare->data;
+  if (loop->clock->fake)
+    refresh(loop);
+  flush(loop);
+  if (!roost_list_empty(&loop->dirty))
+    stay_awake(loop);
+  arm_timer(loop);
+  loop->fresh = false;
+}
+
+static void on_check(uv_check_t *check) {
+  roost_loop *loop = check->data;
+  roost_loop_touch(loop);
+  flush(loop);
+}
+
+static void run_posts(roost_loop *loop, roost_list *posts, bool call) {
+  while (!roost_list_empty(posts)) {
+    post *next = ROOST_LIST_ENTRY(posts->next, post, link);
+    roost_list_remove(&next->link);
+    if (call)
+      next->fn(next->ud);
+    roost_alloc_put(loop->alloc, next, sizeof *next);
+  }
+}
+
+static void on_async(uv_async_t *async) {
+  roost_loop *loop = async->data;
+  roost_list now;
+  roost_loop_touch(loop);
+  roost_list_init(&now);
+  pthread_mutex_lock(&loop->post_lock);
+  roost_list_move(&now, &loop->posts);
+  pthread_mutex_unlock(&loop->post_lock);
+  run_posts(loop, &now, !loop->freeing);
+}
+
+static void on_guard(uv_timer_t *timer) {
+  (void)timer;
+}
+
+/* --------------------------------------------------------------------- making and freeing ---- */
+
+static int open_handles(roost_loop *loop) {
+  if (uv_loop_init(&loop->uv) != 0)
+    return ROOST_ESYSTEM;
+  if (uv_async_init(&loop->uv, &loop->async, on_async) != 0) {
+    uv_loop_close(&loop->uv);
+    return ROOST_ESYSTEM;
+  }
+  uv_prepare_init(&loop->uv, &loop->prepare);
+  uv_check_init(&loop->uv, &loop->check);
+  uv_idle_init(&loop->uv, &loop->idle);
+  uv_timer_init(&loop->uv, &loop->timer);
+  uv_timer_init(&loop->uv, &loop->guard);
+  loop->async.data = loop->prepare.data = loop->check.data = loop;
+  loop->idle.data = loop->timer.data = loop;
+  uv_prepare_start(&loop->prepare, on_prepare);
+  uv_check_start(&loop->check, on_check);
+  return 0;
+}
+
+int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *clock) {
+  *out = NULL;
+  roost_loop *loop = roost_alloc_get(alloc, sizeof *loop);
+  if (loop == NULL)
+    return ROOST_ENOMEM;
+  loop->alloc = alloc;
+  loop->clock = clock;
+  loop->armed_ms = UINT64_MAX;
+  loop->read_buffer = roost_alloc_get(alloc, ROOST_LOOP_READ_BYTES);
+  int status = loop->read_buffer != NULL ? open_handles(loop) : ROOST_ENOMEM;
+  if (status != 0) {
+    roost_alloc_put(alloc, loop->read_buffer, ROOST_LOOP_READ_BYTES);
+    roost_alloc_put(alloc, loop, sizeof *loop);
+    return status;
+  }
+  roost_wheel_init(&loop->wheel, read_clock_ms(loop));
+  roost_list_init(&loop->flush_hooks);
+  roost_list_init(&loop->deferred);
+  roost_list_init(&loop->dirty);
+  roost_list_init(&loop->conns);
+  roost_list_init(&loop->listeners);
+  roost_list_init(&loop->posts);
+  pthread_mutex_init(&loop->post_lock, NULL);
+  *out = loop;
+  return 0;
+}
+
+static void close_all(roost_loop *loop) {
+  loop->freeing = true;
+  roost_listener_close_all(loop);
+  roost_conn_close_all(loop);
+  while (loop->pending > 0 || !roost_list_empty(&loop->deferred)) {
+    uv_run(&loop->uv, UV_RUN_ONCE);
+    roost_conn_close_all(loop);
+  }
+}
+
+void roost_loop_free(roost_loop *loop) {
+  if (loop == NULL)
+    return;
+  close_all(loop);
+  uv_handle_t *handles[] = {(uv_handle_t *)&loop->prepare, (uv_handle_t *)&loop->check,
+                            (uv_handle_t *)&loop->idle,    (uv_handle_t *)&loop->timer,
+                            (uv_handle_t *)&loop->guard,   (uv_handle_t *)&loop->async};
+  for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++)
+    uv_close(handles[i], NULL);
+  while (uv_loop_close(&loop->uv) != 0)
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+  run_posts(loop, &loop->posts, false);
+  for (size_t i = 0; i < loop->spare_count; i++)
+    roost_alloc_put(loop->alloc, loop->spares[i].ptr, loop->spares[i].cap);
+  pthread_mutex_destroy(&loop->post_lock);
+  roost_alloc_put(loop->alloc, loop->read_buffer, ROOST_LOOP_READ_BYTES);
+  roost_alloc_put(loop->alloc, loop, sizeof *loop);
+}
+
+/* --------------------------------------------------------------------- running --------------- */
+
+typedef struct pipe_signal {
+  sigset_t before;     /* the thread's mask */
+  bool pending_before; /* one was waiting already: not ours to consume */
+} pipe_signal;
+
+static void block_pipe_signal(pipe_signal *state) {
+  sigset_t set;
+  sigset_t pending;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPIPE);
+  sigpending(&pending);
+  state->pending_before = sigismember(&pending, SIGPIPE) == 1;
+  pthread_sigmask(SIG_BLOCK, &set, &state->before);
+}
+
+static void restore_pipe_signal(const pipe_signal *state) {
+  sigset_t pending;
+  if (sigismember(&state->before, SIGPIPE) == 1)
+    return;
+  sigpending(&pending);
+  if (!state->pending_before && sigismember(&pending, SIGPIPE) == 1) {
+    const struct timespec at_once = {0, 0};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    sigtimedwait(&set, NULL, &at_once);
+  }
+  pthread_sigmask(SIG_SETMASK, &state->before, NULL);
+}
+
+static int enter(roost_loop *loop, pipe_signal *state) {
+  if (loop->inside)
+    return ROOST_ESTATE;
+  loop->inside = true;
+  block_pipe_signal(state);
+  refresh(loop);
+  return 0;
+}
+
+static void leave(roost_loop *loop, const pipe_signal *state) {
+  flush(loop);
+  restore_pipe_signal(state);
+  loop->inside = false;
+}
+
+int roost_loop_run(roost_loop *loop) {
+  pipe_signal state;
+  int status = enter(loop, &state);
+  if (status != 0)
+    return status;
+  while (!loop->stopping)
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+  loop->stopping = false;
+  leave(loop, &state);
+  return 0;
+}
+
+int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms) {
+  pipe_signal state;
+  int status = enter(loop, &state);
+  if (status != 0)
+    return status;
+  if (timeout_ms > 0) {
+    uv_update_time(&loop->uv);
+    uv_timer_start(&loop->guard, on_guard, timeout_ms, 0);
+  }
+  uv_run(&loop->uv, timeout_ms > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  uv_timer_stop(&loop->guard);
+  leave(loop, &state);
+  return 0;
+}
+
+void roost_loop_stop(roost_loop *loop) {
+  loop->stopping = true;
+  if (loop->inside)
+    uv_stop(&loop->uv);
+}
+
+int roost_loop_fd(const roost_loop *loop) {
+  return uv_backend_fd(&loop->uv);
+}
+
+int roost_loop_timeout(const roost_loop *loop) {
+  if (!roost_list_empty(&loop->deferred) || !roost_list_empty(&loop->dirty))
+    return 0;
+  const uint64_t due_ms = roost_wheel_next_ms(&loop->wheel);
+  const uint64_t now_ms = read_clock_ms(loop);
+  if (due_ms <= now_ms || uv_backend_timeout(&loop->uv) == 0)
+    return 0;
+  if (due_ms == UINT64_MAX || loop->clock->fake)
+    return -1;
+  const uint64_t wait_ms = due_ms - now_ms;
+  return wait_ms < INT32_MAX ? (int)wait_ms : INT32_MAX;
+}
+
+/* --------------------------------------------------------------------- small things ---------- */
+
+uint64_t roost_loop_now_ms(const roost_loop *loop) {
+  return loop->wheel.now_ms;
+}
+
+roost_wheel *roost_loop_wheel(roost_loop *loop) {
+  return &loop->wheel;
+}
+
+const roost_alloc *roost_loop_alloc(const roost_loop *loop) {
+  return loop->alloc;
+}
+
+int roost_loop_post(roost_loop *loop, void (*fn)(void *ud), void *ud) {
+  post *next = roost_alloc_get(loop->alloc, sizeof *next);
+  if (next == NULL)
+    return ROOST_ENOMEM;
+  next->fn = fn;
+  next->ud = ud;
+  pthread_mutex_lock(&loop->post_lock);
+  roost_list_append(&loop->posts, &next->link);
+  pthread_mutex_unlock(&loop->post_lock);
+  uv_async_send(&loop->async);
+  return 0;
+}
+
+static bool hook_is_linked(const roost_loop_hook *hook) {
+  return hook->link.next != NULL && !roost_list_empty(&hook->link);
+}
+
+void roost_loop_add_flush(roost_loop *loop, roost_loop_hook *hook) {
+  if (!hook_is_linked(hook))
+    roost_list_append(&loop->flush_hooks, &hook->link);
+}
+
+void roost_loop_defer(roost_loop *loop, roost_loop_hook *hook) {
+  if (hook_is_linked(hook))
+    return;
+  roost_list_append(&loop->deferred, &hook->link);
+  stay_awake(loop);
+}
+
+void roost_loop_remove_hook(roost_loop_hook *hook) {
+  if (hook_is_linked(hook))
+    roost_list_remove(&hook->link);
+}
+
+void roost_loop_set_buffer_limit(roost_loop *loop, size_t bytes) {
+  loop->buffer_limit = bytes;
+}
+
+void roost_loop_lend(roost_loop *loop, roost_buffer *buffer) {
+  if (loop->spare_count == 0)
+    return;
+  const roost_loop_spare *spare = &loop->spares[--loop->spare_count];
+  buffer->ptr = spare->ptr;
+  buffer->cap = spare->cap;
+}
+
+void roost_loop_reclaim(roost_loop *loop, roost_buffer *buffer) {
+  const bool is_kept = buffer->cap > 0 && buffer->cap <= ROOST_LOOP_SPARE_BYTES &&
+                       loop->spare_count < ROOST_LOOP_SPARES;
+  if (!is_kept) {
+    roost_buffer_deinit(buffer);
+    return;
+  }
+  loop->spares[loop->spare_count++] = (roost_loop_spare){buffer->ptr, buffer->cap};
+  roost_buffer_init(buffer, buffer->alloc);
+}

@@ -1,0 +1,67 @@
+/*
+ * net/loop.h - one event loop: descriptors, timers, posted work, and the flush of each turn.
+ *
+ * Turn: one round of the loop. Reading and timers mark connections dirty; everything dirty is
+ * flushed once, at the end of the turn (and before the loop sleeps).
+ * Hook: a struct of the caller's, linked into the loop, whose function runs at each flush.
+ * The loop belongs to one thread at a time; only roost_loop_post may be called from another.
+ */
+#ifndef ROOST_NET_LOOP_H
+#define ROOST_NET_LOOP_H
+
+#include "core/alloc.h"
+#include "core/clock.h"
+#include "core/list.h"
+#include "core/wheel.h"
+
+typedef struct roost_loop roost_loop;
+
+typedef struct roost_loop_hook {
+  roost_list link;
+  void (*fn)(void *ud);
+  void *ud;
+} roost_loop_hook;
+
+/* clock is borrowed; a fake one is never advanced by the loop. ENOMEM, ESYSTEM. */
+int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *clock);
+
+/* Closes what is still open, runs the close callbacks, frees. Posted work not yet run is dropped.
+ */
+void roost_loop_free(roost_loop *loop);
+
+/* Time of this turn, cached: monotonic milliseconds. */
+uint64_t roost_loop_now_ms(const roost_loop *loop);
+
+/* Advanced by the loop each turn; whatever starts a timer on it is noticed before sleeping. */
+roost_wheel *roost_loop_wheel(roost_loop *loop);
+
+const roost_alloc *roost_loop_alloc(const roost_loop *loop);
+
+/* Runs until roost_loop_stop. */
+int roost_loop_run(roost_loop *loop);
+
+/* One or more turns: what is ready, waiting at most timeout_ms for the first thing. */
+int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms);
+
+/* Makes run return after this turn. */
+void roost_loop_stop(roost_loop *loop);
+
+int roost_loop_fd(const roost_loop *loop);
+int roost_loop_timeout(const roost_loop *loop); /* as roost_host_timeout */
+
+/* Has fn called on the loop's thread. Any thread. ENOMEM. */
+int roost_loop_post(roost_loop *loop, void (*fn)(void *ud), void *ud);
+
+/* Runs hook->fn at every flush, before connections are written, in the order they were added. */
+void roost_loop_add_flush(roost_loop *loop, roost_loop_hook *hook);
+
+/* Runs hook->fn once, in the next turn, which then does not sleep. Adding twice is adding once. */
+void roost_loop_defer(roost_loop *loop, roost_loop_hook *hook);
+
+/* Takes a hook of either kind out again; nothing happens where it is in none. */
+void roost_loop_remove_hook(roost_loop_hook *hook);
+
+/* Memory of all connection buffers; over the limit the largest connections are not read. */
+void roost_loop_set_buffer_limit(roost_loop *loop, size_t bytes);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * net/loop_internal.h - the loop's struct, for the files of net/ alone. Start at net/loop.h.
+ *
+ * Fresh: the wheel has been advanced to this turn's time. Spare: the memory of an out buffer that
+ * is empty now, kept for the next connection that writes, so that idle connections hold none.
+ * The loop owns every conn in conns and every listener in listeners.
+ */
+#ifndef ROOST_NET_LOOP_INTERNAL_H
+#define ROOST_NET_LOOP_INTERNAL_H
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "core/buffer.h"
+#include "net/conn.h"
+#include "net/loop.h"
+
+#define ROOST_LOOP_READ_BYTES  65536 /* one read takes at most this */
+#define ROOST_LOOP_SPARES      64    /* buffers kept */
+#define ROOST_LOOP_SPARE_BYTES 16384 /* larger ones are freed */
+
+typedef struct roost_loop_spare {
+  char *ptr;
+  size_t cap;
+} roost_loop_spare;
+
+struct roost_loop {
+  const roost_alloc *alloc; /* borrowed */
+  roost_clock *clock;       /* borrowed */
+  uv_loop_t uv;
+  uv_prepare_t prepare; /* flush before sleeping */
+  uv_check_t check;     /* flush after I/O */
+  uv_idle_t idle;       /* runs only while something is deferred: keeps the loop from sleeping */
+  uv_timer_t timer;     /* wakes the loop for the wheel */
+  uv_timer_t guard;     /* bounds the sleep of one poll */
+  uv_async_t async;     /* wakes the loop for posted work */
+  uint64_t armed_ms;    /* what timer is set to, UINT64_MAX: not running */
+  roost_wheel wheel;
+  bool fresh;             /* see above */
+  bool inside;            /* run or poll is on the stack */
+  bool stopping;          /* roost_loop_stop was called */
+  bool freeing;           /* posted work is not run any more */
+  roost_list flush_hooks; /* run at every flush */
+  roost_list deferred;    /* run in the next turn */
+  roost_list dirty;       /* conns to be written */
+  roost_list conns;       /* all of them */
+  roost_list listeners;   /* all of them */
+  size_t pending;         /* conns, listeners, pipes and lookups not yet freed */
+  char *read_buffer;      /* of ROOST_LOOP_READ_BYTES, shared by all conns */
+  size_t buffer_bytes;    /* memory of all conns' buffers */
+  size_t buffer_limit;    /* 0: none */
+  bool throttling;        /* some conns are not read because of it */
+  size_t spare_count;
+  roost_loop_spare spares[ROOST_LOOP_SPARES];
+  pthread_mutex_t post_lock; /* for posts */
+  roost_list posts;          /* in order */
+};
+
+/* To be called first in every callback that libuv makes: brings time up to date once per turn,
+ * which runs due timers. */
+void roost_loop_touch(roost_loop *loop);
+
+/* Gives buffer the memory of a spare, where there is one. */
+void roost_loop_lend(roost_loop *loop, roost_buffer *buffer);
+
+/* Takes an empty buffer's memory back, as a spare or to be freed. */
+void roost_loop_reclaim(roost_loop *loop, roost_buffer *buffer);
+
+/* Ends what is still open when the loop is freed. */
+void roost_conn_close_all(roost_loop *loop);
+void roost_listener_close_all(roost_loop *loop);
+
+/* conn.c: writes a dirty conn. */
+void roost_conn_flush(roost_conn *conn);
+roost_conn *roost_conn_of_dirty(roost_list *link);
+
+/* conn.c: stops reading the largest conns while the buffers are over the limit. */
+void roost_conn_keep_budget(roost_loop *loop);
+
+#endif

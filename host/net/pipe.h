@@ -1,0 +1,58 @@
+/*
+ * net/pipe.h - what lies below a conn: bytes in and out without waiting.
+ *
+ * A pipe is asked (read, write) and tells when asking is worth it (ready). Two exist: a socket and
+ * one end of a pair in memory; TLS fits in between as a pipe that uses another one.
+ * User: who is told, normally the conn. A pipe is owned by its user until roost_pipe_ops.close,
+ * then by the loop, which frees it after closed was called. Loop thread only.
+ */
+#ifndef ROOST_NET_PIPE_H
+#define ROOST_NET_PIPE_H
+
+#include <sys/types.h>
+
+#include "net/loop.h"
+
+typedef struct roost_pipe roost_pipe;
+
+/* What a pipe can be ready for. */
+#define ROOST_PIPE_READ  1u
+#define ROOST_PIPE_WRITE 2u
+
+typedef struct roost_pipe_ops {
+  /* Bytes read, 0 at the peer's FIN, or a negative errno; -EAGAIN: nothing there now. */
+  ssize_t (*read)(roost_pipe *pipe, char *to, size_t room);
+  /* Bytes taken, maybe not all, or a negative errno; -EAGAIN: no room now. */
+  ssize_t (*write)(roost_pipe *pipe, const char *from, size_t len);
+  /* Sends FIN. */
+  void (*shutdown)(roost_pipe *pipe);
+  /* Says for which events ready is to be called, again and again while they last; 0: only a
+   * broken pipe is told of. 0 or a negative errno. */
+  int (*watch)(roost_pipe *pipe, unsigned events);
+  /* No more calls but closed, in a later turn. */
+  void (*close)(roost_pipe *pipe);
+  /* -1 where there is none. */
+  int (*descriptor)(const roost_pipe *pipe);
+} roost_pipe_ops;
+
+typedef struct roost_pipe_user {
+  void (*ready)(void *ud, unsigned events);
+  /* Broken while nobody reads. error: a positive errno, 0 where both sides have sent FIN. */
+  void (*broken)(void *ud, int error);
+  void (*closed)(void *ud); /* the last call */
+} roost_pipe_user;
+
+struct roost_pipe {
+  const roost_pipe_ops *ops;
+  const roost_pipe_user *user;
+  void *ud; /* handed to user */
+};
+
+/* A pipe over a descriptor (a connected stream socket, or one that is connecting), which it makes
+ * non-blocking and owns from success on. ENOMEM, ESYSTEM. */
+int roost_pipe_socket(roost_pipe **out, roost_loop *loop, int descriptor);
+
+/* Two connected ends in memory. ENOMEM. */
+int roost_pipe_memory(roost_pipe **a, roost_pipe **b, roost_loop *loop);
+
+#endif

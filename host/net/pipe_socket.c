@@ -1,0 +1,157 @@
+#include "net/loop_internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/pipe.h"
+
+/*
+ * We read and write the descriptor ourselves and let libuv only tell when that is worth it: a
+ * write can then be refused without a queue below ours, never raises SIGPIPE, and the rest of what
+ * a socket holds can be read at any time.
+ */
+typedef struct socket_pipe {
+  roost_pipe pipe; /* first: a socket_pipe is a roost_pipe */
+  roost_loop *loop;
+  uv_poll_t poll;
+  int descriptor;
+  unsigned events; /* what is watched */
+  bool quiet;      /* nothing can be told any more: urgent data would wake us for ever */
+  bool closing;
+} socket_pipe;
+
+static ssize_t read_socket(roost_pipe *pipe, char *to, size_t room) {
+  const socket_pipe *self = (socket_pipe *)pipe;
+  for (;;) {
+    const ssize_t n = recv(self->descriptor, to, room, 0);
+    if (n >= 0)
+      return n;
+    if (errno != EINTR)
+      return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+  }
+}
+
+static ssize_t write_socket(roost_pipe *pipe, const char *from, size_t len) {
+  const socket_pipe *self = (socket_pipe *)pipe;
+  for (;;) {
+    const ssize_t n = send(self->descriptor, from, len, MSG_NOSIGNAL);
+    if (n >= 0)
+      return n;
+    if (errno != EINTR)
+      return errno == EWOULDBLOCK || errno == ENOBUFS ? -EAGAIN : -errno;
+  }
+}
+
+static void shutdown_socket(roost_pipe *pipe) {
+  shutdown(((socket_pipe *)pipe)->descriptor, SHUT_WR);
+}
+
+static int take_error(const socket_pipe *self) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (getsockopt(self->descriptor, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+    return errno;
+  return error;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static int start_poll(socket_pipe *self) {
+  int wanted = 0;
+  if (self->quiet && self->events == 0)
+    return uv_poll_stop(&self->poll);
+  if ((self->events & ROOST_PIPE_READ) != 0)
+    wanted |= UV_READABLE;
+  if ((self->events & ROOST_PIPE_WRITE) != 0)
+    wanted |= UV_WRITABLE;
+  /* Something must be watched to hear of a reset: urgent data, which nobody sends. */
+  return uv_poll_start(&self->poll, wanted != 0 ? wanted : UV_PRIORITIZED, on_poll);
+}
+
+/* Woken while nothing is watched: a reset, both sides' FIN, or urgent data after all. */
+static void on_unwatched(socket_pipe *self) {
+  const int error = take_error(self);
+  struct pollfd now = {.fd = self->descriptor};
+  const bool is_over = poll(&now, 1, 0) == 1 && (now.revents & (POLLHUP | POLLERR)) != 0;
+  self->quiet = true;
+  uv_poll_stop(&self->poll);
+  if (error != 0 || is_over)
+    self->pipe.user->broken(self->pipe.ud, error);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  socket_pipe *self = poll->data;
+  roost_loop_touch(self->loop);
+  if (self->closing)
+    return;
+  if (self->events == 0) {
+    on_unwatched(self);
+    return;
+  }
+  unsigned ready = 0;
+  if ((events & UV_READABLE) != 0)
+    ready |= ROOST_PIPE_READ;
+  if ((events & UV_WRITABLE) != 0)
+    ready |= ROOST_PIPE_WRITE;
+  if (status < 0) /* libuv has stopped watching; reading or writing tells what is wrong */
+    ready = self->events;
+  self->pipe.user->ready(self->pipe.ud, ready);
+  if (status < 0 && !self->closing)
+    start_poll(self);
+}
+
+static int watch_socket(roost_pipe *pipe, unsigned events) {
+  socket_pipe *self = (socket_pipe *)pipe;
+  self->events = events;
+  return start_poll(self);
+}
+
+static void on_handle_closed(uv_handle_t *handle) {
+  socket_pipe *self = handle->data;
+  roost_loop *loop = self->loop;
+  self->pipe.user->closed(self->pipe.ud);
+  roost_alloc_put(loop->alloc, self, sizeof *self);
+  loop->pending--;
+}
+
+static void close_socket(roost_pipe *pipe) {
+  socket_pipe *self = (socket_pipe *)pipe;
+  if (self->closing)
+    return;
+  self->closing = true;
+  uv_close((uv_handle_t *)&self->poll, on_handle_closed);
+  close(self->descriptor);
+}
+
+static int descriptor_of_socket(const roost_pipe *pipe) {
+  return ((const socket_pipe *)pipe)->descriptor;
+}
+
+static const roost_pipe_ops socket_ops = {
+    .read = read_socket,
+    .write = write_socket,
+    .shutdown = shutdown_socket,
+    .watch = watch_socket,
+    .close = close_socket,
+    .descriptor = descriptor_of_socket,
+};
+
+int roost_pipe_socket(roost_pipe **out, roost_loop *loop, int descriptor) {
+  *out = NULL;
+  socket_pipe *self = roost_alloc_get(loop->alloc, sizeof *self);
+  if (self == NULL)
+    return ROOST_ENOMEM;
+  if (uv_poll_init(&loop->uv, &self->poll, descriptor) != 0) {
+    roost_alloc_put(loop->alloc, self, sizeof *self);
+    return ROOST_ESYSTEM;
+  }
+  self->pipe.ops = &socket_ops;
+  self->loop = loop;
+  self->poll.data = self;
+  self->descriptor = descriptor;
+  loop->pending++;
+  *out = &self->pipe;
+  return 0;
+}

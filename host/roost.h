@@ -1,0 +1,232 @@
+/*
+ * roost.h - embed a Roost host: a C event loop that runs services written in Lua.
+ *
+ * The shortest useful program:
+ *
+ *     roost_config cfg;
+ *     roost_host *host;
+ *     roost_config_init(&cfg);
+ *     if (roost_host_new(&host, &cfg) != 0) return 1;
+ *     if (roost_host_load_config(host, "config/host.lua") != 0 || roost_host_run(host) != 0)
+ *       fprintf(stderr, "%s\n", roost_host_error(host));
+ *     roost_host_free(host);
+ *
+ * Threads. A host belongs to the thread that made it: every function takes that thread, unless its
+ * comment names another. Handlers, replies and posted functions run on it too, inside
+ * roost_host_run or roost_host_poll. Hosts share nothing: a process may have several.
+ * Signals. The library installs no signal handler; while run or poll is inside, SIGPIPE is blocked
+ * on the calling thread.
+ * Units. Times are milliseconds unless a name says otherwise, sizes are bytes.
+ * Errors. Functions return 0 (or a value that is not negative) or one of ROOST_E...;
+ * roost_host_error has the text.
+ */
+#ifndef ROOST_H
+#define ROOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define ROOST_API __attribute__((visibility("default")))
+#else
+#define ROOST_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ROOST_VERSION_MAJOR 0
+#define ROOST_VERSION_MINOR 1
+#define ROOST_VERSION_PATCH 0
+
+/* ------------------------------------------------------------------------- status codes ------ */
+
+enum {
+  ROOST_OK = 0,
+  ROOST_ENOMEM = -1,      /* the allocator refused */
+  ROOST_EINVAL = -2,      /* an argument or a value is wrong */
+  ROOST_ECONFIG = -3,     /* the configuration is wrong; the text names file and key */
+  ROOST_ESCRIPT = -4,     /* a script could not be loaded or raised an error */
+  ROOST_EPROTO = -5,      /* bytes that are not the protocol's */
+  ROOST_EFULL = -6,       /* a limit is reached */
+  ROOST_ETIMEDOUT = -7,   /* the deadline is over */
+  ROOST_EGONE = -8,       /* the other side has left */
+  ROOST_ENOENT = -9,      /* no such file, service, pattern or client */
+  ROOST_ESTATE = -10,     /* not now: the host is in the wrong state for this */
+  ROOST_ECONNECT = -11,   /* a connection could not be made */
+  ROOST_ESYSTEM = -12,    /* the operating system refused; the text says what */
+  ROOST_EREMOTE = -13,    /* the peer answered with an error */
+  ROOST_EUNSUPPORTED = -14 /* not in this build */
+};
+
+/* The name of a status code, as "ROOST_ENOMEM"; "ROOST_E?" for an unknown one. Any thread. */
+ROOST_API const char *roost_status_name(int status);
+
+/* major * 10000 + minor * 100 + patch of the library that runs. Any thread. */
+ROOST_API uint32_t roost_version(void);
+
+/* ------------------------------------------------------------------------- plain types ------- */
+
+/* Borrowed bytes: valid as long as the function that hands them out says, never NUL-terminated. */
+typedef struct roost_slice {
+  const char *ptr;
+  size_t len;
+} roost_slice;
+
+/* One memory function. resize(ud, NULL, 0, n) allocates, resize(ud, p, n, 0) frees and returns
+ * NULL, anything else moves; NULL with new_size > 0 means refused, and p stays as it was.
+ * Called from every thread of the host, several at once. */
+typedef struct roost_alloc {
+  void *(*resize)(void *ud, void *ptr, size_t old_size, size_t new_size);
+  void *ud;
+} roost_alloc;
+
+typedef enum roost_log_level {
+  ROOST_LOG_DEBUG,
+  ROOST_LOG_INFO,
+  ROOST_LOG_WARN,
+  ROOST_LOG_ERROR
+} roost_log_level;
+
+/* Takes one finished line of the log, without its newline. Called from the host's control thread,
+ * one call at a time; line is borrowed for the call. */
+typedef void roost_log_fn(void *ud, roost_log_level level, roost_slice line);
+
+typedef struct roost_host roost_host; /* owned by who called roost_host_new */
+typedef struct roost_call roost_call; /* owned by the host; lives until reply or fail */
+
+/* ------------------------------------------------------------------------- configuration ----- */
+
+/* Filled by roost_config_init, changed at will, copied by roost_host_new. A zero or NULL member
+ * means the default named beside it. */
+typedef struct roost_config {
+  size_t struct_size;      /* set by roost_config_init: which version of this struct it is */
+  roost_alloc alloc;       /* resize NULL: the C library's */
+  roost_log_fn *log;       /* NULL: lines go to stderr */
+  void *log_ud;            /* handed to log */
+  const char *services;    /* folder of services; NULL: as the config file says, else none */
+  const char *lua_dir;     /* the Lua half of the API; NULL: the one compiled in */
+  const char *working_dir; /* what relative paths start at; NULL: the process's */
+  int watchdog_signal;     /* 0: none, a count hook instead (Lua runs at half speed) */
+  bool check_only;         /* load and verify, but bind nothing and start no service's hooks */
+} roost_config;
+
+/* Fills cfg with the defaults. Any thread. */
+ROOST_API void roost_config_init(roost_config *cfg);
+
+/* ------------------------------------------------------------------------- the host ---------- */
+
+/* Makes a host and starts its control thread; *out is NULL on failure. The new host is idle: it
+ * has no service and no listener. Errors: ENOMEM, EINVAL (struct_size), ESYSTEM. */
+ROOST_API int roost_host_new(roost_host **out, const roost_config *cfg);
+
+/* Ends everything at once (roost_host_stop first, and run or poll until it is drained, to lose
+ * nothing) and frees the host. NULL is allowed. Not from inside run or poll. */
+ROOST_API void roost_host_free(roost_host *host);
+
+/* Text of the last failure on this host, "" when none; borrowed until the next call on the host.
+ * NULL host: the text for roost_host_new, "out of memory". */
+ROOST_API const char *roost_host_error(const roost_host *host);
+
+/* Sets one configuration key as the command line's --set does: key dotted ("limits.store_memory",
+ * "servers.1.port"), value a Lua literal or plain text. Takes effect in the next
+ * roost_host_load_config. Errors: ENOMEM, EINVAL, ESTATE (already loaded). */
+ROOST_API int roost_host_set(roost_host *host, const char *key, const char *value);
+
+/* Reads the file (NULL: the configuration compiled in), loads the services and binds every
+ * listener; nothing is accepted before run or poll. Once per host. Errors: ECONFIG, ESCRIPT,
+ * ESYSTEM (a listener), ENOMEM, ESTATE. */
+ROOST_API int roost_host_load_config(roost_host *host, const char *path);
+
+/* Adds a listener, as "tcp://127.0.0.1:0". Errors: EINVAL, ESYSTEM, EUNSUPPORTED, ENOMEM. */
+ROOST_API int roost_host_listen(roost_host *host, const char *url);
+
+/* The port that listener number server (from 0, in the order they were made) is bound to.
+ * Errors: ENOENT. */
+ROOST_API int roost_host_port(const roost_host *host, size_t server);
+
+/* Runs until the host is drained; 0 then. Errors: ESTATE (inside run or poll already), ESYSTEM. */
+ROOST_API int roost_host_run(roost_host *host);
+
+/* Does what is due, waiting up to timeout_ms for it (0 never blocks): a game's tick.
+ * Returns 1 while the host runs, 0 once it is drained. Errors as run. */
+ROOST_API int roost_host_poll(roost_host *host, uint32_t timeout_ms);
+
+/* A descriptor that is readable when poll has something to do; owned by the host. */
+ROOST_API int roost_host_fd(const roost_host *host);
+
+/* Milliseconds until a timer is due (the descriptor does not tell of timers), -1 when there is
+ * none. Ask after every poll. */
+ROOST_API int roost_host_timeout(const roost_host *host);
+
+/* Starts the drain: accepting and reading stop, what runs may finish, each service's on_stop is
+ * called. May be called again. Also from inside a handler or a posted function. */
+ROOST_API int roost_host_stop(roost_host *host);
+
+/* Called on the host's thread; see roost_host_post. */
+typedef void roost_post_fn(void *ud, roost_host *host);
+
+/* Has fn called on the host's thread, soon; posted functions run in order. ANY THREAD, while the
+ * host lives. What is still queued when the host is freed is not run. Errors: ENOMEM. */
+ROOST_API int roost_host_post(roost_host *host, roost_post_fn *fn, void *ud);
+
+/* Counters since the host was made, of all listeners and services together. */
+typedef struct roost_stats {
+  size_t struct_size;      /* set by the caller: sizeof(roost_stats) */
+  uint64_t connections;    /* open now */
+  uint64_t accepted;       /* in all */
+  uint64_t denied;         /* turned away by a limit */
+  uint64_t bytes_in;       /* read from peers */
+  uint64_t bytes_out;      /* written to peers */
+  uint64_t requests;       /* dispatched to a handler */
+  uint64_t events;         /* dispatched to a handler */
+  uint64_t unhandled;      /* no handler for the pattern */
+  uint64_t errors;         /* answered with an error, or an event's handler raised */
+  uint64_t timeouts;       /* ended by their deadline */
+  uint64_t in_flight;      /* running now */
+  uint64_t services;       /* live now */
+  uint64_t memory_bytes;   /* held by all Lua states now */
+  uint64_t log_dropped;    /* log lines lost because the queue was full */
+} roost_stats;
+
+ROOST_API void roost_host_stats(const roost_host *host, roost_stats *out);
+
+/* ------------------------------------------------------------------------- C handlers -------- */
+
+/* Called on the host's thread for each request or event; must not block. */
+typedef void roost_handler_fn(void *ud, roost_call *call);
+
+/* Adds a C handler to the table that Lua handlers are in. pattern is JSON text ("{\"cmd\":\"sum\"}")
+ * or plain text ("sum"). Before or after load_config. Errors: EINVAL (pattern), ENOMEM. */
+ROOST_API int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *fn,
+                                void *ud);
+
+/* The pattern as it came, JSON text; borrowed until reply or fail. */
+ROOST_API roost_slice roost_call_pattern(const roost_call *call);
+
+/* The data as it came, valid JSON text ("null" when there was none); borrowed until the handler
+ * returns: copy it to keep it. */
+ROOST_API roost_slice roost_call_data(const roost_call *call);
+
+/* True where no reply is wanted. An event's call ends when its handler returns. */
+ROOST_API bool roost_call_is_event(const roost_call *call);
+
+/* Sends one reply, more to come. data is JSON text, copied, trusted to be valid.
+ * Returns 0, or ROOST_EFULL when it was taken but the caller's buffer is over half full: go on
+ * when less is queued. Errors: ENOMEM, EGONE (the caller left), ETIMEDOUT (answered already). */
+ROOST_API int roost_call_push(roost_call *call, roost_slice data);
+
+/* Sends the last reply and ends the call: now or later, the call must not be used after it.
+ * An empty slice means no value. Errors as push, EFULL excepted; the call ends all the same. */
+ROOST_API int roost_call_reply(roost_call *call, roost_slice data);
+
+/* Answers {"status":"error","message":message} and ends the call. Errors as reply. */
+ROOST_API int roost_call_fail(roost_call *call, const char *message);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,415 @@
+#include "service/call.h"
+
+#include "service/dispatch.h"
+#include "wire/json.h"
+
+#define IDLE_MAX 1024
+#define KEEP_BYTES 4096 /* a pooled call holds no larger buffer */
+
+static const char internal_error[] = "Internal server error";
+
+/* ------------------------------------------------------------------------- pool -------------- */
+
+static void on_deadline(roost_timer *timer);
+
+static roost_call *call_take(roost_dispatch *dispatch) {
+  roost_call *call;
+  if (!roost_list_empty(&dispatch->idle_calls)) {
+    call = ROOST_LIST_ENTRY(dispatch->idle_calls.next, roost_call, link);
+    roost_list_remove(&call->link);
+    dispatch->idle_call_count--;
+    return call;
+  }
+  call = roost_alloc_get(dispatch->config.alloc, sizeof *call);
+  if (call == NULL) return NULL;
+  call->dispatch = dispatch;
+  roost_list_init(&call->link);
+  roost_list_init(&call->running_link);
+  roost_list_init(&call->flush);
+  roost_list_init(&call->waiters);
+  roost_buffer_init(&call->kept, dispatch->config.alloc);
+  roost_buffer_init(&call->item, dispatch->config.alloc);
+  roost_timer_init(&call->deadline, on_deadline);
+  return call;
+}
+
+static void call_free(roost_call *call) {
+  roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
+  roost_list_remove(&call->link);
+  roost_list_remove(&call->running_link);
+  roost_list_remove(&call->flush);
+  roost_buffer_deinit(&call->kept);
+  roost_buffer_deinit(&call->item);
+  roost_alloc_put(call->dispatch->config.alloc, call, sizeof *call);
+}
+
+static void call_give(roost_call *call) {
+  roost_dispatch *dispatch = call->dispatch;
+  if (dispatch->idle_call_count >= IDLE_MAX) {
+    call_free(call);
+    return;
+  }
+  roost_buffer_clear(&call->kept);
+  roost_buffer_clear(&call->item);
+  roost_buffer_trim(&call->kept, KEEP_BYTES);
+  roost_buffer_trim(&call->item, KEEP_BYTES);
+  roost_list_append(dispatch->idle_calls.prev, &call->link);
+  dispatch->idle_call_count++;
+}
+
+void roost_call_free_all(roost_dispatch *dispatch) {
+  while (!roost_list_empty(&dispatch->calls))
+    call_free(ROOST_LIST_ENTRY(dispatch->calls.next, roost_call, running_link));
+  while (!roost_list_empty(&dispatch->idle_calls))
+    call_free(ROOST_LIST_ENTRY(dispatch->idle_calls.next, roost_call, link));
+}
+
+/* ------------------------------------------------------------------------- ending ------------ */
+
+/* No longer counts against its connection's limits. */
+static void uncount(roost_call *call) {
+  if (!call->counted) return;
+  call->counted = false;
+  if (call->streaming)
+    call->origin->streams--;
+  else
+    call->origin->in_flight--;
+  call->origin->ops->eased(call->origin);
+}
+
+static roost_service *service_of(const roost_call *call) {
+  return call->generation ? call->generation->service : NULL;
+}
+
+static void release(roost_call *call) {
+  roost_generation *generation = call->generation;
+  call->dispatch->config.binding->end_call(call);
+  roost_list_remove(&call->running_link);
+  call_give(call);
+  if (generation != NULL) roost_generation_unpin(generation);
+}
+
+static void keep(roost_call *call, bool with_data);
+
+void roost_call_end(roost_call *call) {
+  if (call->item_waits) roost_call_reply_none(call);
+  call->answered = true;
+  roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
+  uncount(call);
+  call->dispatch->stats.in_flight--;
+  if (call->generation != NULL) service_of(call)->stats.in_flight--;
+  if (call->pins > 1 && !call->is_kept) keep(call, false);
+  roost_list_remove(&call->link);
+  call->origin = NULL;
+  roost_call_unpin(call);
+}
+
+void roost_call_pin(roost_call *call) { call->pins++; }
+
+void roost_call_unpin(roost_call *call) {
+  if (--call->pins == 0) release(call);
+}
+
+/* ------------------------------------------------------------------------- keeping ----------- */
+
+static void keep_slice(roost_call *call, roost_slice *slice) {
+  if (slice->ptr == NULL) return;
+  char *copy = call->kept.ptr + call->kept.len;
+  if (slice->len > 0) memcpy(copy, slice->ptr, slice->len);
+  call->kept.len += slice->len;
+  slice->ptr = copy;
+}
+
+/* From now on the call lives longer than the frame it came in. Out of memory it goes on without
+ * what is for the log and for ctx, but an id it cannot do without: then nothing is owed. */
+static void keep(roost_call *call, bool with_data) {
+  call->is_kept = true;
+  if (call->origin != NULL) {
+    const roost_address *peer = call->origin->ops->remote(call->origin);
+    if (peer != NULL) call->peer = *peer;
+  }
+  if (!with_data) call->data = (roost_slice){NULL, 0};
+  size_t need = call->pattern.len + call->id.len + call->metadata.len + call->data.len + 1;
+  if (roost_buffer_reserve(&call->kept, need) != 0) {
+    call->pattern = call->id = call->metadata = call->data = (roost_slice){NULL, 0};
+    call->answered = true;
+    return;
+  }
+  keep_slice(call, &call->pattern);
+  keep_slice(call, &call->id);
+  keep_slice(call, &call->metadata);
+  keep_slice(call, &call->data);
+}
+
+/* ------------------------------------------------------------------------- replies ----------- */
+
+bool roost_call_owed(const roost_call *call) {
+  return !call->event && !call->answered && call->origin != NULL;
+}
+
+static void item_done(roost_call *call) {
+  call->item_waits = false;
+  roost_list_remove(&call->flush);
+}
+
+/* Sends the waiting item as kind: another ITEM, or the LAST. */
+static void send_item(roost_call *call, roost_reply_kind kind) {
+  item_done(call);
+  if (!roost_call_owed(call)) return;
+  const roost_origin_ops *ops = call->origin->ops;
+  roost_buffer *out = ops->reply_begin(call->origin, kind);
+  if (out == NULL) return;
+  if (roost_buffer_append_slice(out, roost_buffer_slice(&call->item)) != 0)
+    ops->reply_undo(call->origin);
+  else
+    ops->reply_end(call->origin, kind, call->id);
+  roost_buffer_clear(&call->item);
+}
+
+void roost_call_flush(roost_call *call) {
+  if (call->item_waits) send_item(call, ROOST_REPLY_ITEM);
+}
+
+roost_buffer *roost_call_reply_begin(roost_call *call, roost_reply_kind kind) {
+  roost_call_flush(call);
+  if (!roost_call_owed(call)) return NULL;
+  return call->origin->ops->reply_begin(call->origin, kind);
+}
+
+void roost_call_reply_end(roost_call *call, roost_reply_kind kind) {
+  call->origin->ops->reply_end(call->origin, kind, call->id);
+  if (kind != ROOST_REPLY_ITEM) call->answered = true;
+}
+
+void roost_call_reply_undo(roost_call *call) { call->origin->ops->reply_undo(call->origin); }
+
+void roost_call_reply_none(roost_call *call) {
+  if (call->item_waits)
+    send_item(call, ROOST_REPLY_LAST);
+  else if (roost_call_reply_begin(call, ROOST_REPLY_END) != NULL)
+    roost_call_reply_end(call, ROOST_REPLY_END);
+  call->answered = true;
+}
+
+void roost_call_reply_error(roost_call *call, roost_slice message) {
+  roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_ERROR);
+  if (out != NULL) {
+    if (roost_buffer_append_slice(out, ROOST_SLICE("{\"status\":\"error\",\"message\":")) != 0 ||
+        roost_json_write_string(out, message) != 0 || roost_buffer_append_byte(out, '}') != 0)
+      roost_call_reply_undo(call);
+    else
+      roost_call_reply_end(call, ROOST_REPLY_ERROR);
+  }
+  call->answered = true;
+}
+
+/* ------------------------------------------------------------------------- streams ----------- */
+
+void roost_call_set_streaming(roost_call *call) {
+  if (call->streaming) return;
+  if (call->counted) {
+    call->origin->in_flight--;
+    call->origin->streams++;
+  }
+  call->streaming = true;
+  if (call->counted) call->origin->ops->eased(call->origin);
+}
+
+int roost_call_item_begin(roost_call *call, roost_buffer **buffer) {
+  *buffer = &call->item;
+  if (!roost_call_owed(call) || call->abandoned) return ROOST_EGONE;
+  uint32_t max = call->server->max_streams;
+  if (!call->streaming && max != 0 && call->origin->streams >= max) {
+    roost_call_reply_error(call, ROOST_SLICE("Too many streams"));
+    call->abandoned = true;
+    return ROOST_EFULL;
+  }
+  roost_call_set_streaming(call);
+  roost_call_flush(call);
+  roost_buffer_clear(&call->item);
+  return 0;
+}
+
+static void arm(roost_call *call);
+
+void roost_call_item_end(roost_call *call) {
+  call->item_waits = true;
+  roost_list_append(&call->dispatch->items, &call->flush);
+  if (roost_timer_running(&call->deadline)) {
+    call->started_ms = call->dispatch->config.wheel->now_ms;
+    arm(call);
+  }
+}
+
+bool roost_call_crowded(const roost_call *call) {
+  return call->origin != NULL && call->origin->ops->crowded(call->origin);
+}
+
+/* ------------------------------------------------------------------------- time and loss ----- */
+
+uint64_t roost_call_due_ms(const roost_call *call) {
+  return call->timeout_ms == 0 ? UINT64_MAX : call->started_ms + call->timeout_ms;
+}
+
+static void arm(roost_call *call) {
+  uint64_t due = roost_call_due_ms(call);
+  uint64_t now = call->dispatch->config.wheel->now_ms;
+  if (due != UINT64_MAX)
+    roost_timer_start(call->dispatch->config.wheel, &call->deadline, due > now ? due - now : 0);
+}
+
+/* Nobody waits for what the handler does any more: it is told to stop. */
+static void cancel(roost_call *call) {
+  call->abandoned = true;
+  roost_task_wake_all(&call->waiters);
+  if (call->task != NULL) roost_task_cancel(call->task);
+}
+
+static void on_deadline(roost_timer *timer) {
+  roost_call *call = ROOST_LIST_ENTRY(timer, roost_call, deadline);
+  roost_log_line line;
+  call->dispatch->stats.timeouts++;
+  if (call->generation != NULL) service_of(call)->stats.timeouts++;
+  if (roost_log_limited(call->dispatch->config.log, ROOST_LOG_KIND_TIMEOUT)) {
+    roost_log_begin(&line, call->dispatch->config.log, ROOST_LOG_WARN,
+                    ROOST_SLICE("handler ran out of time"));
+    roost_call_log_fields(call, &line);
+    roost_log_integer(&line, "ms", (int64_t)call->timeout_ms);
+    roost_log_end(&line);
+  }
+  roost_call_reply_error(call, ROOST_SLICE("Timeout has occurred"));
+  cancel(call);
+}
+
+void roost_call_gone(roost_call *call, bool reachable) {
+  call->abandoned = true;
+  if (call->streaming || !reachable) {
+    if (call->item_waits) item_done(call);
+    roost_list_remove(&call->link);
+    uncount(call);
+    call->origin = NULL;
+  }
+  roost_task_wake_all(&call->waiters);
+}
+
+void roost_call_cut(roost_call *call) {
+  roost_call_reply_error(call, ROOST_SLICE("Service is shutting down"));
+  cancel(call);
+}
+
+/* ------------------------------------------------------------------------- Lua handlers ------ */
+
+static int task_begin(struct lua_State *lua, void *ud) {
+  roost_call *call = ud;
+  return call->dispatch->config.binding->begin_call(lua, call);
+}
+
+static int task_finish(struct lua_State *lua, void *ud, int count) {
+  roost_call *call = ud;
+  return call->dispatch->config.binding->finish_call(lua, call, count);
+}
+
+static void task_fail(struct lua_State *lua, void *ud) {
+  roost_call *call = ud;
+  if (!call->refused) call->dispatch->config.binding->fail_call(lua, call);
+}
+
+static void task_ended(void *ud, bool reset) {
+  roost_call *call = ud;
+  call->task = NULL;
+  if (reset && !call->refused) {
+    if (!call->abandoned)
+      roost_call_log_failure(call, ROOST_SLICE("the handler was ended by force"),
+                             (roost_slice){NULL, 0});
+    roost_call_reply_error(call, roost_slice_text(internal_error));
+  }
+  if (!call->running) roost_call_end(call);
+}
+
+static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task_ended, false};
+
+static int run_lua(roost_call *call) {
+  roost_task *task;
+  call->running = true;
+  int status =
+      roost_task_start(&task, call->generation->vm, &task_ops, call, call);
+  call->running = false;
+  if (status != 0 || task == NULL) {
+    if (call->refused) status = ROOST_EPROTO;
+    roost_call_end(call);
+    return status;
+  }
+  call->task = task;
+  keep(call, !task->begun);
+  arm(call);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- C handlers -------- */
+
+static int run_c(roost_call *call) {
+  if (call->data.ptr != NULL && roost_json_validate(call->data) != 0) {
+    call->refused = true;
+    roost_call_end(call);
+    return ROOST_EPROTO;
+  }
+  call->running = true;
+  call->handler->fn(call->handler->ud, call);
+  call->running = false;
+  if (call->event || call->answered) {
+    roost_call_end(call);
+    return 0;
+  }
+  keep(call, false);
+  arm(call);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- starting ---------- */
+
+static void reset_flags(roost_call *call) {
+  call->task = NULL;
+  call->script = NULL;
+  call->counted = call->streaming = call->answered = call->item_waits = false;
+  call->abandoned = call->refused = call->running = call->is_kept = false;
+}
+
+static void count_start(roost_call *call) {
+  roost_dispatch *dispatch = call->dispatch;
+  bool event = call->event;
+  call->counted = true;
+  call->origin->in_flight++;
+  dispatch->stats.in_flight++;
+  *(event ? &dispatch->stats.events : &dispatch->stats.requests) += 1;
+  if (call->generation == NULL) return;
+  roost_service_stats *stats = &service_of(call)->stats;
+  stats->in_flight++;
+  *(event ? &stats->events : &stats->requests) += 1;
+}
+
+int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
+                     const roost_handler *handler, bool event) {
+  roost_call *call = call_take(dispatch);
+  if (call == NULL) return ROOST_ENOMEM;
+  reset_flags(call);
+  call->origin = origin;
+  call->server = origin->server->config;
+  call->handler = handler;
+  call->generation = handler->generation;
+  call->pattern = message->pattern;
+  call->id = message->id;
+  call->metadata = message->metadata;
+  call->data = message->data;
+  call->event = event || roost_message_is_event(message);
+  call->pins = 1;
+  call->started_ms = dispatch->config.wheel->now_ms;
+  call->timeout_ms = handler->timeout_ms == ROOST_TIMEOUT_DEFAULT
+                         ? dispatch->config.request_timeout_ms
+                         : handler->timeout_ms;
+  roost_list_append(&origin->calls, &call->link);
+  roost_list_append(&dispatch->calls, &call->running_link);
+  count_start(call);
+  if (call->generation == NULL) return run_c(call);
+  roost_generation_pin(call->generation);
+  return run_lua(call);
+}

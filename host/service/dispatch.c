@@ -1,0 +1,297 @@
+#include "service/dispatch.h"
+
+#include "wire/json.h"
+#include "wire/pattern.h"
+
+static const char internal_error[] = "Internal server error";
+
+/* ------------------------------------------------------------------------- messages ---------- */
+
+/* An answer for which there is no call: memory was too short for one. */
+static void answer_error(roost_origin *origin, const roost_message *message) {
+  if (roost_message_is_event(message)) return;
+  roost_buffer *out = origin->ops->reply_begin(origin, ROOST_REPLY_ERROR);
+  if (out == NULL) return;
+  if (roost_buffer_append_slice(out, ROOST_SLICE("{\"status\":\"error\",\"message\":")) != 0 ||
+      roost_json_write_string(out, roost_slice_text(internal_error)) != 0 ||
+      roost_buffer_append_byte(out, '}') != 0)
+    origin->ops->reply_undo(origin);
+  else
+    origin->ops->reply_end(origin, ROOST_REPLY_ERROR, message->id);
+}
+
+static void log_unhandled(roost_dispatch *dispatch, roost_origin *origin,
+                          const roost_message *message) {
+  roost_log_line line;
+  if (!roost_log_limited(dispatch->config.log, ROOST_LOG_KIND_UNHANDLED)) return;
+  roost_log_begin(&line, dispatch->config.log, ROOST_LOG_WARN,
+                  roost_message_is_event(message)
+                      ? ROOST_SLICE("There is no matching event handler defined in the remote "
+                                    "service.")
+                      : ROOST_SLICE("There is no matching message handler defined in the remote "
+                                    "service."));
+  roost_log_text(&line, "server", roost_slice_text(origin->server->config->name));
+  roost_log_peer(&line, origin->ops->remote(origin));
+  if (message->pattern.ptr != NULL) {
+    roost_slice shown = message->pattern;
+    if (shown.len > 200) shown.len = 200;
+    roost_log_text(&line, "pattern", shown);
+  }
+  roost_log_end(&line);
+}
+
+static int unhandled(roost_dispatch *dispatch, roost_origin *origin,
+                     const roost_message *message) {
+  if (message->data.ptr != NULL && message->format == ROOST_FORMAT_JSON &&
+      roost_json_validate(message->data) != 0)
+    return ROOST_EPROTO;
+  dispatch->stats.unhandled++;
+  log_unhandled(dispatch, origin, message);
+  if (!roost_message_is_event(message)) origin->ops->reply_unhandled(origin, message->id);
+  return 0;
+}
+
+static int start(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
+                 const roost_handler *handler, bool event) {
+  int status = roost_call_start(dispatch, origin, message, handler, event);
+  if (status == ROOST_ENOMEM && !event) answer_error(origin, message);
+  return status == ROOST_EPROTO ? status : 0;
+}
+
+/* All event handlers of an entry; the first of them answers where a reply is wanted. */
+static int start_events(roost_dispatch *dispatch, roost_origin *origin,
+                        const roost_message *message, const roost_entry *entry, bool reply) {
+  for (size_t i = 0; i < entry->event_count; i++) {
+    int status =
+        start(dispatch, origin, message, entry->events[i], i > 0 || !reply);
+    if (status != 0) return status;
+  }
+  return 0;
+}
+
+static int on_request(roost_dispatch *dispatch, roost_origin *origin,
+                      const roost_message *message, const roost_match *match) {
+  if (match->entry->message != NULL)
+    return start(dispatch, origin, message, match->entry->message, false);
+  return start_events(dispatch, origin, message, match->entry, true);
+}
+
+static int on_event(roost_table *table, roost_dispatch *dispatch, roost_origin *origin,
+                    const roost_message *message, roost_match *match) {
+  for (; match->entry != NULL; roost_table_next(table, match)) {
+    const roost_entry *entry = match->entry;
+    int status = entry->event_count > 0
+                     ? start_events(dispatch, origin, message, entry, false)
+                     : start(dispatch, origin, message, entry->message, true);
+    if (status != 0) return status;
+  }
+  return 0;
+}
+
+static int on_message(void *ud, roost_origin *origin, const roost_message *message) {
+  roost_gate *gate = ud;
+  roost_table *table = gate->table;
+  roost_match match;
+  int status = roost_table_find(table, message->pattern, &match);
+  if (status == ROOST_EPROTO) return status;
+  if (status != 0) {
+    answer_error(origin, message);
+    return 0;
+  }
+  if (match.entry == NULL) return unhandled(gate->dispatch, origin, message);
+  return roost_message_is_event(message)
+             ? on_event(table, gate->dispatch, origin, message, &match)
+             : on_request(gate->dispatch, origin, message, &match);
+}
+
+static void on_gone(void *ud, roost_origin *origin, bool reachable) {
+  (void)ud;
+  roost_list calls;
+  roost_list_init(&calls);
+  roost_list_move(&calls, &origin->calls);
+  while (!roost_list_empty(&calls)) {
+    roost_call *call = ROOST_LIST_ENTRY(calls.next, roost_call, link);
+    roost_list_remove(&call->link);
+    roost_list_append(&origin->calls, &call->link);
+    roost_call_gone(call, reachable);
+  }
+}
+
+static void on_writable(void *ud, roost_origin *origin) {
+  (void)ud;
+  for (roost_list *at = origin->calls.next; at != &origin->calls; at = at->next)
+    roost_task_wake_all(&ROOST_LIST_ENTRY(at, roost_call, link)->waiters);
+}
+
+const roost_sink_ops roost_dispatch_sink = {on_message, on_gone, on_writable};
+
+/* ------------------------------------------------------------------------- tables ------------ */
+
+static bool exposes(const roost_gate *gate, const roost_handler *handler) {
+  const roost_server_config *config = gate->config;
+  if (handler->transport != NULL && strcmp(handler->transport, config->transport) != 0)
+    return false;
+  if (config->services == NULL || handler->generation == NULL) return true;
+  for (const char *const *name = config->services; *name != NULL; name++)
+    if (strcmp(*name, handler->generation->service->name) == 0) return true;
+  return false;
+}
+
+typedef struct build {
+  roost_gate *gate;
+  roost_table *table;
+  roost_conflict_fn *conflict;
+  void *ud;
+} build;
+
+static int add_all(const build *b, const roost_list *handlers) {
+  for (const roost_list *at = handlers->next; at != handlers; at = at->next) {
+    const roost_handler *handler = ROOST_LIST_ENTRY(at, roost_handler, link);
+    const roost_handler *replaced;
+    if (!exposes(b->gate, handler)) continue;
+    int status = roost_table_add(b->table, handler, b->gate->config->wildcards, &replaced);
+    if (status != 0) return status;
+    if (replaced != NULL && b->conflict != NULL) b->conflict(b->ud, handler, replaced);
+  }
+  return 0;
+}
+
+static int fill(const build *b) {
+  roost_dispatch *dispatch = b->gate->dispatch;
+  int status = add_all(b, &dispatch->handlers);
+  for (size_t i = 0; i < dispatch->service_count && status == 0; i++) {
+    const roost_generation *generation = dispatch->services[i]->current;
+    if (generation != NULL) status = add_all(b, &generation->handlers);
+  }
+  return status;
+}
+
+static int rebuild_gate(roost_gate *gate, roost_conflict_fn *conflict, void *ud) {
+  build b = {gate, NULL, conflict, ud};
+  int status = roost_table_new(&b.table, gate->dispatch->config.alloc);
+  if (status == 0) status = fill(&b);
+  if (status != 0) {
+    roost_table_free(b.table);
+    return status;
+  }
+  if (gate->table != NULL) {
+    gate->table->next = gate->replaced;
+    gate->replaced = gate->table;
+  }
+  gate->table = b.table;
+  return 0;
+}
+
+int roost_dispatch_rebuild(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud) {
+  for (roost_list *at = dispatch->gates.next; at != &dispatch->gates; at = at->next) {
+    int status = rebuild_gate(ROOST_LIST_ENTRY(at, roost_gate, link), conflict, ud);
+    if (status != 0) return status;
+  }
+  return 0;
+}
+
+static void free_replaced(roost_gate *gate) {
+  while (gate->replaced != NULL) {
+    roost_table *table = gate->replaced;
+    gate->replaced = table->next;
+    roost_table_free(table);
+  }
+}
+
+/* ------------------------------------------------------------------------- life -------------- */
+
+int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config) {
+  roost_dispatch *dispatch = roost_alloc_get(config->alloc, sizeof *dispatch);
+  *out = dispatch;
+  if (dispatch == NULL) return ROOST_ENOMEM;
+  dispatch->config = *config;
+  roost_list_init(&dispatch->handlers);
+  roost_list_init(&dispatch->gates);
+  roost_list_init(&dispatch->calls);
+  roost_list_init(&dispatch->idle_calls);
+  roost_list_init(&dispatch->items);
+  return 0;
+}
+
+void roost_dispatch_free(roost_dispatch *dispatch) {
+  if (dispatch == NULL) return;
+  const roost_alloc *alloc = dispatch->config.alloc;
+  for (size_t i = 0; i < dispatch->service_count; i++) roost_service_free(dispatch->services[i]);
+  roost_alloc_put(alloc, dispatch->services, dispatch->service_count * sizeof(roost_service *));
+  roost_call_free_all(dispatch);
+  while (!roost_list_empty(&dispatch->handlers))
+    roost_handler_free(alloc, ROOST_LIST_ENTRY(dispatch->handlers.next, roost_handler, link));
+  while (!roost_list_empty(&dispatch->gates)) {
+    roost_gate *gate = ROOST_LIST_ENTRY(dispatch->gates.next, roost_gate, link);
+    roost_list_remove(&gate->link);
+    free_replaced(gate);
+    roost_table_free(gate->table);
+    roost_alloc_put(alloc, gate, sizeof *gate);
+  }
+  roost_alloc_put(alloc, dispatch, sizeof *dispatch);
+}
+
+int roost_dispatch_add_gate(roost_gate **out, roost_dispatch *dispatch,
+                            const roost_server_config *config) {
+  roost_gate *gate = roost_alloc_get(dispatch->config.alloc, sizeof *gate);
+  *out = gate;
+  if (gate == NULL) return ROOST_ENOMEM;
+  gate->dispatch = dispatch;
+  gate->config = config;
+  roost_list_append(&dispatch->gates, &gate->link);
+  int status = rebuild_gate(gate, NULL, NULL);
+  if (status == 0) return 0;
+  roost_list_remove(&gate->link);
+  roost_alloc_put(dispatch->config.alloc, gate, sizeof *gate);
+  *out = NULL;
+  return status;
+}
+
+int roost_dispatch_add_service(roost_service **out, roost_dispatch *dispatch, const char *name,
+                               const char *root, const char *path) {
+  const roost_alloc *alloc = dispatch->config.alloc;
+  size_t count = dispatch->service_count;
+  *out = NULL;
+  roost_service **grown = roost_alloc_resize(alloc, dispatch->services, count * sizeof *grown,
+                                             (count + 1) * sizeof *grown);
+  if (grown == NULL) return ROOST_ENOMEM;
+  dispatch->services = grown;
+  int status = roost_service_new(&grown[count], dispatch, name, root, path);
+  if (status != 0) { /* give the place back, so that the size stays the count */
+    grown = roost_alloc_resize(alloc, grown, (count + 1) * sizeof *grown, count * sizeof *grown);
+    if (grown != NULL || count == 0) dispatch->services = grown;
+    return status;
+  }
+  dispatch->service_count++;
+  *out = grown[count];
+  return 0;
+}
+
+int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, roost_handler_fn *fn,
+                               void *ud, const char **why) {
+  roost_handler from = {.timeout_ms = ROOST_TIMEOUT_DEFAULT, .fn = fn, .ud = ud};
+  roost_handler *handler;
+  int status = roost_handler_new(&handler, dispatch->config.alloc, &from, pattern, why);
+  if (status != 0) return status;
+  roost_list_append(&dispatch->handlers, &handler->link);
+  return roost_dispatch_rebuild(dispatch, NULL, NULL);
+}
+
+void roost_dispatch_flush(roost_dispatch *dispatch) {
+  while (!roost_list_empty(&dispatch->items))
+    roost_call_flush(ROOST_LIST_ENTRY(dispatch->items.next, roost_call, flush));
+  for (roost_list *at = dispatch->gates.next; at != &dispatch->gates; at = at->next)
+    free_replaced(ROOST_LIST_ENTRY(at, roost_gate, link));
+}
+
+void roost_dispatch_cut(roost_dispatch *dispatch) {
+  roost_list calls;
+  roost_list_init(&calls);
+  roost_list_move(&calls, &dispatch->calls);
+  while (!roost_list_empty(&calls)) {
+    roost_call *call = ROOST_LIST_ENTRY(calls.next, roost_call, running_link);
+    roost_list_remove(&call->running_link);
+    roost_list_append(&dispatch->calls, &call->running_link);
+    roost_call_cut(call);
+  }
+}

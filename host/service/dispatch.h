@@ -1,0 +1,92 @@
+/*
+ * service/dispatch.h - one worker's services and the way of a message to its handler.
+ *
+ * Start reading at on_message in dispatch.c. The dispatch is the sink of every server of the
+ * worker; for each it keeps a gate: the server's table and which services it exposes.
+ * The worker's thread.
+ */
+#ifndef ROOST_SERVICE_DISPATCH_H
+#define ROOST_SERVICE_DISPATCH_H
+
+#include "service/call.h"
+#include "service/generation.h"
+#include "service/table.h"
+
+typedef struct roost_dispatch_config {
+  const roost_alloc *alloc;
+  const roost_clock *clock;
+  roost_runner *runner;
+  roost_wheel *wheel;
+  roost_log *log;
+  const roost_binding *binding;
+  int (*random_bytes)(void *out, size_t len); /* cryptographically secure; 0 or an error */
+  const char *working_dir;      /* for lua/?.lua */
+  const char *lua_dir;          /* the Lua half of the API; NULL: compiled in */
+  uint64_t request_timeout_ms;  /* of handlers that say none; 0: no limit */
+  size_t service_memory;        /* bytes per Lua state */
+} roost_dispatch_config;
+
+typedef struct roost_dispatch_stats {
+  uint64_t requests;
+  uint64_t events;
+  uint64_t unhandled;
+  uint64_t errors;
+  uint64_t timeouts;
+  uint64_t in_flight;
+} roost_dispatch_stats;
+
+/* One server as the dispatch sees it; what the server's sink_ud is. */
+typedef struct roost_gate {
+  roost_list link;                   /* in dispatch->gates */
+  roost_dispatch *dispatch;
+  const roost_server_config *config; /* borrowed */
+  roost_table *table;                /* NULL before the first build */
+  roost_table *replaced;             /* freed at the next flush: a message may be in them yet */
+} roost_gate;
+
+struct roost_dispatch {
+  roost_dispatch_config config;
+  roost_service **services; /* in the order of the configuration, then by name; owned */
+  size_t service_count;
+  roost_list handlers;      /* C handlers, owned */
+  roost_list gates;
+  roost_list calls;         /* all that run or are pinned */
+  roost_list idle_calls;    /* for reuse */
+  size_t idle_call_count;
+  roost_list items;         /* calls with an item that waits */
+  roost_dispatch_stats stats;
+};
+
+/* config is copied; what it points at must outlive the dispatch. ENOMEM. */
+int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config);
+
+/* Ends every call and service at once. Its servers must be gone. */
+void roost_dispatch_free(roost_dispatch *dispatch);
+
+/* The sink for a server with this configuration; the gate is its sink_ud. ENOMEM. */
+int roost_dispatch_add_gate(roost_gate **out, roost_dispatch *dispatch,
+                            const roost_server_config *config);
+extern const roost_sink_ops roost_dispatch_sink;
+
+/* Adds a service without a generation. ENOMEM. */
+int roost_dispatch_add_service(roost_service **out, roost_dispatch *dispatch, const char *name,
+                               const char *root, const char *path);
+
+/* Adds a C handler. EINVAL with a fixed text in *why, ENOMEM. */
+int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, roost_handler_fn *fn,
+                               void *ud, const char **why);
+
+/* Told of each two message handlers that share a route: the later wins. */
+typedef void roost_conflict_fn(void *ud, const roost_handler *kept, const roost_handler *replaced);
+
+/* Builds every gate's table anew from the C handlers and each service's current generation, and
+ * swaps it in; on failure the old one stays. conflict may be NULL. ENOMEM. */
+int roost_dispatch_rebuild(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud);
+
+/* Sends the items that wait; once per turn, before connections are flushed. */
+void roost_dispatch_flush(roost_dispatch *dispatch);
+
+/* Cuts off every call in flight, as a drain does whose time is over. */
+void roost_dispatch_cut(roost_dispatch *dispatch);
+
+#endif

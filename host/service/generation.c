@@ -1,0 +1,208 @@
+#include "service/generation.h"
+
+#include "service/dispatch.h"
+
+/* ------------------------------------------------------------------------- services ---------- */
+
+int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char *name,
+                      const char *root, const char *path) {
+  const roost_alloc *alloc = dispatch->config.alloc;
+  roost_service *service = roost_alloc_get(alloc, sizeof *service);
+  *out = service;
+  if (service == NULL) return ROOST_ENOMEM;
+  service->dispatch = dispatch;
+  service->name = roost_alloc_text(alloc, roost_slice_text(name));
+  char *own_root = roost_alloc_text(alloc, roost_slice_text(root));
+  char *own_path = roost_alloc_text(alloc, roost_slice_text(path));
+  service->source = (roost_source){own_root, own_path, service->name};
+  if (service->name != NULL && own_root != NULL && own_path != NULL) return 0;
+  roost_service_free(service);
+  *out = NULL;
+  return ROOST_ENOMEM;
+}
+
+static void generation_free(roost_generation *generation);
+
+void roost_service_free(roost_service *service) {
+  if (service == NULL) return;
+  const roost_alloc *alloc = service->dispatch->config.alloc;
+  if (service->current != NULL) generation_free(service->current);
+  roost_alloc_put_text(alloc, (char *)service->source.root);
+  roost_alloc_put_text(alloc, (char *)service->source.path);
+  roost_alloc_put_text(alloc, service->name);
+  roost_alloc_put(alloc, service, sizeof *service);
+}
+
+/* ------------------------------------------------------------------------- loading ----------- */
+
+static void generation_free(roost_generation *generation) {
+  const roost_alloc *alloc = generation->dispatch->config.alloc;
+  generation->on_change = NULL;
+  roost_timer_stop(generation->dispatch->config.wheel, &generation->start_timer);
+  /* Ending its calls unpins it: hold it until that is over. */
+  generation->pins++;
+  roost_vm_close(generation->vm);
+  while (!roost_list_empty(&generation->handlers))
+    roost_handler_free(alloc, ROOST_LIST_ENTRY(generation->handlers.next, roost_handler, link));
+  roost_buffer_deinit(&generation->error);
+  roost_alloc_put(alloc, generation, sizeof *generation);
+}
+
+static void on_start_timeout(roost_timer *timer);
+
+/* A vm that has become quiet may be what a stopping generation waits for. */
+static void on_quiet(roost_vm *vm) {
+  roost_generation *generation = vm->owner;
+  if (generation->state == ROOST_GENERATION_STOPPING && generation->on_change != NULL)
+    generation->on_change(generation->on_change_ud, generation);
+}
+
+static int open_vm(roost_generation *generation) {
+  const roost_dispatch_config *config = &generation->dispatch->config;
+  roost_vm_config vm = {.alloc = config->alloc,
+                        .runner = config->runner,
+                        .wheel = config->wheel,
+                        .memory_limit = config->service_memory,
+                        .owner = generation};
+  int status = roost_vm_open(&generation->vm, &vm);
+  if (status == 0) generation->vm->on_quiet = on_quiet;
+  return status;
+}
+
+int roost_generation_load(roost_generation **out, roost_service *service, roost_buffer *error) {
+  roost_dispatch *dispatch = service->dispatch;
+  roost_generation *generation = roost_alloc_get(dispatch->config.alloc, sizeof *generation);
+  *out = NULL;
+  if (generation == NULL) return ROOST_ENOMEM;
+  generation->service = service;
+  generation->dispatch = dispatch;
+  generation->number = service->generations + 1;
+  generation->pins = 1;
+  roost_list_init(&generation->handlers);
+  roost_buffer_init(&generation->error, dispatch->config.alloc);
+  roost_timer_init(&generation->start_timer, on_start_timeout);
+  int status = open_vm(generation);
+  if (status == 0) status = dispatch->config.binding->load(generation, error);
+  if (status != 0) {
+    generation_free(generation);
+    return status;
+  }
+  service->generations++;
+  *out = generation;
+  return 0;
+}
+
+int roost_generation_add(roost_generation *generation, const roost_handler *handler,
+                         roost_slice pattern, const char **why) {
+  roost_handler *own;
+  int status = roost_handler_new(&own, generation->dispatch->config.alloc, handler, pattern, why);
+  if (status != 0) return status;
+  own->generation = generation;
+  roost_list_append(&generation->handlers, &own->link);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- hooks ------------- */
+
+static void hook_over(roost_generation *generation, int status) {
+  roost_timer_stop(generation->dispatch->config.wheel, &generation->start_timer);
+  if (generation->hook == ROOST_HOOK_START)
+    generation->state = status == 0 ? ROOST_GENERATION_LOADED : ROOST_GENERATION_FAILED;
+  if (generation->on_change != NULL)
+    generation->on_change(generation->on_change_ud, generation);
+}
+
+static int hook_begin(struct lua_State *lua, void *ud) {
+  roost_generation *generation = ud;
+  return generation->dispatch->config.binding->begin_hook(lua, generation, generation->hook);
+}
+
+static void hook_fail(struct lua_State *lua, void *ud) {
+  roost_generation *generation = ud;
+  if (generation->error.len > 0) return; /* it took too long, and that is said already */
+  generation->dispatch->config.binding->describe(lua, generation, &generation->error);
+}
+
+static void hook_ended(void *ud, bool reset) {
+  roost_generation *generation = ud;
+  generation->hook_task = NULL;
+  if (reset && generation->error.len == 0)
+    roost_buffer_append_slice(&generation->error, ROOST_SLICE("ended by force"));
+  hook_over(generation, generation->error.len > 0 ? ROOST_ESCRIPT : 0);
+}
+
+static const roost_task_ops hook_ops = {hook_begin, NULL, hook_fail, hook_ended, true};
+
+static void run_hook(roost_generation *generation, roost_hook hook) {
+  roost_task *task;
+  generation->hook = hook;
+  roost_buffer_clear(&generation->error);
+  if (!generation->hooks[hook]) {
+    hook_over(generation, 0);
+    return;
+  }
+  if (roost_task_start(&task, generation->vm, &hook_ops, generation, NULL) != 0) {
+    roost_buffer_append_slice(&generation->error, ROOST_SLICE("out of memory"));
+    hook_over(generation, ROOST_ENOMEM);
+  } else if (task != NULL) {
+    generation->hook_task = task;
+  }
+}
+
+static void on_start_timeout(roost_timer *timer) {
+  roost_generation *generation = ROOST_LIST_ENTRY(timer, roost_generation, start_timer);
+  roost_buffer_append_slice(&generation->error,
+                            ROOST_SLICE("on_start took longer than reload.start_timeout"));
+  if (generation->hook_task != NULL) roost_task_cancel(generation->hook_task);
+}
+
+void roost_generation_start(roost_generation *generation, uint64_t timeout_ms) {
+  generation->state = ROOST_GENERATION_STARTING;
+  if (timeout_ms != 0 && generation->hooks[ROOST_HOOK_START])
+    roost_timer_start(generation->dispatch->config.wheel, &generation->start_timer, timeout_ms);
+  run_hook(generation, ROOST_HOOK_START);
+}
+
+void roost_generation_publish(roost_generation *generation) {
+  generation->state = ROOST_GENERATION_LIVE;
+  generation->service->current = generation;
+  roost_vm_go_live(generation->vm);
+}
+
+/* ------------------------------------------------------------------------- stopping ---------- */
+
+static void end_dormant(roost_vm *vm) {
+  roost_list *at = vm->tasks.next;
+  while (at != &vm->tasks) {
+    roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
+    at = at->next;
+    if (task->dormant) roost_task_cancel(task);
+  }
+}
+
+void roost_generation_stop(roost_generation *generation) {
+  generation->state = ROOST_GENERATION_STOPPING;
+  end_dormant(generation->vm);
+  run_hook(generation, ROOST_HOOK_STOP);
+}
+
+bool roost_generation_quiet(const roost_generation *generation) {
+  return generation->vm->task_count == 0;
+}
+
+void roost_generation_cut(roost_generation *generation) {
+  generation->state = ROOST_GENERATION_STOPPING;
+  roost_vm *vm = generation->vm;
+  roost_list *at = vm->tasks.next;
+  while (at != &vm->tasks) {
+    roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
+    at = at->next;
+    roost_task_cancel(task);
+  }
+}
+
+void roost_generation_pin(roost_generation *generation) { generation->pins++; }
+
+void roost_generation_unpin(roost_generation *generation) {
+  if (--generation->pins == 0) generation_free(generation);
+}

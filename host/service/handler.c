@@ -1,0 +1,41 @@
+#include "service/handler.h"
+
+#include "wire/pattern.h"
+
+static int copy(roost_handler *handler, const roost_alloc *alloc, const char *transport) {
+  handler->wildcard = roost_pattern_is_wildcard(roost_buffer_slice(&handler->route));
+  if (transport == NULL) return 0;
+  handler->transport = roost_alloc_text(alloc, roost_slice_text(transport));
+  return handler->transport == NULL ? ROOST_ENOMEM : 0;
+}
+
+int roost_handler_new(roost_handler **out, const roost_alloc *alloc, const roost_handler *from,
+                      roost_slice pattern, const char **why) {
+  roost_handler *handler = roost_alloc_get(alloc, sizeof *handler);
+  *out = NULL;
+  *why = "out of memory";
+  if (handler == NULL) return ROOST_ENOMEM;
+  *handler = *from;
+  handler->transport = NULL;
+  roost_list_init(&handler->link);
+  roost_buffer_init(&handler->route, alloc);
+  int status = roost_pattern_normalise(&handler->route, pattern, why);
+  if (status == 0) {
+    *why = "a pattern is text, a number or an object";
+    status = ROOST_EINVAL;
+  } else if (status > 0) {
+    status = copy(handler, alloc, from->transport);
+  }
+  if (status != 0)
+    roost_handler_free(alloc, handler);
+  else
+    *out = handler;
+  return status;
+}
+
+void roost_handler_free(const roost_alloc *alloc, roost_handler *handler) {
+  roost_list_remove(&handler->link);
+  roost_buffer_deinit(&handler->route);
+  roost_alloc_put_text(alloc, handler->transport);
+  roost_alloc_put(alloc, handler, sizeof *handler);
+}

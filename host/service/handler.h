@@ -1,0 +1,38 @@
+/*
+ * service/handler.h - one registered handler: a pattern's route and what to run for it.
+ *
+ * A Lua handler is owned by its generation, a C handler by the dispatch; both outlive the calls
+ * that run them, which pin the generation.
+ */
+#ifndef ROOST_SERVICE_HANDLER_H
+#define ROOST_SERVICE_HANDLER_H
+
+#include "core/alloc.h"
+#include "core/list.h"
+#include "core/slice.h"
+#include "service/binding.h"
+
+/* timeout_ms of a handler that did not say: the configuration's. */
+#define ROOST_TIMEOUT_DEFAULT UINT64_MAX
+
+typedef struct roost_handler {
+  roost_list link;              /* in its owner's list, in order of registration */
+  roost_generation *generation; /* of a Lua handler; NULL: a C handler */
+  roost_buffer route;           /* normalised pattern; owned */
+  bool event;                   /* made by service:event */
+  bool wildcard;                /* route has NATS wildcards */
+  uint64_t timeout_ms;          /* wait for the next reply; 0: none */
+  char *transport;              /* only for servers of this one; NULL: all; owned */
+  int function;                 /* Lua: its place in the registry */
+  bool wants_ctx;               /* Lua: it takes a second argument */
+  roost_handler_fn *fn;         /* C */
+  void *ud;                     /* handed to fn */
+} roost_handler;
+
+/* A copy of from with pattern (JSON text) as its route, in no list yet. EINVAL with a fixed text in
+ * *why where it is no pattern, ENOMEM. */
+int roost_handler_new(roost_handler **out, const roost_alloc *alloc, const roost_handler *from,
+                      roost_slice pattern, const char **why);
+void roost_handler_free(const roost_alloc *alloc, roost_handler *handler);
+
+#endif

@@ -1,0 +1,125 @@
+#include "service/table.h"
+
+#include "wire/pattern.h"
+
+int roost_table_new(roost_table **out, const roost_alloc *alloc) {
+  roost_table *table = roost_alloc_get(alloc, sizeof *table);
+  *out = table;
+  if (table == NULL) return ROOST_ENOMEM;
+  table->alloc = alloc;
+  roost_map_init(&table->routes, alloc);
+  roost_buffer_init(&table->route, alloc);
+  return 0;
+}
+
+static void entry_free(const roost_alloc *alloc, roost_entry *entry) {
+  roost_alloc_put(alloc, entry->events, entry->event_cap * sizeof *entry->events);
+  roost_alloc_put(alloc, entry, sizeof *entry);
+}
+
+void roost_table_free(roost_table *table) {
+  if (table == NULL) return;
+  size_t at = 0;
+  const roost_map_entry *each;
+  while ((each = roost_map_next(&table->routes, &at)) != NULL)
+    entry_free(table->alloc, each->value);
+  roost_map_deinit(&table->routes);
+  roost_buffer_deinit(&table->route);
+  roost_alloc_put(table->alloc, table, sizeof *table);
+}
+
+/* ------------------------------------------------------------------------- building ---------- */
+
+static int entry_for(roost_entry **out, roost_table *table, const roost_handler *handler,
+                     bool wildcard) {
+  roost_slice route = roost_buffer_slice(&handler->route);
+  *out = roost_map_get(&table->routes, route);
+  if (*out != NULL) return 0;
+  roost_entry *entry = roost_alloc_get(table->alloc, sizeof *entry);
+  if (entry == NULL) return ROOST_ENOMEM;
+  entry->route = route;
+  int status = roost_map_set(&table->routes, route, entry);
+  if (status != 0) {
+    entry_free(table->alloc, entry);
+    return status;
+  }
+  if (wildcard) {
+    if (table->last_wildcard != NULL)
+      table->last_wildcard->next_wildcard = entry;
+    else
+      table->wildcards = entry;
+    table->last_wildcard = entry;
+  }
+  *out = entry;
+  return 0;
+}
+
+static int add_event(roost_table *table, roost_entry *entry, const roost_handler *handler) {
+  if (entry->event_count == entry->event_cap) {
+    size_t cap = entry->event_cap ? 2 * entry->event_cap : 2;
+    const roost_handler **grown =
+        roost_alloc_resize(table->alloc, entry->events, entry->event_cap * sizeof *grown,
+                           cap * sizeof *grown);
+    if (grown == NULL) return ROOST_ENOMEM;
+    entry->events = grown;
+    entry->event_cap = cap;
+  }
+  entry->events[entry->event_count++] = handler;
+  return 0;
+}
+
+int roost_table_add(roost_table *table, const roost_handler *handler, bool wildcards,
+                    const roost_handler **replaced) {
+  roost_entry *entry;
+  *replaced = NULL;
+  int status = entry_for(&entry, table, handler, wildcards && handler->wildcard);
+  if (status != 0) return status;
+  if (handler->event) return add_event(table, entry, handler);
+  *replaced = entry->message;
+  entry->message = handler;
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- looking up -------- */
+
+static roost_cache_slot *slot_of(roost_table *table, roost_slice pattern) {
+  return &table->cache[roost_hash(pattern) % ROOST_CACHE_SLOTS];
+}
+
+static void remember(roost_cache_slot *slot, roost_slice pattern, const roost_entry *entry) {
+  if (pattern.len > ROOST_CACHE_PATTERN_MAX) return;
+  memcpy(slot->pattern, pattern.ptr, pattern.len);
+  slot->len = (uint32_t)pattern.len;
+  slot->entry = entry;
+}
+
+int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match) {
+  *match = (roost_match){NULL, NULL, NULL};
+  if (pattern.ptr == NULL) return 0;
+  roost_cache_slot *slot = slot_of(table, pattern);
+  if (slot->entry != NULL && roost_slice_equal(roost_slice_of(slot->pattern, slot->len), pattern)) {
+    match->entry = match->exact = slot->entry;
+    return 0;
+  }
+  roost_buffer_clear(&table->route);
+  int found = roost_pattern_resolve(&table->route, pattern);
+  if (found <= 0) return found;
+  match->exact = roost_map_get(&table->routes, roost_buffer_slice(&table->route));
+  match->wildcard = table->wildcards;
+  match->entry = match->exact;
+  if (match->entry == NULL)
+    roost_table_next(table, match);
+  else if (table->wildcards == NULL)
+    remember(slot, pattern, match->entry);
+  return 0;
+}
+
+void roost_table_next(roost_table *table, roost_match *match) {
+  const roost_entry *entry = match->wildcard;
+  roost_slice route = roost_buffer_slice(&table->route);
+  while (entry != NULL &&
+         (entry == match->exact || !roost_pattern_matches(entry->route, route)))
+    entry = entry->next_wildcard;
+  match->entry = entry;
+  match->wildcard = entry ? entry->next_wildcard : NULL;
+}

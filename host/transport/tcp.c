@@ -1,0 +1,183 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "core/slice.h"
+#include "transport/tcp_internal.h"
+
+void roost_tcp_log(roost_tcp_server *server, roost_log_level level, roost_log_kind kind,
+                   const char *msg, const roost_address *peer, const char *err) {
+  roost_log *log = server->server.log;
+  roost_log_line line;
+  if (log == NULL || !roost_log_enabled(log, level) || !roost_log_limited(log, kind))
+    return;
+  roost_log_begin(&line, log, level, roost_slice_text(msg));
+  roost_log_text(&line, "server", roost_slice_text(server->server.config->name));
+  if (peer != NULL) {
+    char text[sizeof peer->text + 16];
+    const bool is_six = strchr(peer->text, ':') != NULL;
+    snprintf(text, sizeof text, is_six ? "[%s]:%u" : "%s:%u", peer->text, peer->port);
+    roost_log_text(&line, "peer", roost_slice_text(text));
+  }
+  roost_log_text(&line, "err", roost_slice_text(err));
+  roost_log_end(&line);
+}
+
+/* --------------------------------------------------------------------- the end --------------- */
+
+static void on_end(void *ud) {
+  roost_tcp_server *self = ud;
+  if (self->listener != NULL || !roost_list_empty(&self->sessions))
+    return;
+  if (self->closing) {
+    roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
+    return;
+  }
+  if (!self->server.draining || self->drained)
+    return;
+  self->drained = true;
+  if (self->server.on_drained != NULL)
+    self->server.on_drained(self->server.on_drained_ud, &self->server);
+}
+
+void roost_tcp_server_released(roost_tcp_server *self) {
+  self->server.stats.connections--;
+  if (self->closing || self->server.draining)
+    roost_loop_defer(self->loop, &self->end);
+}
+
+/* --------------------------------------------------------------------- the listener's calls -- */
+
+static void on_accept(void *ud, roost_conn *conn) {
+  roost_tcp_server *self = ud;
+  if (self->closing) {
+    roost_conn_close(conn);
+    return;
+  }
+  if (roost_tcp_session_new(self, conn) != 0)
+    roost_tcp_log(self, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "connection refused",
+                  roost_conn_remote(conn), "out of memory");
+}
+
+static void on_refused(void *ud, int status, const char *why, const roost_address *address) {
+  roost_tcp_server *self = ud;
+  if (status == ROOST_ESYSTEM && address == NULL) {
+    roost_tcp_log(self, ROOST_LOG_ERROR, ROOST_LOG_KIND_ACCEPT,
+                  "accepting paused until descriptors are free", NULL, why);
+    return;
+  }
+  self->server.stats.denied++;
+  roost_tcp_log(self, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "connection refused", address, why);
+}
+
+static void on_lost(void *ud, const char *why) {
+  roost_tcp_log(ud, ROOST_LOG_ERROR, ROOST_LOG_KIND_ACCEPT, "listening socket lost", NULL, why);
+}
+
+static void on_listening(void *ud) {
+  roost_tcp_server *self = ud;
+  self->server.address = *roost_listener_address(self->listener);
+  roost_tcp_log(self, ROOST_LOG_WARN, ROOST_LOG_KIND_ACCEPT, "listening again",
+                &self->server.address, "");
+}
+
+static void on_listener_closed(void *ud) {
+  roost_tcp_server *self = ud;
+  self->listener = NULL;
+  roost_loop_defer(self->loop, &self->end);
+}
+
+static const roost_listener_ops listener_ops = {
+    .on_accept = on_accept,
+    .on_refused = on_refused,
+    .on_lost = on_lost,
+    .on_listening = on_listening,
+    .on_closed = on_listener_closed,
+};
+
+/* --------------------------------------------------------------------- the server's verbs ---- */
+
+static int start(roost_server *server) {
+  roost_tcp_server *self = (roost_tcp_server *)server;
+  return self->listener != NULL ? roost_listener_start(self->listener) : 0;
+}
+
+static void drain(roost_server *server) {
+  roost_tcp_server *self = (roost_tcp_server *)server;
+  if (server->draining || self->closing)
+    return;
+  if (self->listener != NULL)
+    roost_listener_close(self->listener); /* which accepts who is waiting */
+  server->draining = true;
+  for (roost_list *link = self->sessions.next; link != &self->sessions; link = link->next)
+    roost_tcp_session_drain(ROOST_LIST_ENTRY(link, roost_tcp_session, link));
+  roost_loop_defer(self->loop, &self->end);
+}
+
+static void close_server(roost_server *server) {
+  roost_tcp_server *self = (roost_tcp_server *)server;
+  if (self->closing)
+    return;
+  self->closing = true;
+  if (self->listener != NULL)
+    roost_listener_close(self->listener);
+  for (roost_list *link = self->sessions.next; link != &self->sessions; link = link->next)
+    roost_tcp_session_close(ROOST_LIST_ENTRY(link, roost_tcp_session, link));
+  roost_loop_defer(self->loop, &self->end);
+}
+
+static const roost_server_ops server_ops = {.start = start, .drain = drain, .close = close_server};
+
+int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_server_config *config,
+                         roost_log *log, const roost_sink_ops *sink, void *sink_ud) {
+  *out = NULL;
+  roost_tcp_server *self = roost_alloc_get(roost_loop_alloc(loop), sizeof *self);
+  if (self == NULL)
+    return ROOST_ENOMEM;
+  self->server.ops = &server_ops;
+  self->server.config = config;
+  self->server.log = log;
+  self->server.sink = sink;
+  self->server.sink_ud = sink_ud;
+  self->loop = loop;
+  self->end.fn = on_end;
+  self->end.ud = self;
+  roost_list_init(&self->sessions);
+  *out = &self->server;
+  return 0;
+}
+
+int roost_tcp_server_open(roost_server **out, roost_loop *loop, const roost_server_config *config,
+                          roost_log *log, const roost_sink_ops *sink, void *sink_ud,
+                          const char **why) {
+  *why = "out of memory";
+  int status = roost_tcp_server_new(out, loop, config, log, sink, sink_ud);
+  if (status != 0)
+    return status;
+  roost_tcp_server *self = (roost_tcp_server *)*out;
+  const roost_listener_config listener = {
+      .host = config->host,
+      .port = config->port,
+      .backlog = config->backlog,
+      .max_connections = config->max_connections,
+      .max_connections_per_ip = config->max_connections_per_ip,
+      .retry_attempts = config->retry_attempts,
+      .retry_delay_ms = config->retry_delay,
+  };
+  status = roost_listener_open(&self->listener, loop, &listener, &listener_ops, self, why);
+  if (status != 0) {
+    roost_alloc_put(roost_loop_alloc(loop), self, sizeof *self);
+    *out = NULL;
+    return status;
+  }
+  self->server.address = *roost_listener_address(self->listener);
+  return 0;
+}
+
+int roost_tcp_server_adopt(roost_server *server, roost_conn *conn) {
+  roost_tcp_server *self = (roost_tcp_server *)server;
+  if (self->closing || server->draining) {
+    roost_conn_close(conn);
+    return ROOST_ESTATE;
+  }
+  return roost_tcp_session_new(self, conn);
+}

@@ -1,0 +1,447 @@
+#include "transport/tcp_internal.h"
+
+#include "wire/envelope.h"
+
+static roost_tcp_session *of_origin(roost_origin *origin) {
+  return (roost_tcp_session *)origin;
+}
+
+static const roost_server_config *config_of(const roost_tcp_session *session) {
+  return session->server->server.config;
+}
+
+static void say(roost_tcp_session *session, roost_log_level level, roost_log_kind kind,
+                const char *msg, const char *err) {
+  roost_tcp_log(session->server, level, kind, msg, roost_conn_remote(session->conn), err);
+}
+
+static void stop_timer(roost_tcp_session *session) {
+  roost_timer_stop(roost_loop_wheel(session->server->loop), &session->timer);
+}
+
+static void start_timer(roost_tcp_session *session, void (*fn)(roost_timer *timer), uint64_t ms) {
+  stop_timer(session);
+  session->timer.fn = fn;
+  roost_timer_start(roost_loop_wheel(session->server->loop), &session->timer, ms);
+}
+
+static roost_tcp_session *of_timer(roost_timer *timer) {
+  return ROOST_LIST_ENTRY(timer, roost_tcp_session, timer);
+}
+
+static void account(roost_tcp_session *session) {
+  roost_conn_account(session->conn,
+                     session->carry.cap + roost_frame_reader_memory(&session->reader));
+}
+
+/* --------------------------------------------------------------------- the end --------------- */
+
+void roost_tcp_session_close(roost_tcp_session *session) {
+  session->is_closed = true;
+  roost_conn_close(session->conn);
+}
+
+static void on_linger_timer(roost_timer *timer) {
+  roost_tcp_session *session = of_timer(timer);
+  const size_t queued = roost_conn_queued(session->conn);
+  if (queued == 0 || queued >= session->lingering_bytes) {
+    roost_tcp_session_close(session);
+    return;
+  }
+  session->lingering_bytes = queued;
+  start_timer(session, on_linger_timer, ROOST_TCP_LINGER_MS);
+}
+
+/* Sends our FIN where nothing more is owed to the peer. */
+static void finish_if_done(roost_tcp_session *session) {
+  if (session->state != ROOST_TCP_ENDING || session->is_closed || session->origin.in_flight > 0 ||
+      session->origin.streams > 0)
+    return;
+  session->state = ROOST_TCP_LINGERING;
+  session->lingering_bytes = roost_conn_queued(session->conn);
+  roost_conn_shutdown(session->conn);
+  start_timer(session, on_linger_timer, ROOST_TCP_LINGER_MS);
+}
+
+/* Nothing is dispatched from here on. What still comes is thrown away, which lets us see FIN. */
+static void begin_ending(roost_tcp_session *session) {
+  session->state = ROOST_TCP_ENDING;
+  stop_timer(session);
+  roost_frame_reader_deinit(&session->reader);
+  roost_buffer_deinit(&session->carry);
+  session->carried = 0;
+  account(session);
+  roost_conn_resume(session->conn);
+}
+
+static void discard(roost_tcp_session *session, size_t n) {
+  session->discarded += n;
+  if (session->discarded > ROOST_TCP_DISCARD_BYTES)
+    roost_conn_pause(session->conn);
+}
+
+static void peer_is_leaving(roost_tcp_session *session) {
+  const roost_server *server = &session->server->server;
+  if (session->origin.gone)
+    return;
+  session->origin.gone = true;
+  server->sink->on_gone(server->sink_ud, &session->origin, true);
+}
+
+/* Streams have no end of their own: those of a broken connection get one. */
+static void on_streams_timer(roost_timer *timer) {
+  roost_tcp_session *session = of_timer(timer);
+  peer_is_leaving(session);
+  finish_if_done(session);
+}
+
+/* The stream of bytes can't be understood any more: what was dispatched is still answered. */
+static void fail(roost_tcp_session *session, const char *err) {
+  say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_FRAME, "bad frame, connection closed", err);
+  begin_ending(session);
+  start_timer(session, on_streams_timer, ROOST_TCP_STREAMS_END_MS);
+  finish_if_done(session);
+}
+
+/* --------------------------------------------------------------------- dispatching ----------- */
+
+static bool is_full(const roost_tcp_session *session) {
+  const uint32_t most = config_of(session)->max_in_flight;
+  return most > 0 && session->origin.in_flight >= most;
+}
+
+static bool takes_messages(const roost_tcp_session *session) {
+  return session->state <= ROOST_TCP_LAST && !session->is_closed;
+}
+
+static bool may_dispatch(const roost_tcp_session *session) {
+  return takes_messages(session) && !is_full(session) && !roost_conn_crowded(session->conn);
+}
+
+/* EPROTO where the frame is not JSON. */
+static int dispatch(roost_tcp_session *session, roost_slice frame) {
+  roost_message message;
+  const roost_server *server = &session->server->server;
+  const int status = roost_envelope_read(&message, frame);
+  if (status > 0)
+    return server->sink->on_message(server->sink_ud, &session->origin, &message);
+  if (status == 0)
+    say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_FOREIGN, "not a message, ignored",
+        "it has neither pattern nor data");
+  return status;
+}
+
+static bool dispatched(roost_tcp_session *session, int status, roost_slice frame) {
+  if (status < 0) {
+    fail(session, session->reader.error);
+    return false;
+  }
+  if (status > 0 && dispatch(session, frame) != 0) {
+    fail(session, "Could not parse JSON");
+    return false;
+  }
+  return status > 0;
+}
+
+/* Dispatches what may be dispatched in this turn from the front of *input. */
+static void dispatch_some(roost_tcp_session *session, roost_slice *input) {
+  for (unsigned i = 0; i < ROOST_TCP_FRAMES && input->len > 0 && may_dispatch(session); i++) {
+    roost_slice frame = {NULL, 0};
+    const int status = roost_frame_read(&session->reader, input, &frame);
+    if (!dispatched(session, status, frame))
+      return;
+  }
+}
+
+static void on_full_timer(roost_timer *timer) {
+  roost_tcp_session *session = of_timer(timer);
+  session->said_full = true;
+  say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "too many requests in flight, not read",
+      "max_in_flight");
+}
+
+static void on_incomplete_timer(roost_timer *timer) {
+  roost_tcp_session *session = of_timer(timer);
+  say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "incomplete frame, connection closed",
+      "incomplete_message_timeout");
+  roost_tcp_session_close(session);
+}
+
+/* After a round of dispatching: decides who moves next, the peer or we. */
+static void settle(roost_tcp_session *session) {
+  if (!takes_messages(session))
+    return;
+  session->waiting = !may_dispatch(session);
+  const bool has_carry = session->carry.len > session->carried;
+  roost_slice none = {NULL, 0};
+  roost_slice frame;
+  if (!has_carry)
+    (void)roost_frame_read(&session->reader, &none, &frame); /* lets go of a delivered frame */
+  account(session);
+  if (has_carry || session->waiting || session->state == ROOST_TCP_LAST)
+    roost_conn_pause(session->conn);
+  else
+    roost_conn_resume(session->conn);
+  if (has_carry && !session->waiting)
+    roost_loop_defer(session->server->loop, &session->resume);
+  if (session->waiting && is_full(session) && !session->said_full) {
+    if (!roost_timer_running(&session->timer) || session->timer.fn != on_full_timer)
+      start_timer(session, on_full_timer, ROOST_TCP_FULL_LOG_MS);
+  } else if (!session->waiting && !has_carry && roost_frame_reader_pending(&session->reader) &&
+             config_of(session)->incomplete_message_timeout > 0) {
+    start_timer(session, on_incomplete_timer, config_of(session)->incomplete_message_timeout);
+  } else {
+    stop_timer(session);
+  }
+}
+
+static void take_bytes(roost_tcp_session *session, roost_slice bytes) {
+  if (!takes_messages(session)) {
+    discard(session, bytes.len);
+    return;
+  }
+  dispatch_some(session, &bytes);
+  if (bytes.len > 0 && takes_messages(session) &&
+      roost_buffer_append_slice(&session->carry, bytes) != 0)
+    fail(session, "out of memory");
+  settle(session);
+}
+
+static void take_carry(roost_tcp_session *session) {
+  if (session->carry.len == 0)
+    return;
+  roost_slice rest = roost_buffer_slice(&session->carry);
+  rest.ptr += session->carried;
+  rest.len -= session->carried;
+  dispatch_some(session, &rest);
+  if (!takes_messages(session))
+    return;
+  session->carried = session->carry.len - rest.len;
+  if (rest.len == 0) {
+    roost_buffer_deinit(&session->carry);
+    session->carried = 0;
+  }
+}
+
+/* Draining, and nothing is carried over: first what the kernel holds, then the end. */
+static void take_last(roost_tcp_session *session) {
+  if (!session->last_read) {
+    session->last_read = true;
+    roost_loop_defer(session->server->loop, &session->resume);
+    roost_conn_read_now(session->conn);
+    return;
+  }
+  begin_ending(session);
+  finish_if_done(session);
+}
+
+static void on_resume(void *ud) {
+  roost_tcp_session *session = ud;
+  if (!takes_messages(session))
+    return;
+  take_carry(session);
+  if (session->state == ROOST_TCP_LAST && session->carry.len == 0)
+    take_last(session);
+  settle(session);
+}
+
+void roost_tcp_session_drain(roost_tcp_session *session) {
+  if (session->state != ROOST_TCP_OPEN)
+    return;
+  session->state = ROOST_TCP_LAST;
+  roost_conn_pause(session->conn);
+  roost_loop_defer(session->server->loop, &session->resume);
+}
+
+/* --------------------------------------------------------------------- the conn's calls ------ */
+
+static void on_bytes(void *ud, roost_slice bytes) {
+  take_bytes(ud, bytes);
+}
+
+static size_t room(void *ud, char **place) {
+  roost_tcp_session *session = ud;
+  return takes_messages(session) ? roost_frame_room(&session->reader, place) : 0;
+}
+
+static void on_filled(void *ud, size_t n) {
+  roost_tcp_session *session = ud;
+  roost_slice frame = {NULL, 0};
+  const int status = roost_frame_filled(&session->reader, n, &frame);
+  (void)dispatched(session, status, frame);
+  settle(session);
+}
+
+static void on_eof(void *ud) {
+  roost_tcp_session *session = ud;
+  if (takes_messages(session))
+    begin_ending(session);
+  if (session->state == ROOST_TCP_ENDING)
+    peer_is_leaving(session);
+  finish_if_done(session);
+}
+
+static void on_writable(void *ud) {
+  roost_tcp_session *session = ud;
+  const roost_server *server = &session->server->server;
+  if (server->sink->on_writable != NULL)
+    server->sink->on_writable(server->sink_ud, &session->origin);
+  roost_loop_defer(session->server->loop, &session->resume);
+}
+
+static bool is_busy(void *ud) {
+  const roost_tcp_session *session = ud;
+  return session->origin.in_flight > 0 || session->origin.streams > 0;
+}
+
+static void on_closed(void *ud, int status, const char *why) {
+  roost_tcp_session *session = ud;
+  roost_tcp_server *owner = session->server;
+  const roost_server *server = &owner->server;
+  (void)why;
+  if (status == ROOST_EFULL)
+    say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "peer does not read, connection closed",
+        "max_send_buffer_size");
+  else if (status == ROOST_ETIMEDOUT)
+    say(session, ROOST_LOG_INFO, ROOST_LOG_KIND_LIMIT, "idle connection closed", "idle_timeout");
+  session->origin.gone = true;
+  session->is_closed = true;
+  server->sink->on_gone(server->sink_ud, &session->origin, false);
+  stop_timer(session);
+  roost_loop_remove_hook(&session->resume);
+  roost_frame_reader_deinit(&session->reader);
+  roost_buffer_deinit(&session->carry);
+  roost_list_remove(&session->link);
+  roost_alloc_put(roost_loop_alloc(owner->loop), session, sizeof *session);
+  roost_tcp_server_released(owner);
+}
+
+static const roost_conn_ops conn_ops = {
+    .on_bytes = on_bytes,
+    .room = room,
+    .on_filled = on_filled,
+    .on_eof = on_eof,
+    .on_writable = on_writable,
+    .busy = is_busy,
+    .on_closed = on_closed,
+};
+
+/* --------------------------------------------------------------------- the sink's calls ------ */
+
+static bool takes_replies(const roost_tcp_session *session) {
+  return session->state != ROOST_TCP_LINGERING && !session->is_closed;
+}
+
+static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
+  roost_tcp_session *session = of_origin(origin);
+  if (!takes_replies(session))
+    return NULL;
+  roost_buffer *out = roost_conn_out(session->conn);
+  if (roost_frame_begin(out, &session->mark, session->digits) != 0)
+    return NULL;
+  if (roost_envelope_reply_begin(out, kind) == 0)
+    return out;
+  roost_frame_undo(out, &session->mark);
+  return NULL;
+}
+
+/* Writes the header of the frame begun and has it sent. */
+static int send_frame(roost_tcp_session *session, int status) {
+  roost_buffer *out = roost_conn_out(session->conn);
+  if (status != 0) {
+    roost_frame_undo(out, &session->mark);
+    return ROOST_ENOMEM;
+  }
+  const int digits = roost_frame_end(out, &session->mark);
+  if (digits < 0)
+    return ROOST_ENOMEM;
+  session->digits = (uint8_t)digits;
+  roost_conn_dirty(session->conn);
+  return roost_conn_crowded(session->conn) ? ROOST_EFULL : 0;
+}
+
+static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id) {
+  roost_tcp_session *session = of_origin(origin);
+  return send_frame(session, roost_envelope_reply_end(roost_conn_out(session->conn), kind, id));
+}
+
+static void reply_undo(roost_origin *origin) {
+  roost_tcp_session *session = of_origin(origin);
+  roost_frame_undo(roost_conn_out(session->conn), &session->mark);
+}
+
+static void reply_unhandled(roost_origin *origin, roost_slice id) {
+  roost_tcp_session *session = of_origin(origin);
+  if (!takes_replies(session))
+    return;
+  roost_buffer *out = roost_conn_out(session->conn);
+  if (roost_frame_begin(out, &session->mark, 3) == 0)
+    (void)send_frame(session, roost_envelope_write_unhandled(out, id));
+}
+
+static void eased(roost_origin *origin) {
+  roost_tcp_session *session = of_origin(origin);
+  if (session->state == ROOST_TCP_ENDING)
+    finish_if_done(session);
+  else if (session->waiting && may_dispatch(session))
+    roost_loop_defer(session->server->loop, &session->resume);
+}
+
+static bool crowded(const roost_origin *origin) {
+  return roost_conn_crowded(((const roost_tcp_session *)origin)->conn);
+}
+
+static const roost_address *remote(const roost_origin *origin) {
+  return roost_conn_remote(((const roost_tcp_session *)origin)->conn);
+}
+
+static const roost_address *local(const roost_origin *origin) {
+  return roost_conn_local(((const roost_tcp_session *)origin)->conn);
+}
+
+static void close_origin(roost_origin *origin) {
+  roost_tcp_session_close(of_origin(origin));
+}
+
+static const roost_origin_ops origin_ops = {
+    .reply_begin = reply_begin,
+    .reply_end = reply_end,
+    .reply_undo = reply_undo,
+    .reply_unhandled = reply_unhandled,
+    .eased = eased,
+    .crowded = crowded,
+    .remote = remote,
+    .local = local,
+    .close = close_origin,
+};
+
+/* --------------------------------------------------------------------- making ---------------- */
+
+int roost_tcp_session_new(roost_tcp_server *server, roost_conn *conn) {
+  const roost_server_config *config = server->server.config;
+  const roost_alloc *alloc = roost_loop_alloc(server->loop);
+  roost_tcp_session *session = roost_alloc_get(alloc, sizeof *session);
+  if (session == NULL) {
+    roost_conn_close(conn);
+    return ROOST_ENOMEM;
+  }
+  session->origin.ops = &origin_ops;
+  session->origin.server = &server->server;
+  roost_list_init(&session->origin.calls);
+  session->server = server;
+  session->conn = conn;
+  session->digits = 2;
+  session->resume.fn = on_resume;
+  session->resume.ud = session;
+  roost_timer_init(&session->timer, on_incomplete_timer);
+  roost_frame_reader_init(&session->reader, alloc, config->max_buffer_size);
+  roost_buffer_init(&session->carry, alloc);
+  roost_list_append(&server->sessions, &session->link);
+  server->server.stats.accepted++;
+  server->server.stats.connections++;
+  roost_conn_count(conn, &server->server.stats.bytes);
+  roost_conn_set_send_limit(conn, config->max_send_buffer_size);
+  roost_conn_set_idle_timeout(conn, config->idle_timeout);
+  roost_conn_set_ops(conn, &conn_ops, session);
+  return 0;
+}

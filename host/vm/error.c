@@ -1,0 +1,131 @@
+#include "vm/error.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vm/vm.h"
+
+/* Registry keys are the addresses of these. */
+static const char error_mark;
+static const char exception_mark;
+
+#define TRACE_FRAMES_MAX 40
+
+static int error_tostring(lua_State *lua) {
+  lua_getfield(lua, 1, "name");
+  lua_getfield(lua, 1, "message");
+  const char *name = luaL_tolstring(lua, -2, NULL);
+  const char *message = lua_isnil(lua, -2) ? "" : luaL_tolstring(lua, -2, NULL);
+  lua_pushfstring(lua, *message ? "%s: %s" : "%s", name, message);
+  return 1;
+}
+
+static void make_metatable(lua_State *lua, const char *mark) {
+  lua_createtable(lua, 0, 2);
+  lua_pushcfunction(lua, error_tostring);
+  lua_setfield(lua, -2, "__tostring");
+  lua_pushliteral(lua, "roost.error");
+  lua_setfield(lua, -2, "__name");
+  lua_rawsetp(lua, LUA_REGISTRYINDEX, mark);
+}
+
+void roost_error_open(lua_State *lua) {
+  make_metatable(lua, &error_mark);
+  make_metatable(lua, &exception_mark);
+}
+
+void roost_error_push(lua_State *lua, const char *name, const char *code, const char *message) {
+  lua_createtable(lua, 0, 3);
+  lua_pushstring(lua, name);
+  lua_setfield(lua, -2, "name");
+  lua_pushstring(lua, code);
+  lua_setfield(lua, -2, "code");
+  lua_pushstring(lua, message);
+  lua_setfield(lua, -2, "message");
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &error_mark);
+  lua_setmetatable(lua, -2);
+}
+
+int roost_error_raise(lua_State *lua, const char *name, const char *code, const char *message) {
+  roost_error_push(lua, name, code, message);
+  return lua_error(lua);
+}
+
+void roost_error_mark_exception(lua_State *lua) {
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &exception_mark);
+  lua_setmetatable(lua, -2);
+}
+
+static bool has_metatable(lua_State *lua, int index, const char *mark) {
+  if (!lua_istable(lua, index) || !lua_getmetatable(lua, index)) return false;
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, mark);
+  bool same = lua_rawequal(lua, -1, -2);
+  lua_pop(lua, 2);
+  return same;
+}
+
+bool roost_error_is_exception(lua_State *lua, int index) {
+  return has_metatable(lua, index, &exception_mark);
+}
+
+bool roost_error_is(lua_State *lua, int index, const char *name) {
+  if (!has_metatable(lua, index, &error_mark)) return false;
+  index = lua_absindex(lua, index);
+  lua_pushliteral(lua, "name");
+  lua_rawget(lua, index);
+  const char *own = lua_tostring(lua, -1);
+  bool same = own != NULL && strcmp(own, name) == 0;
+  lua_pop(lua, 1);
+  return same;
+}
+
+int roost_error_describe(lua_State *lua, int index, roost_buffer *out) {
+  size_t len;
+  const char *text = luaL_tolstring(lua, index, &len);
+  int status = roost_buffer_append(out, text, len);
+  lua_pop(lua, 1);
+  return status;
+}
+
+/* ------------------------------------------------------------------------- traceback --------- */
+
+/* Frames of C functions and of the Lua half of the API ("=roost...") say nothing about the user's
+ * mistake when they are on top, and are noise at the bottom. */
+static bool is_users(const lua_Debug *info) { return info->source[0] == '@'; }
+
+static void write_frame(roost_buffer *out, const lua_Debug *info) {
+  roost_buffer_printf(out, "%s%s:", out->len ? "\n" : "", info->short_src);
+  if (info->currentline > 0) roost_buffer_printf(out, "%d:", info->currentline);
+  if (*info->namewhat != '\0')
+    roost_buffer_printf(out, " in %s '%s'", info->namewhat, info->name);
+  else if (*info->what == 'm')
+    roost_buffer_printf(out, " in main chunk");
+  else if (*info->what != 'C')
+    roost_buffer_printf(out, " in function <%s:%d>", info->short_src, info->linedefined);
+}
+
+/* The trace runs from the topmost to the lowest frame of the user's own; frames in between stay.
+ * A trace cut short for want of memory is still a trace, so append errors are ignored. */
+static void write_trace(lua_State *lua, roost_buffer *out) {
+  lua_Debug info;
+  size_t end_of_users = 0;
+  int written = 0;
+  for (int level = 1; lua_getstack(lua, level, &info) && written < TRACE_FRAMES_MAX; level++) {
+    lua_getinfo(lua, "Slnt", &info);
+    bool users = is_users(&info);
+    if (!users && out->len == 0) continue;
+    write_frame(out, &info);
+    written++;
+    if (users) end_of_users = out->len;
+  }
+  if (written < TRACE_FRAMES_MAX) out->len = end_of_users;
+}
+
+int roost_error_traceback(lua_State *lua) {
+  roost_vm *vm = roost_vm_of(lua);
+  roost_buffer_clear(&vm->trace);
+  if (!roost_error_is_exception(lua, 1)) write_trace(lua, &vm->trace);
+  return 1;
+}

@@ -1,0 +1,42 @@
+/*
+ * vm/error.h - the error tables that scripts catch: { name, code, message, ... }.
+ *
+ * All carry one metatable with __tostring ("name: message"). An exception is the kind a handler
+ * raises to reach its caller (roost.rpc_error): it has a metatable of its own. The vm's thread,
+ * protected mode.
+ */
+#ifndef ROOST_VM_ERROR_H
+#define ROOST_VM_ERROR_H
+
+#include "core/buffer.h"
+
+struct lua_State;
+
+/* Makes the metatables; once per state. Raises. */
+void roost_error_open(struct lua_State *lua);
+
+/* Pushes { name = name, code = code, message = message }. */
+void roost_error_push(struct lua_State *lua, const char *name, const char *code,
+                      const char *message);
+
+/* Pushes the table and raises it. */
+int roost_error_raise(struct lua_State *lua, const char *name, const char *code,
+                      const char *message);
+
+/* Turns the table on top into an exception. */
+void roost_error_mark_exception(struct lua_State *lua);
+
+/* Whether the value at index is an exception. */
+bool roost_error_is_exception(struct lua_State *lua, int index);
+
+/* Whether it is any error table with this name. */
+bool roost_error_is(struct lua_State *lua, int index, const char *name);
+
+/* Appends a readable form of the error value at index: __tostring's result or the plain text. */
+int roost_error_describe(struct lua_State *lua, int index, roost_buffer *out);
+
+/* A message handler for pcall: keeps the value and writes the traceback into vm->trace, beginning
+ * at the topmost frame of the user's own files. */
+int roost_error_traceback(struct lua_State *lua);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * vm/protect.h - pcall and xpcall as Lua's own, but they know of a cancel that is being raised.
+ *
+ * Private to vm/: called while the libraries are opened. Raises.
+ */
+#ifndef ROOST_VM_PROTECT_H
+#define ROOST_VM_PROTECT_H
+
+struct lua_State;
+
+/* Sets the globals pcall and xpcall. */
+void roost_protect_open(struct lua_State *lua);
+
+/* Sets the global coroutine and package.loaded.coroutine. */
+void roost_coroutine_open(struct lua_State *lua);
+
+#endif

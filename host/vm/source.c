@@ -1,0 +1,119 @@
+#include "vm/source.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The part of path below root, or path itself. */
+static const char *below(const char *path, const char *root) {
+  size_t len = strlen(root);
+  if (strncmp(path, root, len) == 0 && path[len] == '/') return path + len + 1;
+  return path;
+}
+
+/* A file that Lua closes should an error pass by; see luaL_Stream. */
+static int close_file(lua_State *lua) {
+  luaL_Stream *stream = lua_touserdata(lua, 1);
+  return luaL_fileresult(lua, fclose(stream->f) == 0, NULL);
+}
+
+static FILE *open_file(lua_State *lua, const char *path) {
+  luaL_Stream *stream = lua_newuserdatauv(lua, sizeof *stream, 0);
+  stream->closef = NULL;
+  luaL_setmetatable(lua, LUA_FILEHANDLE);
+  stream->f = fopen(path, "rb");
+  if (stream->f == NULL) luaL_error(lua, "%s: %s", path, strerror(errno));
+  stream->closef = close_file;
+  return stream->f;
+}
+
+/* Reads the whole file onto the stack as a string; raises what went wrong. */
+static void push_file(lua_State *lua, const char *path) {
+  FILE *file = open_file(lua, path);
+  int handle = lua_gettop(lua);
+  luaL_Buffer text;
+  luaL_buffinit(lua, &text);
+  size_t n;
+  do {
+    char *chunk = luaL_prepbuffer(&text);
+    errno = 0;
+    n = fread(chunk, 1, LUAL_BUFFERSIZE, file);
+    luaL_addsize(&text, n);
+  } while (n > 0);
+  if (ferror(file)) luaL_error(lua, "%s: %s", path, strerror(errno));
+  luaL_pushresult(&text);
+  lua_getfield(lua, handle, "close");
+  lua_pushvalue(lua, handle);
+  lua_call(lua, 1, 0);
+  lua_remove(lua, handle);
+}
+
+/* The text of a Lua file without a first line that starts with #; the line itself stays, so that
+ * line numbers do. */
+static roost_slice code_of(const char *text, size_t len) {
+  const char *at = text;
+  const char *end = text + len;
+  if (len >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0) at += 3;
+  if (at < end && *at == '#')
+    while (at < end && *at != '\n') at++;
+  return (roost_slice){at, (size_t)(end - at)};
+}
+
+void roost_source_load_file(lua_State *lua, const char *path, const char *chunk_name) {
+  push_file(lua, path);
+  size_t len;
+  const char *text = lua_tolstring(lua, -1, &len);
+  roost_slice code = code_of(text, len);
+  if (luaL_loadbuffer(lua, code.ptr, code.len, chunk_name) != LUA_OK) lua_error(lua);
+  lua_remove(lua, -2);
+}
+
+static void load_file(lua_State *lua, const char *path, const char *name) {
+  const char *chunk_name = lua_pushfstring(lua, "@%s", name);
+  roost_source_load_file(lua, path, chunk_name);
+  lua_remove(lua, -2);
+}
+
+void roost_source_load(lua_State *lua, const roost_source *source) {
+  load_file(lua, source->path, below(source->path, source->root));
+}
+
+/* ------------------------------------------------------------------------- require ----------- */
+
+/* Lua's own searcher for Lua files, but the chunk is named by its path below the services folder
+ * (upvalue 1), and the service's main file (upvalue 2) is not a module. */
+static int search_lua(lua_State *lua) {
+  const char *name = luaL_checkstring(lua, 1);
+  lua_getglobal(lua, "package");
+  lua_getfield(lua, -1, "searchpath");
+  lua_pushstring(lua, name);
+  lua_getfield(lua, -3, "path");
+  lua_call(lua, 2, 2);
+  if (lua_isnil(lua, -2)) return 1; /* the text that says where it was looked for */
+  lua_pop(lua, 1);
+  const char *path = lua_tostring(lua, -1);
+  if (strcmp(path, lua_tostring(lua, lua_upvalueindex(2))) == 0) {
+    lua_pushfstring(lua, "no file '%s': that is the service itself", path);
+    return 1;
+  }
+  load_file(lua, path, below(path, lua_tostring(lua, lua_upvalueindex(1))));
+  lua_pushvalue(lua, -2);
+  return 2;
+}
+
+void roost_source_set_path(lua_State *lua, const roost_source *source, const char *working_dir) {
+  lua_getglobal(lua, "package");
+  lua_getfield(lua, -1, "path");
+  lua_pushfstring(lua, "%s/%s/?.lua;%s/lib/?.lua;%s/lua/?.lua;%s", source->root, source->name,
+                  source->root, working_dir, lua_tostring(lua, -1));
+  lua_setfield(lua, -3, "path");
+  lua_pop(lua, 1);
+  lua_getfield(lua, -1, "searchers");
+  lua_pushstring(lua, source->root);
+  lua_pushstring(lua, source->path);
+  lua_pushcclosure(lua, search_lua, 2);
+  lua_rawseti(lua, -2, 2);
+  lua_pop(lua, 2);
+}

@@ -1,0 +1,32 @@
+/*
+ * vm/source.h - where a service's code comes from: files, with names a person can read.
+ *
+ * Chunk name: what stands in error messages; the file's path below the services folder. The vm's
+ * thread, protected mode.
+ */
+#ifndef ROOST_VM_SOURCE_H
+#define ROOST_VM_SOURCE_H
+
+#include "core/buffer.h"
+
+struct lua_State;
+
+typedef struct roost_source {
+  const char *root; /* the services folder, absolute, without / at its end */
+  const char *path; /* of the main file, absolute */
+  const char *name; /* of the service */
+} roost_source;
+
+/* Pushes the compiled main file, as a function. Raises a text that names file and line. */
+void roost_source_load(struct lua_State *lua, const roost_source *source);
+
+/* Pushes the compiled file, named chunk_name (with its leading @ or =). Raises. */
+void roost_source_load_file(struct lua_State *lua, const char *path, const char *chunk_name);
+
+/* Sets package.path and the searchers so that require finds services/NAME/?.lua,
+ * services/lib/?.lua, lua/?.lua below lua_dir (NULL: none), then Lua's own path; a service's main
+ * file is never found. Raises. */
+void roost_source_set_path(struct lua_State *lua, const roost_source *source,
+                           const char *working_dir);
+
+#endif

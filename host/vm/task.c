@@ -1,0 +1,306 @@
+#include "vm/task.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "vm/error.h"
+#include "vm/resume.h"
+
+/* Coroutines kept for reuse: a fresh one costs more than the rest of a small request. */
+#define IDLE_MAX 256
+#define REAP_AFTER_MS 1000
+
+/* ------------------------------------------------------------------------- trampoline -------- */
+
+static int body_after(lua_State *lua, int status, lua_KContext base) {
+  (void)status;
+  roost_task *task = roost_vm_of(lua)->current;
+  for (;;) {
+    int count = lua_gettop(lua) - (int)base;
+    int arguments = task->ops->finish ? task->ops->finish(lua, task->ud, count) : -1;
+    if (arguments < 0) return 0;
+    base = lua_gettop(lua) - arguments - 1;
+    lua_callk(lua, arguments, LUA_MULTRET, base, body_after);
+  }
+}
+
+static int body(lua_State *lua) {
+  roost_task *task = roost_vm_of(lua)->current;
+  int arguments = task->ops->begin(lua, task->ud);
+  lua_KContext base = lua_gettop(lua) - arguments - 1;
+  lua_callk(lua, arguments, LUA_MULTRET, base, body_after);
+  return body_after(lua, LUA_OK, base);
+}
+
+static int call_fail(lua_State *lua) {
+  roost_task *task = roost_vm_of(lua)->current;
+  task->ops->fail(lua, task->ud);
+  return 0;
+}
+
+static int entry_after(lua_State *lua, int status, lua_KContext context) {
+  (void)context;
+  if (status == LUA_OK || status == LUA_YIELD) return 0;
+  roost_vm *vm = roost_vm_of(lua);
+  /* The message handler isn't called for a memory error. */
+  if (status == LUA_ERRMEM) roost_buffer_clear(&vm->trace);
+  if (vm->current->ops->fail == NULL) return 0;
+  lua_pushcfunction(lua, call_fail);
+  lua_insert(lua, -2);
+  if (lua_pcall(lua, 1, 0, 0) != LUA_OK) vm->current->reset = true;
+  return 0;
+}
+
+static int entry(lua_State *lua) {
+  lua_pushcfunction(lua, roost_error_traceback);
+  lua_pushcfunction(lua, body);
+  return entry_after(lua, lua_pcallk(lua, 0, 0, 1, 0, entry_after), 0);
+}
+
+/* ------------------------------------------------------------------------- pool -------------- */
+
+/* Takes a task out of existence; its coroutine is the collector's. */
+static void discard(roost_task *task) {
+  luaL_unref(task->vm->lua, LUA_REGISTRYINDEX, task->anchor);
+  roost_alloc_put(task->vm->alloc, task, sizeof *task);
+}
+
+static int make_coroutine(lua_State *lua) {
+  roost_task *task = lua_touserdata(lua, 1);
+  task->lua = lua_newthread(lua);
+  task->anchor = luaL_ref(lua, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static void on_wait_over(roost_timer *timer);
+static void on_reap(roost_timer *timer);
+
+static roost_task *task_new(roost_vm *vm) {
+  roost_task *task = roost_alloc_get(vm->alloc, sizeof *task);
+  if (task == NULL) return NULL;
+  task->vm = vm;
+  task->anchor = LUA_NOREF;
+  roost_list_init(&task->link);
+  roost_list_init(&task->queue);
+  roost_timer_init(&task->timer, on_wait_over);
+  roost_timer_init(&task->reaper, on_reap);
+  bool made = false;
+  if (lua_checkstack(vm->lua, 2)) {
+    lua_pushcfunction(vm->lua, make_coroutine);
+    lua_pushlightuserdata(vm->lua, task);
+    made = lua_pcall(vm->lua, 1, 0, 0) == LUA_OK;
+    if (!made) lua_pop(vm->lua, 1);
+  }
+  if (!made) {
+    roost_alloc_put(vm->alloc, task, sizeof *task);
+    return NULL;
+  }
+  return task;
+}
+
+static roost_task *task_take(roost_vm *vm) {
+  if (roost_list_empty(&vm->idle)) return task_new(vm);
+  roost_task *task = ROOST_LIST_ENTRY(vm->idle.next, roost_task, link);
+  roost_list_remove(&task->link);
+  vm->idle_count--;
+  return task;
+}
+
+/* The task is over. clean: its coroutine may be used again. */
+static void end(roost_task *task, bool clean) {
+  roost_vm *vm = task->vm;
+  roost_timer_stop(vm->wheel, &task->timer);
+  roost_timer_stop(vm->wheel, &task->reaper);
+  roost_list_remove(&task->link);
+  roost_list_remove(&task->queue);
+  vm->task_count--;
+  task->state = ROOST_TASK_IDLE;
+  task->ops->ended(task->ud, task->reset);
+  if (clean && vm->idle_count < IDLE_MAX) {
+    lua_settop(task->lua, 0);
+    roost_list_append(vm->idle.prev, &task->link);
+    vm->idle_count++;
+  } else {
+    discard(task);
+  }
+  if (vm->task_count == 0 && vm->on_quiet) vm->on_quiet(vm);
+}
+
+/* ------------------------------------------------------------------------- running ----------- */
+
+/* Returns whether the task lives on. */
+static bool resume(roost_task *task) {
+  roost_vm *vm = task->vm;
+  roost_task *outer = vm->current;
+  int results;
+  if (!task->begun) {
+    task->begun = true;
+    lua_pushcfunction(task->lua, entry);
+  }
+  vm->current = task;
+  task->state = ROOST_TASK_RUNNING;
+  task->waiting = false;
+  int status = roost_resume(task->lua, NULL, 0, &results);
+  vm->current = outer;
+  if (status == LUA_YIELD && task->waiting) {
+    lua_pop(task->lua, results);
+    roost_vm_set_waits(task->lua, true);
+    task->state = ROOST_TASK_WAITING;
+    return true;
+  }
+  if (status != LUA_OK) {
+    task->reset = true;
+    roost_reset_thread(vm, task->lua);
+  }
+  end(task, status == LUA_OK);
+  return false;
+}
+
+static void make_ready(roost_task *task) {
+  task->state = ROOST_TASK_READY;
+  roost_list_remove(&task->queue);
+  roost_list_append(&task->vm->runner->ready, &task->queue);
+}
+
+int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, void *ud,
+                     void *context) {
+  roost_task *task = task_take(vm);
+  if (out) *out = task;
+  if (task == NULL) return ROOST_ENOMEM;
+  task->ops = ops;
+  task->ud = ud;
+  task->context = context;
+  task->begun = task->cancelled = task->unwinding = task->reset = task->dormant = false;
+  roost_list_append(&vm->tasks, &task->link);
+  vm->task_count++;
+  if (!vm->live && !ops->early) {
+    task->state = ROOST_TASK_HELD;
+    roost_list_append(&vm->held, &task->queue);
+  } else if (vm->runner->top != NULL) {
+    make_ready(task);
+  } else if (!resume(task) && out) {
+    *out = NULL;
+  }
+  return 0;
+}
+
+bool roost_runner_turn(roost_runner *runner) {
+  roost_list batch;
+  roost_list_init(&batch);
+  roost_list_move(&batch, &runner->ready);
+  while (!roost_list_empty(&batch)) {
+    roost_task *task = ROOST_LIST_ENTRY(batch.next, roost_task, queue);
+    roost_list_remove(&task->queue);
+    resume(task);
+  }
+  return !roost_list_empty(&runner->ready);
+}
+
+void roost_vm_go_live(roost_vm *vm) {
+  vm->live = true;
+  while (!roost_list_empty(&vm->held)) {
+    roost_task *task = ROOST_LIST_ENTRY(vm->held.next, roost_task, queue);
+    roost_list_remove(&task->queue);
+    make_ready(task);
+  }
+}
+
+/* ------------------------------------------------------------------------- waiting ----------- */
+
+void roost_task_wake(roost_task *task) {
+  if (task->state != ROOST_TASK_WAITING) return;
+  roost_timer_stop(task->vm->wheel, &task->timer);
+  make_ready(task);
+}
+
+static void on_wait_over(roost_timer *timer) {
+  roost_task_wake(ROOST_LIST_ENTRY(timer, roost_task, timer));
+}
+
+roost_task *roost_task_current(lua_State *lua) { return roost_vm_of(lua)->current; }
+
+static int raise_cancelled(lua_State *lua, roost_task *task) {
+  task->unwinding = true;
+  return roost_error_raise(lua, "CancelledError", "ECANCELED", "The task was cancelled");
+}
+
+/* A wait has to unwind every resume between here and the runner's turn. */
+static bool may_yield(const roost_runner *runner) {
+  for (const roost_frame *frame = runner->top; frame != NULL; frame = frame->outer)
+    if (!lua_isyieldable(frame->lua)) return false;
+  return true;
+}
+
+/* The running task; raises where it may not wait. */
+static roost_task *check_may_wait(lua_State *lua) {
+  roost_vm *vm = roost_vm_of(lua);
+  roost_task *task = vm->current;
+  if (task == NULL)
+    luaL_error(lua, vm->live ? "cannot wait here: the task is being ended"
+                             : "not before on_start: a main chunk may not wait");
+  else if (task->cancelled && !task->unwinding)
+    raise_cancelled(lua, task);
+  else if (!lua_isyieldable(lua) || !may_yield(vm->runner))
+    luaL_error(lua, "cannot wait here: a C function that calls back (table.sort, string.gsub, "
+                    "...) is in between");
+  return task;
+}
+
+int roost_task_wait(lua_State *lua, uint64_t ms, intptr_t context,
+                    int (*k)(lua_State *lua, int status, intptr_t context)) {
+  roost_task *task = check_may_wait(lua);
+  if (ms != UINT64_MAX) roost_timer_start(task->vm->wheel, &task->timer, ms);
+  task->waiting = true;
+  return lua_yieldk(lua, 0, context, k);
+}
+
+int roost_task_wait_in(lua_State *lua, roost_list *waiters, intptr_t context,
+                       int (*k)(lua_State *lua, int status, intptr_t context)) {
+  roost_task *task = check_may_wait(lua);
+  roost_list_append(waiters, &task->queue);
+  task->waiting = true;
+  return lua_yieldk(lua, 0, context, k);
+}
+
+void roost_task_wake_all(roost_list *waiters) {
+  roost_list batch;
+  roost_list_init(&batch);
+  roost_list_move(&batch, waiters);
+  while (!roost_list_empty(&batch))
+    roost_task_wake(ROOST_LIST_ENTRY(batch.next, roost_task, queue));
+}
+
+void roost_task_resumed(lua_State *lua) {
+  roost_task *task = roost_vm_of(lua)->current;
+  if (task->cancelled && !task->unwinding) raise_cancelled(lua, task);
+}
+
+/* ------------------------------------------------------------------------- ending ------------ */
+
+void roost_task_cancel(roost_task *task) {
+  if (task->cancelled || task->state == ROOST_TASK_IDLE) return;
+  task->cancelled = true;
+  if (!task->begun) {
+    task->reset = true;
+    end(task, true);
+    return;
+  }
+  roost_timer_start(task->vm->wheel, &task->reaper, REAP_AFTER_MS);
+  roost_task_wake(task);
+}
+
+static void on_reap(roost_timer *timer) {
+  roost_task_reset(ROOST_LIST_ENTRY(timer, roost_task, reaper));
+}
+
+void roost_task_reset(roost_task *task) {
+  bool begun = task->begun;
+  task->reset = true;
+  if (begun) {
+    roost_task *outer = task->vm->current;
+    task->vm->current = NULL; /* <close> handlers run, but may not wait */
+    roost_reset_thread(task->vm, task->lua);
+    task->vm->current = outer;
+  }
+  end(task, !begun);
+}

@@ -1,0 +1,92 @@
+#include "vm/vm.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "vm/error.h"
+#include "vm/task.h"
+#include "vm/value.h"
+
+static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
+  roost_vm *vm = ud;
+  if (ptr == NULL) old_size = 0; /* Lua passes a type tag there */
+  if (new_size == 0) {
+    roost_alloc_put(vm->alloc, ptr, old_size);
+    vm->memory_bytes -= old_size;
+    return NULL;
+  }
+  size_t total = vm->memory_bytes - old_size + new_size;
+  if (new_size > old_size && vm->memory_limit != 0 && total > vm->memory_limit) return NULL;
+  void *moved = roost_alloc_resize(vm->alloc, ptr, old_size, new_size);
+  if (moved != NULL) vm->memory_bytes = total;
+  return moved;
+}
+
+/* Steps this small keep the longest pause of a state with much live data near 10 ms. */
+static void tune_collector(lua_State *lua) { lua_gc(lua, LUA_GCINC, 150, 100, 10); }
+
+static int open_marks(lua_State *lua) {
+  roost_error_open(lua);
+  roost_value_open(lua);
+  return 0;
+}
+
+int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
+  *out = NULL;
+  roost_vm *vm = roost_alloc_get(config->alloc, sizeof *vm);
+  if (vm == NULL) return ROOST_ENOMEM;
+  vm->alloc = config->alloc;
+  vm->runner = config->runner;
+  vm->wheel = config->wheel;
+  vm->owner = config->owner;
+  vm->memory_limit = config->memory_limit;
+  roost_list_init(&vm->tasks);
+  roost_list_init(&vm->idle);
+  roost_list_init(&vm->held);
+  roost_buffer_init(&vm->trace, vm->alloc);
+  vm->lua = lua_newstate(allocate, vm);
+  if (vm->lua == NULL) {
+    roost_alloc_put(config->alloc, vm, sizeof *vm);
+    return ROOST_ENOMEM;
+  }
+  *(uintptr_t *)lua_getextraspace(vm->lua) = (uintptr_t)vm;
+  tune_collector(vm->lua);
+  lua_pushcfunction(vm->lua, open_marks);
+  if (lua_pcall(vm->lua, 0, 0, 0) != LUA_OK) {
+    roost_vm_close(vm);
+    return ROOST_ENOMEM;
+  }
+  *out = vm;
+  return 0;
+}
+
+void roost_vm_close(roost_vm *vm) {
+  if (vm == NULL) return;
+  vm->on_quiet = NULL;
+  while (!roost_list_empty(&vm->tasks))
+    roost_task_reset(ROOST_LIST_ENTRY(vm->tasks.next, roost_task, link));
+  while (!roost_list_empty(&vm->idle)) {
+    roost_task *task = ROOST_LIST_ENTRY(vm->idle.next, roost_task, link);
+    roost_list_remove(&task->link);
+    roost_alloc_put(vm->alloc, task, sizeof *task);
+  }
+  lua_close(vm->lua);
+  roost_buffer_deinit(&vm->trace);
+  roost_alloc_put(vm->alloc, vm, sizeof *vm);
+}
+
+/* The extra space of a coroutine holds the address of its vm; its lowest bit is the wait mark. */
+static uintptr_t *extra(lua_State *lua) { return (uintptr_t *)lua_getextraspace(lua); }
+
+roost_vm *roost_vm_of(lua_State *lua) { return (roost_vm *)(*extra(lua) & ~(uintptr_t)1); }
+
+bool roost_vm_waits(lua_State *lua) { return (*extra(lua) & 1) != 0; }
+
+void roost_vm_set_waits(lua_State *lua, bool waits) {
+  *extra(lua) = (*extra(lua) & ~(uintptr_t)1) | (waits ? 1 : 0);
+}
+
+void roost_runner_init(roost_runner *runner) {
+  runner->top = NULL;
+  roost_list_init(&runner->ready);
+}

@@ -1,0 +1,88 @@
+/*
+ * vm/vm.h - one Lua state under control: its memory counted, its coroutines ours.
+ *
+ * A vm is what a generation runs in. Start reading at roost_vm_open, then vm/task.h for how code
+ * is run in it, then vm/value.h for what goes in and out.
+ * Runner: one per thread that runs Lua; it knows which coroutines are being resumed right now.
+ * Frame: one lua_resume in progress, a node on the C stack.
+ * A vm belongs to one thread at a time, the one whose runner it was given. Every function whose
+ * comment says "raises" must be called in protected mode (inside a task, or lua_pcall).
+ */
+#ifndef ROOST_VM_VM_H
+#define ROOST_VM_VM_H
+
+#include "core/alloc.h"
+#include "core/buffer.h"
+#include "core/list.h"
+#include "core/wheel.h"
+
+struct lua_State;
+
+typedef struct roost_vm roost_vm;
+typedef struct roost_task roost_task;
+
+typedef struct roost_frame {
+  struct roost_frame *outer; /* the resume that this one is inside of */
+  struct lua_State *lua;     /* the coroutine being resumed */
+} roost_frame;
+
+typedef struct roost_runner {
+  roost_frame *top;         /* innermost resume in progress; NULL: no Lua is running */
+  roost_list ready;         /* tasks to resume when none is running */
+} roost_runner;
+
+typedef struct roost_vm_config {
+  const roost_alloc *alloc;
+  roost_runner *runner;   /* of the thread that opens it */
+  roost_wheel *wheel;     /* for sleeps */
+  size_t memory_limit;    /* bytes the state may hold; 0: no limit */
+  void *owner;            /* for roost_vm_owner */
+} roost_vm_config;
+
+struct roost_vm {
+  struct lua_State *lua;    /* the main state */
+  const roost_alloc *alloc; /* borrowed */
+  roost_runner *runner;     /* of the thread that has the vm now */
+  roost_wheel *wheel;       /* borrowed */
+  void *owner;              /* the generation */
+  size_t memory_bytes;      /* held by the state now */
+  size_t memory_limit;      /* 0: none */
+  roost_task *current;      /* the task that is running; NULL in a main chunk */
+  roost_list tasks;         /* all that have started and not ended */
+  roost_list idle;          /* ended ones, kept with their coroutine */
+  size_t task_count;        /* in tasks */
+  size_t idle_count;        /* in idle */
+  bool live;                /* waits are allowed and held tasks run */
+  roost_list held;          /* tasks made before it was live */
+  roost_buffer trace;       /* traceback of the error being handled */
+  void (*on_quiet)(roost_vm *vm); /* told when the last task has ended; may be NULL */
+};
+
+/* Makes an empty state without libraries. ENOMEM. */
+int roost_vm_open(roost_vm **out, const roost_vm_config *config);
+
+/* Ends every task at once and closes the state. Not from inside it. */
+void roost_vm_close(roost_vm *vm);
+
+/* The vm a coroutine belongs to. */
+roost_vm *roost_vm_of(struct lua_State *lua);
+
+/* Whether a coroutine is suspended in a wait of the host's: only the host may resume it. Kept in
+ * the coroutine itself, beside the pointer to its vm. */
+bool roost_vm_waits(struct lua_State *lua);
+void roost_vm_set_waits(struct lua_State *lua, bool waits);
+
+/* Lets tasks and timers that were made so far start. */
+void roost_vm_go_live(roost_vm *vm);
+
+void roost_runner_init(roost_runner *runner);
+
+/* Resumes every task that is ready now; those that become ready meanwhile are for the next call.
+ * Returns whether there are some. To be called in each turn of the loop; not from inside Lua. */
+bool roost_runner_turn(roost_runner *runner);
+
+/* Opens Lua's own libraries but for what a service must not have (os.exit, debug.sethook,
+ * debug.setmetatable, debug.getregistry, reading stdin), with our coroutine table. Raises. */
+void roost_vm_open_libraries(struct lua_State *lua);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * wire/envelope.h - Nest's packets: {"pattern":..,"data":..,"id":..} and their replies.
+ *
+ * Start reading at roost_envelope_read: one pass over the text finds where each member's value
+ * stands. Every part is validated but the value of data, which is only balanced (quotes and
+ * brackets): whoever decodes it validates it, else roost_json_validate must. The last of several
+ * equal members wins. Text must be valid UTF-8. No I/O; any thread.
+ */
+#ifndef ROOST_WIRE_ENVELOPE_H
+#define ROOST_WIRE_ENVELOPE_H
+
+#include "core/buffer.h"
+#include "wire/message.h"
+
+/* Reads a request or an event. Returns 1; 0 where the text is valid JSON but neither (a scalar,
+ * an array, an object with neither pattern nor data: Nest calls it foreign); EPROTO where it is
+ * not JSON. */
+int roost_envelope_read(roost_message *message, roost_slice text);
+
+/* Reads a reply with the rules of Nest 12: an object with a member besides id, err, response,
+ * isDisposed and status is foreign (then response is the whole text). Returns 1, 0 for a scalar
+ * (to be ignored), EPROTO where it is not JSON. All of it is validated. */
+int roost_envelope_read_reply(roost_reply *reply, roost_slice text);
+
+/* Writing a reply: begin, then the caller appends the value's JSON text, then end. For
+ * ROOST_REPLY_END begin and end follow each other. The key order is Nest's:
+ * {"response":V,"isDisposed":true,"id":ID}  {"response":V,"id":ID}  {"isDisposed":true,"id":ID}
+ * {"err":V,"isDisposed":true,"id":ID}. ENOMEM. */
+int roost_envelope_reply_begin(roost_buffer *out, roost_reply_kind kind);
+int roost_envelope_reply_end(roost_buffer *out, roost_reply_kind kind, roost_slice id);
+
+/* {"id":ID,"status":"error","err":"There is no matching message handler defined in the remote
+ * service."} */
+int roost_envelope_write_unhandled(roost_buffer *out, roost_slice id);
+
+/* {"pattern":P,"data":D,"metadata":M,"id":I}; metadata and id are left out where ptr is NULL.
+ * All four are JSON text. */
+int roost_envelope_write_request(roost_buffer *out, const roost_message *message);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * wire/message.h - the decoded envelope: what a transport hands on and what a reply looks like.
+ *
+ * Every slice is borrowed from the frame it was read from and dies when the function it was given
+ * to returns. Slices with ptr NULL stand for members that were missing.
+ */
+#ifndef ROOST_WIRE_MESSAGE_H
+#define ROOST_WIRE_MESSAGE_H
+
+#include "roost.h"
+
+/* How data is written. */
+typedef enum roost_format {
+  ROOST_FORMAT_JSON,  /* JSON text, not yet validated unless said */
+  ROOST_FORMAT_PACKED /* values copied between two Lua states of this host */
+} roost_format;
+
+typedef struct roost_message {
+  roost_format format;  /* of data */
+  roost_slice pattern;  /* JSON text, validated */
+  roost_slice data;     /* NOT validated: who decodes it does, or who skips it */
+  roost_slice id;       /* JSON text, validated; missing makes it an event */
+  roost_slice metadata; /* JSON text, validated */
+} roost_message;
+
+/* A message that came as the answer to one of our requests. */
+typedef struct roost_reply {
+  roost_slice id;       /* JSON text, validated */
+  roost_slice response; /* JSON text, validated */
+  roost_slice err;      /* JSON text, validated; missing also where it was falsy */
+  bool last;            /* isDisposed was truthy, or err is there */
+  bool foreign;         /* not an envelope: the whole text is a value, and the last one */
+} roost_reply;
+
+/* What one reply frame carries. */
+typedef enum roost_reply_kind {
+  ROOST_REPLY_ITEM, /* a value, more to come */
+  ROOST_REPLY_LAST, /* a value, the last */
+  ROOST_REPLY_END,  /* no value, the end */
+  ROOST_REPLY_ERROR /* an error, the end */
+} roost_reply_kind;
+
+static inline bool roost_message_is_event(const roost_message *message) {
+  return message->id.ptr == NULL;
+}
+
+#endif

@@ -1,0 +1,339 @@
+#include "worker.h"
+
+#include <stdio.h>
+
+#include "bind/bind.h"
+#include "net/crypto.h"
+
+static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
+                                                   .start_timeout_ms = 10000,
+                                                   .drain_timeout_ms = 30000,
+                                                   .service_memory_bytes = 0,
+                                                   .buffer_memory_bytes = (size_t)256 << 20};
+
+#define ROUNDS_PER_TURN 16
+
+/* What a cancelled task is given before it is reset, and a little more. */
+#define CUT_GRACE_MS 1200
+
+/* ------------------------------------------------------------------------- the turn ---------- */
+
+/* Tasks that wake each other go on within one turn, so that the end of a stream still finds its
+ * last item unsent; but not for ever. */
+static void run_ready(roost_worker *worker) {
+  for (int round = 0; round < ROUNDS_PER_TURN; round++)
+    if (!roost_runner_turn(&worker->runner)) return;
+  roost_loop_defer(worker->loop, &worker->again);
+}
+
+static void on_flush(void *ud) {
+  roost_worker *worker = ud;
+  run_ready(worker);
+  roost_dispatch_flush(worker->dispatch);
+}
+
+static void on_again(void *ud) { (void)ud; /* the flush of this turn does it */ }
+
+/* ------------------------------------------------------------------------- making ------------ */
+
+static void on_cutoff(roost_timer *timer);
+
+static int make_parts(roost_worker *worker) {
+  const roost_worker_config *config = &worker->config;
+  int status = roost_loop_new(&worker->loop, config->alloc, config->clock);
+  if (status != 0) return status;
+  roost_loop_add_flush(worker->loop, &worker->flush);
+  roost_dispatch_config dispatch = {.alloc = config->alloc,
+                                    .clock = config->clock,
+                                    .runner = &worker->runner,
+                                    .wheel = roost_loop_wheel(worker->loop),
+                                    .log = config->log,
+                                    .binding = &roost_bind,
+                                    .random_bytes = roost_random_bytes,
+                                    .working_dir = config->working_dir,
+                                    .lua_dir = config->lua_dir};
+  return roost_dispatch_new(&worker->dispatch, &dispatch);
+}
+
+void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *limits) {
+  worker->limits = *limits;
+  roost_loop_set_buffer_limit(worker->loop, limits->buffer_memory_bytes);
+  worker->dispatch->config.request_timeout_ms = limits->request_timeout_ms;
+  worker->dispatch->config.service_memory = limits->service_memory_bytes;
+}
+
+int roost_worker_new(roost_worker **out, const roost_worker_config *config) {
+  roost_worker *worker = roost_alloc_get(config->alloc, sizeof *worker);
+  *out = NULL;
+  if (worker == NULL) return ROOST_ENOMEM;
+  worker->config = *config;
+  worker->flush = (roost_loop_hook){.fn = on_flush, .ud = worker};
+  worker->again = (roost_loop_hook){.fn = on_again, .ud = worker};
+  roost_list_init(&worker->flush.link);
+  roost_list_init(&worker->again.link);
+  roost_runner_init(&worker->runner);
+  roost_timer_init(&worker->cutoff, on_cutoff);
+  roost_buffer_init(&worker->error, config->alloc);
+  int status = make_parts(worker);
+  if (status != 0) {
+    roost_worker_free(worker);
+    return status;
+  }
+  roost_worker_set_limits(worker, &default_limits);
+  *out = worker;
+  return 0;
+}
+
+void roost_worker_free(roost_worker *worker) {
+  if (worker == NULL) return;
+  const roost_alloc *alloc = worker->config.alloc;
+  for (size_t i = 0; i < worker->server_count; i++)
+    worker->servers[i]->ops->close(worker->servers[i]);
+  roost_alloc_put(alloc, worker->servers, worker->server_count * sizeof(roost_server *));
+  if (worker->loop != NULL) {
+    /* Turns in which the servers' connections end, and tell the dispatch. */
+    roost_loop_remove_hook(&worker->flush);
+    roost_loop_poll(worker->loop, 0);
+    roost_timer_stop(roost_loop_wheel(worker->loop), &worker->cutoff);
+  }
+  roost_dispatch_free(worker->dispatch);
+  roost_loop_remove_hook(&worker->again);
+  roost_loop_free(worker->loop);
+  roost_buffer_deinit(&worker->error);
+  roost_alloc_put(alloc, worker, sizeof *worker);
+}
+
+/* ------------------------------------------------------------------------- services ---------- */
+
+static void on_generation(void *ud, roost_generation *generation);
+
+static int load_one(roost_worker *worker, const roost_found *found, roost_problems *problems) {
+  roost_service *service;
+  roost_generation *generation;
+  roost_buffer error;
+  int status = roost_dispatch_add_service(&service, worker->dispatch, found->name, found->root,
+                                          found->path);
+  if (status != 0) return status;
+  roost_buffer_init(&error, worker->config.alloc);
+  status = roost_generation_load(&generation, service, &error);
+  if (status == 0) {
+    generation->on_change = on_generation;
+    generation->on_change_ud = worker;
+    service->current = generation;
+  } else {
+    roost_problems_add(problems, ROOST_PROBLEM_ERROR, "service %s: %.*s", found->name,
+                       (int)error.len, error.ptr ? error.ptr : "out of memory");
+  }
+  roost_buffer_deinit(&error);
+  return status;
+}
+
+int roost_worker_load(roost_worker *worker, const roost_found_list *found,
+                      roost_problems *problems) {
+  int first = 0;
+  for (size_t i = 0; i < found->count; i++) {
+    int status = load_one(worker, &found->items[i], problems);
+    if (first == 0) first = status;
+  }
+  return first;
+}
+
+static const char *owner_of(const roost_handler *handler) {
+  return handler->generation ? handler->generation->service->name : "the embedding program";
+}
+
+static void on_conflict(void *ud, const roost_handler *kept, const roost_handler *replaced) {
+  roost_problems_add(ud, ROOST_PROBLEM_WARNING,
+                     "pattern %.*s has two message handlers, the later wins: %s, not %s",
+                     (int)kept->route.len, kept->route.ptr, owner_of(kept), owner_of(replaced));
+}
+
+int roost_worker_check_conflicts(roost_worker *worker, roost_problems *problems) {
+  return roost_dispatch_rebuild(worker->dispatch, on_conflict, problems);
+}
+
+/* ------------------------------------------------------------------------- servers ----------- */
+
+static void check_drained(roost_worker *worker);
+
+static void on_server_drained(void *ud, roost_server *server) {
+  roost_worker *worker = ud;
+  (void)server;
+  worker->drained_count++;
+  check_drained(worker);
+}
+
+static void say_listening(const roost_worker *worker, const roost_server *server) {
+  roost_log_line line;
+  char address[sizeof server->address.text + 8];
+  bool v6 = strchr(server->address.text, ':') != NULL;
+  int len = snprintf(address, sizeof address, v6 ? "[%s]:%u" : "%s:%u", server->address.text,
+                     (unsigned)server->address.port);
+  roost_log_begin(&line, worker->config.log, ROOST_LOG_INFO, ROOST_SLICE("listening"));
+  roost_log_text(&line, "server", roost_slice_text(server->config->name));
+  roost_log_text(&line, "transport", roost_slice_text(server->config->transport));
+  roost_log_text(&line, "address", roost_slice_of(address, (size_t)len));
+  roost_log_end(&line);
+}
+
+static void start_server(const roost_worker *worker, roost_server *server) {
+  server->ops->start(server);
+  say_listening(worker, server);
+}
+
+int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
+                        const char **why) {
+  const roost_alloc *alloc = worker->config.alloc;
+  size_t count = worker->server_count;
+  roost_gate *gate;
+  roost_server *server;
+  *why = "out of memory";
+  if (strcmp(config->transport, "tcp") != 0) {
+    *why = "this transport is not in this build";
+    return ROOST_EUNSUPPORTED;
+  }
+  roost_server **grown = roost_alloc_resize(alloc, worker->servers, count * sizeof *grown,
+                                            (count + 1) * sizeof *grown);
+  if (grown == NULL) return ROOST_ENOMEM;
+  worker->servers = grown;
+  int status = roost_dispatch_add_gate(&gate, worker->dispatch, config);
+  if (status == 0)
+    status = roost_tcp_server_open(&server, worker->loop, config, worker->config.log,
+                                   &roost_dispatch_sink, gate, why);
+  if (status != 0) { /* give the place back, so that the size stays the count */
+    grown = roost_alloc_resize(alloc, grown, (count + 1) * sizeof *grown, count * sizeof *grown);
+    if (grown != NULL || count == 0) worker->servers = grown;
+    return status;
+  }
+  server->on_drained = on_server_drained;
+  server->on_drained_ud = worker;
+  worker->servers[worker->server_count++] = server;
+  if (worker->state == ROOST_WORKER_RUNNING) start_server(worker, server);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- starting ---------- */
+
+static void fail(roost_worker *worker, const roost_generation *generation) {
+  worker->state = ROOST_WORKER_FAILED;
+  roost_buffer_clear(&worker->error);
+  roost_buffer_printf(&worker->error, "service %s: on_start: %.*s", generation->service->name,
+                      (int)generation->error.len, generation->error.ptr);
+  roost_loop_stop(worker->loop);
+}
+
+static void go_live(roost_worker *worker) {
+  worker->state = ROOST_WORKER_RUNNING;
+  if (worker->check_only) return;
+  for (size_t i = 0; i < worker->dispatch->service_count; i++)
+    roost_generation_publish(worker->dispatch->services[i]->current);
+  for (size_t i = 0; i < worker->server_count; i++) start_server(worker, worker->servers[i]);
+  roost_log_line line;
+  roost_log_begin(&line, worker->config.log, ROOST_LOG_INFO, ROOST_SLICE("ready"));
+  roost_log_integer(&line, "services", (int64_t)worker->dispatch->service_count);
+  roost_log_integer(&line, "servers", (int64_t)worker->server_count);
+  roost_log_end(&line);
+}
+
+static void on_generation(void *ud, roost_generation *generation) {
+  roost_worker *worker = ud;
+  if (worker->state == ROOST_WORKER_DRAINING) {
+    check_drained(worker);
+  } else if (worker->state == ROOST_WORKER_STARTING) {
+    if (generation->state == ROOST_GENERATION_FAILED)
+      fail(worker, generation);
+    else if (--worker->starting == 0)
+      go_live(worker);
+  }
+}
+
+void roost_worker_start(roost_worker *worker) {
+  worker->state = ROOST_WORKER_STARTING;
+  /* One more than there are, so that none that is over at once makes it live too early. */
+  worker->starting = worker->dispatch->service_count + 1;
+  for (size_t i = 0; i < worker->dispatch->service_count; i++)
+    if (worker->state == ROOST_WORKER_STARTING)
+      roost_generation_start(worker->dispatch->services[i]->current,
+                             worker->limits.start_timeout_ms);
+  if (worker->state == ROOST_WORKER_STARTING && --worker->starting == 0) go_live(worker);
+}
+
+/* ------------------------------------------------------------------------- draining ---------- */
+
+static bool is_drained(const roost_worker *worker) {
+  if (worker->drained_count < worker->server_count) return false;
+  for (size_t i = 0; i < worker->dispatch->service_count; i++)
+    if (!roost_generation_quiet(worker->dispatch->services[i]->current)) return false;
+  return true;
+}
+
+static void finish_drain(roost_worker *worker) {
+  worker->state = ROOST_WORKER_DRAINED;
+  roost_timer_stop(roost_loop_wheel(worker->loop), &worker->cutoff);
+  roost_log_say(worker->config.log, ROOST_LOG_INFO, "stopped");
+  roost_loop_stop(worker->loop);
+}
+
+static void check_drained(roost_worker *worker) {
+  if (worker->state == ROOST_WORKER_DRAINING && is_drained(worker)) finish_drain(worker);
+}
+
+static void on_cutoff(roost_timer *timer) {
+  roost_worker *worker = ROOST_LIST_ENTRY(timer, roost_worker, cutoff);
+  if (worker->cut) { /* whoever does not end now is ended by roost_worker_free */
+    finish_drain(worker);
+    return;
+  }
+  worker->cut = true;
+  roost_log_say(worker->config.log, ROOST_LOG_WARN,
+                "reload.drain_timeout is over: what still runs is cut off");
+  roost_timer_start(roost_loop_wheel(worker->loop), &worker->cutoff, CUT_GRACE_MS);
+  roost_dispatch_cut(worker->dispatch);
+  for (size_t i = 0; i < worker->dispatch->service_count; i++)
+    roost_generation_cut(worker->dispatch->services[i]->current);
+  check_drained(worker);
+}
+
+void roost_worker_drain(roost_worker *worker) {
+  bool was_running = worker->state == ROOST_WORKER_RUNNING;
+  if (worker->state == ROOST_WORKER_DRAINING || worker->state == ROOST_WORKER_DRAINED) return;
+  worker->state = ROOST_WORKER_DRAINING;
+  roost_log_say(worker->config.log, ROOST_LOG_INFO, "draining");
+  roost_timer_start(roost_loop_wheel(worker->loop), &worker->cutoff,
+                    worker->limits.drain_timeout_ms);
+  for (size_t i = 0; i < worker->server_count; i++)
+    worker->servers[i]->ops->drain(worker->servers[i]);
+  for (size_t i = 0; i < worker->dispatch->service_count; i++) {
+    roost_generation *generation = worker->dispatch->services[i]->current;
+    if (was_running)
+      roost_generation_stop(generation);
+    else
+      roost_generation_cut(generation);
+  }
+  check_drained(worker);
+}
+
+/* ------------------------------------------------------------------------- counters ---------- */
+
+void roost_worker_stats(const roost_worker *worker, roost_stats *out) {
+  const roost_dispatch_stats *calls = &worker->dispatch->stats;
+  out->requests += calls->requests;
+  out->events += calls->events;
+  out->unhandled += calls->unhandled;
+  out->errors += calls->errors;
+  out->timeouts += calls->timeouts;
+  out->in_flight += calls->in_flight;
+  out->services += worker->dispatch->service_count;
+  for (size_t i = 0; i < worker->dispatch->service_count; i++) {
+    const roost_generation *generation = worker->dispatch->services[i]->current;
+    if (generation != NULL) out->memory_bytes += generation->vm->memory_bytes;
+  }
+  for (size_t i = 0; i < worker->server_count; i++) {
+    const roost_server_stats *server = &worker->servers[i]->stats;
+    out->connections += server->connections;
+    out->accepted += server->accepted;
+    out->denied += server->denied;
+    out->bytes_in += server->bytes.bytes_in;
+    out->bytes_out += server->bytes.bytes_out;
+  }
+}

@@ -1,0 +1,94 @@
+/*
+ * worker.h - one thread's share of a host: an event loop, a dispatch table, services, servers.
+ *
+ * States: idle -> starting (every on_start runs) -> running (servers accept) -> draining ->
+ * drained; or starting -> failed. Start reading at roost_worker_start. Everything on the thread
+ * that drives the loop.
+ */
+#ifndef ROOST_WORKER_H
+#define ROOST_WORKER_H
+
+#include "config/problems.h"
+#include "core/log.h"
+#include "net/loop.h"
+#include "service/discover.h"
+#include "service/dispatch.h"
+#include "transport/transport.h"
+
+typedef enum roost_worker_state {
+  ROOST_WORKER_IDLE,
+  ROOST_WORKER_STARTING,
+  ROOST_WORKER_RUNNING,
+  ROOST_WORKER_DRAINING,
+  ROOST_WORKER_DRAINED,
+  ROOST_WORKER_FAILED
+} roost_worker_state;
+
+typedef struct roost_worker_config {
+  const roost_alloc *alloc;
+  roost_clock *clock;
+  roost_log *log;
+  const char *working_dir;     /* for lua/?.lua */
+  const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
+} roost_worker_config;
+
+typedef struct roost_worker_limits {
+  uint64_t request_timeout_ms; /* 0: none */
+  uint64_t start_timeout_ms;   /* of on_start; 0: none */
+  uint64_t drain_timeout_ms;
+  size_t service_memory_bytes; /* of one state; 0: no limit */
+  size_t buffer_memory_bytes;  /* of all connections; 0: no limit */
+} roost_worker_limits;
+
+typedef struct roost_worker {
+  roost_worker_config config;
+  roost_worker_limits limits;
+  roost_loop *loop;
+  roost_runner runner;
+  roost_dispatch *dispatch;
+  roost_server **servers; /* in the order they were made */
+  size_t server_count;
+  size_t drained_count;   /* of servers */
+  roost_worker_state state;
+  size_t starting;        /* services whose on_start is not over */
+  roost_loop_hook flush;  /* each turn: ready tasks, then waiting items */
+  roost_loop_hook again;  /* keeps the loop awake while tasks are ready */
+  roost_timer cutoff;     /* drain_timeout, then the second that cancelled tasks have */
+  bool cut;               /* drain_timeout is over */
+  bool check_only;        /* starting ends in running without going live */
+  roost_buffer error;     /* why it failed */
+} roost_worker;
+
+/* config is copied; the limits are the defaults. ENOMEM, ESYSTEM. */
+int roost_worker_new(roost_worker **out, const roost_worker_config *config);
+
+/* Takes other limits; those of a service's state are for services loaded later. */
+void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *limits);
+
+/* Ends everything at once. Not from inside the loop. */
+void roost_worker_free(roost_worker *worker);
+
+/* Loads every service found, each to its end: what is wrong goes into problems. ESCRIPT where one
+ * could not be loaded, ENOMEM. */
+int roost_worker_load(roost_worker *worker, const roost_found_list *found,
+                      roost_problems *problems);
+
+/* Builds the dispatch tables of what is loaded; two handlers on one pattern are warnings. ENOMEM. */
+int roost_worker_check_conflicts(roost_worker *worker, roost_problems *problems);
+
+/* Binds a server; config is borrowed for the worker's life. *why as roost_tcp_server_open.
+ * ESYSTEM, EUNSUPPORTED, ENOMEM. */
+int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
+                        const char **why);
+
+/* Runs every on_start, then has the servers accept; the state tells when. */
+void roost_worker_start(roost_worker *worker);
+
+/* Stops accepting and reading, runs every on_stop, lets calls finish; drained at the latest a
+ * little after drain_timeout. */
+void roost_worker_drain(roost_worker *worker);
+
+/* Adds this worker's counters to out. */
+void roost_worker_stats(const roost_worker *worker, roost_stats *out);
+
+#endif

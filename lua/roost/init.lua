@@ -1,0 +1,47 @@
+-- What `require "roost"` gives. Functions that are made of others are in the modules beside this
+-- one; the rest is C.
+
+local core = ...
+local stream = require "roost.stream"
+local task = require "roost.task"
+
+local roost = {
+  service = require("roost.service").new,
+  stream = stream,
+
+  sleep = core.sleep,
+  now = core.now,
+  time = core.time,
+  after = task.after,
+  every = task.every,
+  spawn = task.spawn,
+  all = task.all,
+  race = task.race,
+
+  log = core.log,
+  json = { encode = core.json_encode, decode = core.json_decode },
+  array = core.array,
+  bytes = core.bytes,
+  null = core.null,
+
+  context = core.context,
+  env = core.env,
+  random = core.random,
+  version = core.version,
+}
+
+-- An error that reaches the caller, as Nest's RpcException does: text becomes
+-- { status = "error", message = text }, a table is sent as it is.
+function roost.rpc_error(payload)
+  if type(payload) ~= "table" then
+    payload = { status = "error", message = tostring(payload) }
+  end
+  return core.exception {
+    name = "RpcError",
+    code = payload.code,
+    message = type(payload.message) == "string" and payload.message or core.json_encode(payload),
+    response = payload,
+  }
+end
+
+return roost

@@ -1,0 +1,108 @@
+-- A service: what a file in services/ makes with roost.service() and returns.
+
+local core = ...
+
+local Service = {}
+Service.__index = Service
+Service.__name = "roost.service"
+
+local service = {}
+local made
+
+local known_options = { timeout = "number", transport = "string" }
+local later_options = {
+  payload = true, guards = true, pipes = true, interceptors = true, filters = true,
+  queue = true, qos = true,
+}
+
+local function check_options(options)
+  for key, value in pairs(options) do
+    local expected = known_options[key]
+    if later_options[key] then
+      error(("option '%s' is not supported yet"):format(key), 0)
+    elseif not expected then
+      error(("unknown option '%s'"):format(tostring(key)), 0)
+    elseif type(value) ~= expected then
+      error(("option '%s': expected a %s, got %s"):format(key, expected, type(value)), 0)
+    end
+  end
+  if options.timeout and options.timeout < 0 then
+    error("option 'timeout': expected milliseconds, 0 for none", 0)
+  end
+end
+
+-- A sequence means alternatives.
+local function alternatives(pattern)
+  if type(pattern) == "table" and pattern[1] ~= nil then return pattern end
+  return { pattern }
+end
+
+-- Its errors point at the line of the service that called the method, three levels up.
+local function add(kind, pattern, options, handler)
+  if handler == nil then options, handler = nil, options end
+  if pattern == nil or pattern == core.null then
+    error("a pattern is text, a number or a table, not nil", 3)
+  end
+  if type(handler) ~= "function" then
+    error(("the handler must be a function, got %s"):format(type(handler)), 3)
+  end
+  options = options or {}
+  if type(options) ~= "table" then
+    error(("the options must be a table, got %s"):format(type(options)), 3)
+  end
+  local ok, err = pcall(check_options, options)
+  if not ok then error(err, 3) end
+  local timeout = options.timeout and math.ceil(options.timeout)
+  for _, each in ipairs(alternatives(pattern)) do
+    ok, err = pcall(core.add_handler, kind, each, timeout, options.transport, handler)
+    if not ok then error(err, 3) end
+  end
+end
+
+-- service:message(pattern, [options,] handler): handler(data, ctx) answers requests.
+function Service:message(pattern, options, handler)
+  add("message", pattern, options, handler)
+  return self
+end
+
+-- service:event(pattern, [options,] handler): handler(data, ctx) is told of events.
+function Service:event(pattern, options, handler)
+  add("event", pattern, options, handler)
+  return self
+end
+
+-- service:on_start(fn): before the first message is taken; may wait.
+function Service:on_start(fn)
+  core.set_hook("start", fn)
+  return self
+end
+
+-- service:on_stop(fn): when no more messages will be taken; may wait.
+function Service:on_stop(fn)
+  core.set_hook("stop", fn)
+  return self
+end
+
+function service.new(options)
+  options = options or {}
+  if made then error("roost.service() may be called once in a service", 2) end
+  for key in pairs(options) do
+    if key == "instances" then
+      core.log:warn("option 'instances' is not supported yet and has no effect")
+    elseif key ~= "name" then
+      error(("roost.service: option '%s' is not supported yet"):format(tostring(key)), 2)
+    end
+  end
+  made = setmetatable({ name = options.name or core.service_name }, Service)
+  return made
+end
+
+-- Called by the host with what the service's file returned.
+function service.check_returned(value)
+  if made == nil or value ~= made then
+    error(("must return what roost.service() made, got %s"):format(
+      type(value) == "table" and "another table" or type(value)), 0)
+  end
+end
+
+return service

@@ -1,0 +1,7 @@
+local service = require("roost").service()
+
+service:message("echo", function(data)
+  return data
+end)
+
+return service

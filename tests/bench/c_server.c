@@ -1,0 +1,85 @@
+/*
+ * A Nest TCP server without Lua, on the host's own net/, wire/ and transport/: the limit that the
+ * host with its scripts is measured against. It knows {"cmd":"sum"} (adds up an array of numbers)
+ * and "echo" (returns its data). Prints the port it took; ends when it is killed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/slice.h"
+#include "transport/transport.h"
+#include "wire/json.h"
+
+static void answer(roost_origin *origin, const roost_message *message, roost_slice value) {
+  roost_buffer *out = origin->ops->reply_begin(origin, ROOST_REPLY_LAST);
+  if (out == NULL)
+    return;
+  if (roost_buffer_append_slice(out, value) != 0)
+    origin->ops->reply_undo(origin);
+  else
+    (void)origin->ops->reply_end(origin, ROOST_REPLY_LAST, message->id);
+}
+
+static int answer_sum(roost_origin *origin, const roost_message *message) {
+  roost_json_reader reader;
+  roost_json_token token;
+  roost_json_type type;
+  double total = 0;
+  roost_json_reader_init(&reader, message->data);
+  while ((type = roost_json_next(&reader, &token)) != ROOST_JSON_END) {
+    if (type == ROOST_JSON_ERROR)
+      return ROOST_EPROTO;
+    if (type == ROOST_JSON_INTEGER)
+      total += (double)token.integer;
+    else if (type == ROOST_JSON_DOUBLE)
+      total += token.number;
+  }
+  roost_buffer *out = origin->ops->reply_begin(origin, ROOST_REPLY_LAST);
+  if (out == NULL)
+    return 0;
+  if (roost_json_write_double(out, total) != 0)
+    origin->ops->reply_undo(origin);
+  else
+    (void)origin->ops->reply_end(origin, ROOST_REPLY_LAST, message->id);
+  return 0;
+}
+
+static int on_message(void *ud, roost_origin *origin, const roost_message *message) {
+  (void)ud;
+  if (roost_slice_equal(message->pattern, ROOST_SLICE("{\"cmd\":\"sum\"}")))
+    return answer_sum(origin, message);
+  if (roost_json_validate(message->data) != 0)
+    return ROOST_EPROTO;
+  if (roost_slice_equal(message->pattern, ROOST_SLICE("\"echo\"")))
+    answer(origin, message, message->data);
+  else if (!roost_message_is_event(message))
+    origin->ops->reply_unhandled(origin, message->id);
+  return 0;
+}
+
+static void on_gone(void *ud, roost_origin *origin, bool reachable) {
+  (void)ud;
+  (void)origin;
+  (void)reachable;
+}
+
+int main(int argc, char **argv) {
+  static const roost_sink_ops sink = {.on_message = on_message, .on_gone = on_gone};
+  roost_clock clock = {.fake = false};
+  roost_server_config config;
+  roost_server *server;
+  roost_loop *loop;
+  const char *why = "";
+  roost_server_config_init(&config);
+  config.host = "127.0.0.1";
+  config.port = argc > 1 ? (uint16_t)atoi(argv[1]) : 0;
+  if (roost_loop_new(&loop, roost_alloc_default(), &clock) != 0 ||
+      roost_tcp_server_open(&server, loop, &config, NULL, &sink, NULL, &why) != 0 ||
+      server->ops->start(server) != 0) {
+    fprintf(stderr, "c_server: %s\n", why);
+    return 1;
+  }
+  printf("%u\n", server->address.port);
+  fflush(stdout);
+  return roost_loop_run(loop) == 0 ? 0 : 1;
+}

@@ -1,0 +1,85 @@
+/* The envelope accepts what is JSON and nothing else (its data aside, which it leaves to others),
+ * what it finds lies inside the text, and what it writes it reads again. */
+#include "fuzz.h"
+#include "wire/envelope.h"
+#include "wire/json.h"
+
+static void check_member(roost_slice member, roost_slice text, bool is_valid) {
+  if (member.ptr == NULL)
+    return;
+  PROMISE(member.len > 0 && member.ptr >= text.ptr);
+  PROMISE(member.ptr + member.len <= text.ptr + text.len);
+  PROMISE(!is_valid || roost_json_validate(member) == 0);
+}
+
+/* Whether the text is JSON but for its depth: values may nest as deep inside an envelope as they
+ * may alone. */
+static bool is_json(roost_slice text) {
+  roost_json_reader reader;
+  roost_json_token token;
+  roost_json_type type;
+  roost_json_reader_init(&reader, text);
+  do {
+    type = roost_json_next(&reader, &token);
+  } while (type != ROOST_JSON_END && type != ROOST_JSON_ERROR);
+  return type == ROOST_JSON_END || strcmp(reader.error, "containers are nested too deep") == 0;
+}
+
+static bool same_member(roost_slice a, roost_slice b) {
+  return (a.ptr == NULL) == (b.ptr == NULL) && roost_slice_equal(a, b);
+}
+
+static void check_written(const roost_message *message) {
+  roost_buffer out;
+  roost_message again;
+  if (message->pattern.ptr == NULL || message->data.ptr == NULL)
+    return;
+  roost_buffer_init(&out, roost_alloc_default());
+  PROMISE(roost_envelope_write_request(&out, message) == 0);
+  PROMISE(roost_envelope_read(&again, roost_buffer_slice(&out)) == 1);
+  PROMISE(same_member(message->pattern, again.pattern) && same_member(message->data, again.data));
+  PROMISE(same_member(message->id, again.id) && same_member(message->metadata, again.metadata));
+  roost_buffer_deinit(&out);
+}
+
+static void check_request(roost_slice text) {
+  roost_message message;
+  int status = roost_envelope_read(&message, text);
+  PROMISE(status == 1 || status == 0 || status == ROOST_EPROTO);
+  if (status == ROOST_EPROTO) {
+    PROMISE(roost_json_validate(text) != 0);
+    return;
+  }
+  check_member(message.pattern, text, true);
+  check_member(message.id, text, true);
+  check_member(message.metadata, text, true);
+  check_member(message.data, text, false);
+  PROMISE(status == (message.pattern.ptr != NULL || message.data.ptr != NULL ? 1 : 0));
+  bool is_valid = message.data.ptr == NULL || roost_json_validate(message.data) == 0;
+  PROMISE(is_valid ? is_json(text) : roost_json_validate(text) != 0);
+  check_written(&message);
+}
+
+static void check_reply(roost_slice text) {
+  roost_reply reply;
+  int status = roost_envelope_read_reply(&reply, text);
+  PROMISE(status == 1 || status == 0 || status == ROOST_EPROTO);
+  PROMISE(status == ROOST_EPROTO ? roost_json_validate(text) != 0 : is_json(text));
+  if (status != 1)
+    return;
+  check_member(reply.id, text, true);
+  check_member(reply.err, text, true);
+  check_member(reply.response, text, !reply.foreign);
+  PROMISE(reply.err.ptr == NULL || reply.last);
+  PROMISE(!reply.foreign ||
+          (reply.last && reply.err.ptr == NULL && reply.response.len == text.len));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  roost_buffer text;
+  fuzz_text(&text, data, size);
+  check_request(roost_buffer_slice(&text));
+  check_reply(roost_buffer_slice(&text));
+  roost_buffer_deinit(&text);
+  return 0;
+}

@@ -1,0 +1,185 @@
+// roost check: what it finds, how it says so, and that it starts nothing.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { roost } from '../lib/cli.mjs';
+import { configText, startHost, temporaryDir } from '../lib/host.mjs';
+import { code, lua } from '../lib/lua.mjs';
+import { freePort, listens } from '../lib/peer.mjs';
+import { luaService } from '../lib/service.mjs';
+
+const good = luaService('service:message("good", function() end)');
+
+/** Runs `roost check` on a configuration, given as text or as a table, and service files. */
+async function check(t, config, services = { good }) {
+  const port = await freePort();
+  const server = { transport: 'tcp', host: '127.0.0.1', port, ...config.server };
+  const { server: _, ...others } = config;
+  const cwd = temporaryDir(t, {
+    'host.lua': typeof config === 'string' ? config
+      : configText({ services: 'services', servers: [server], ...others }),
+    ...Object.fromEntries(Object.entries(services).map(([name, text]) =>
+      [`services/${name}.lua`, text])),
+  });
+  const { code, stdout, stderr } = await roost(['check', 'host.lua'], { cwd });
+  return { code, lines: `${stdout}${stderr}`.split('\n').filter(Boolean), port, cwd };
+}
+
+/** Exactly one line says what is wrong; it matches all of `clues`. */
+const finds = (name, config, clues, services) => test(name, async (t) => {
+  const { code, lines } = await check(t, config, services);
+  const telling = lines.filter((line) => clues.every((clue) => clue.test(line)));
+  assert.equal(telling.length, 1, lines.join('\n'));
+  assert.doesNotMatch(lines.join('\n'), /stack traceback|\[C\]:/);
+  assert.equal(code, 1);
+});
+
+describe('roost check', () => {
+  test('nothing wrong: 0, and nothing was started', async (t) => {
+    const { code, lines, port, cwd } = await check(t, {}, {
+      good: luaService(`service:on_start(function() io.open("started", "w"):close() end)`),
+    });
+    assert.equal(code, 0, lines.join('\n'));
+    assert.equal(listens(port), false);
+    assert.equal(existsSync(join(cwd, 'started')), false);
+  });
+
+  finds('an unknown key', { sevices: 'x' }, [/host\.lua/, /sevices/]);
+  finds('an unknown key of a listener', { server: { prot: 1 } }, [/host\.lua/, /servers.*prot/]);
+  finds('an unknown key of the limits', { limits: { memory: 1 } }, [/host\.lua/, /limits\.memory/]);
+  finds('an unknown transport', { server: { transport: 'carrier pigeon' } },
+    [/host\.lua/, /transport/]);
+  finds('a text for a number', { server: { port: 'http' } }, [/host\.lua/, /port/]);
+  finds('a table for a number', { server: { port: {} } }, [/host\.lua/, /port/]);
+  finds('a number out of range', { server: { port: 70000 } }, [/host\.lua/, /port/]);
+  finds('a negative size', { server: { max_buffer_size: -1 } }, [/host\.lua/, /max_buffer_size/]);
+  finds('a fraction', { server: { max_connections: 1.5 } }, [/host\.lua/, /max_connections/]);
+  finds('a number for a switch', { server: { wildcards: 1 } }, [/host\.lua/, /wildcards/]);
+  finds('a number for the services', { services: 5 }, [/host\.lua/, /services/]);
+  finds('a word that is none of the choices', { log: { level: 'loud' } },
+    [/host\.lua/, /log\.level/]);
+  finds('workers that are no number', { workers: 'many' }, [/host\.lua/, /workers/]);
+  finds('listeners that are no list', { servers: 5 }, [/host\.lua/, /servers/]);
+
+  test('a configuration that is not there', async (t) => {
+    const { code, stderr, stdout } = await roost(['check', 'gone.lua'], { cwd: temporaryDir(t) });
+    assert.equal(code, 1);
+    assert.match(stderr + stdout, /gone\.lua/);
+  });
+  finds('a syntax error in the configuration', 'return {\n  services = = 1 }\n', [/host\.lua:2/]);
+  finds('a configuration that returns nothing', 'local x = 1\n', [/host\.lua/, /table/]);
+  finds('a configuration that raises', '\n\nerror("no way")\n', [/host\.lua:3/, /no way/]);
+  finds('a variable that is not set', 'return { services = env("ROOST_INTEROP_NOT_SET") }\n',
+    [/host\.lua:1/, /ROOST_INTEROP_NOT_SET/]);
+  finds('a file that is not there', 'return {\n services = file("gone.txt") }\n',
+    [/host\.lua:2/, /gone\.txt/]);
+  finds('functions a configuration does not have', 'return { services = os.getenv("HOME") }\n',
+    [/host\.lua:1/, /os/]);
+  finds('a service file that is not there', { services: ['services/gone.lua'] }, [/gone\.lua/]);
+  finds('a listener that names an unknown service', { server: { services: ['gone'] } },
+    [/host\.lua/, /gone/]);
+
+  test('a port in use', async (t) => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    t.after(() => holder.close());
+    const { port } = holder.address();
+    const { code, lines } = await check(t, { server: { port } });
+    assert.equal(code, 1);
+    assert.equal(lines.filter((line) => line.includes(port) && /in use/.test(line)).length, 1,
+      lines.join('\n'));
+  });
+
+  finds('a service with a syntax error', {}, [/\bbad\.lua:2/],
+    { bad: 'local x = 1\nlocal y = = 2\n' });
+  finds('a service that returns nothing', {}, [/\bbad\.lua/, /return/],
+    { bad: 'local x = 1\n' });
+  finds('a service that returns something else', {}, [/\bbad\.lua/, /return/],
+    { bad: 'return 5\n' });
+  finds('a service that raises at load', {}, [/\bbad\.lua:3/, /not this way/],
+    { bad: 'local a = 1\nlocal b = 2\nerror("not this way")\n' });
+  finds('a service that requires what is not there', {}, [/\bbad\.lua:1/, /no_such_module/],
+    { bad: 'require "no_such_module"\n' });
+  finds('a service that waits at load', {}, [/\bbad\.lua:2/],
+    { bad: 'local roost = require "roost"\nroost.sleep(1)\nreturn roost.service()\n' });
+  finds('a pattern that is too deep', {}, [/\bbad\.lua/],
+    { bad: luaService(`service:message(${lua({ a: { b: { c: { d: { e: { f: { g: 1 } } } } } } })
+    }, function() end)`) });
+  finds('a pattern with too many keys', {}, [/\bbad\.lua/], { bad: luaService(
+    'local p = {}\nfor i = 1, 21 do p["k" .. i] = i end\nservice:message(p, function() end)') });
+  finds('a handler that is no function', {}, [/\bbad\.lua:6/],
+    { bad: luaService('service:message("x", 5)') });
+
+  const on = (pattern) => luaService(`service:message(${pattern}, function() end)`);
+  finds('two services on one pattern', {}, [/"?shared"?/, /\ba\b/, /\bb\b/],
+    { a: on('"shared"'), b: on('"shared"') });
+  finds('two services on one object pattern', {}, [/cmd/, /\ba\b/, /\bb\b/],
+    { a: on('{ cmd = "x", n = 1 }'), b: on('{ n = 1, cmd = "x" }') });
+  finds('two handlers of one service on one pattern', {}, [/shared/, /\bonly\b/],
+    { only: luaService('for _ = 1, 2 do service:message("shared", function() end) end') });
+  finds('two services of one name', { services: ['services', 'more'] }, [/\bgood\b/],
+    { good, '../more/good': good });
+
+  test('a message and an event, or two events, on one pattern are no problem', async (t) => {
+    const event = luaService('service:event("shared", function() end)');
+    const { code, lines } = await check(t, {}, { a: on('"shared"'), b: event, c: event });
+    assert.equal(code, 0, lines.join('\n'));
+  });
+
+  finds('a listener that is not loopback and has no TLS', { server: { host: '0.0.0.0' } },
+    [/host\.lua/, /allow_insecure/]);
+  finds('the same with IPv6', { server: { host: '::' } }, [/host\.lua/, /allow_insecure/]);
+  test('unless it says that this is meant', async (t) => {
+    const { code, lines } = await check(t, { server: { host: '0.0.0.0', allow_insecure: true } });
+    assert.equal(code, 0, lines.join('\n'));
+  });
+
+  test('several problems, a line each', async (t) => {
+    const services = { one: 'error("first")\n', two: 'local = 1\n', good };
+    const { code, lines } = await check(t, {}, services);
+    assert.equal(code, 1);
+    for (const clue of [/one\.lua:1/, /two\.lua:1/]) {
+      assert.equal(lines.filter((line) => clue.test(line)).length, 1, lines.join('\n'));
+    }
+  });
+});
+
+describe('keys that this version does not know what to do with', () => {
+  const tls = { key: 'key.pem', cert: 'cert.pem' };
+  finds('tls', { server: { tls } }, [/host\.lua/, /tls/]);
+  finds('allow', { server: { allow: [{ peer: '*', patterns: ['x'] }] } }, [/host\.lua/, /allow/]);
+  finds('rate', { server: { rate: { per_second: 5, burst: 5 } } }, [/host\.lua/, /rate/]);
+  finds('framing', { server: { framing: 'ndjson' } }, [/host\.lua/, /framing/]);
+  finds('serializer', { server: { serializer: 'cjson' } }, [/host\.lua/, /\bserializer/]);
+  finds('deserializer', { server: { deserializer: 'cjson' } }, [/host\.lua/, /deserializer/]);
+  finds('sandbox', { service_options: { good: { sandbox: true } } }, [/host\.lua/, /sandbox/]);
+  finds('nats', { server: { transport: 'nats', host: undefined, port: undefined } },
+    [/host\.lua/, /transport|nats/]);
+
+  /** Ignoring it is harmless: one warning in check and in run, and the host starts. */
+  const warns = (name, config, clue, service = good) => test(name, async (t) => {
+    const { code, lines } = await check(t, config, { good: service });
+    assert.equal(code, 0, lines.join('\n'));
+    assert.equal(lines.filter((line) => clue.test(line)).length, 1, lines.join('\n'));
+    const { server, ...others } = config;
+    const host = await startHost(t, { service, server, ...others });
+    const warnings = host.find(({ level }) => level === 'warn');
+    assert.equal(warnings.length, 1, host.log);
+    assert.match(JSON.stringify(warnings[0]), clue);
+  });
+  warns('workers', { workers: 2 }, /workers/);
+  warns('reload.watch', { reload: { watch: true } }, /watch/);
+  warns('admin', { admin: { socket: false, http: false } }, /admin/);
+  warns('clients', { clients: { X: { transport: 'tcp', port: 1 } } }, /clients/);
+  warns('a client that is a function', { clients: { X: code('function() return {} end') } },
+    /clients/);
+  warns('service_options', { service_options: { test: { memory: 1e6 } } }, /service_options/);
+  warns('limits.service_memory', { limits: { service_memory: 1e6 } }, /service_memory/);
+  warns('limits.handler_cpu', { limits: { handler_cpu: 5 } }, /handler_cpu/);
+  warns('limits.stuck', { limits: { stuck: 'abort' } }, /stuck/);
+  warns('instances', {}, /instances/,
+    good.replace('roost.service()', 'roost.service { instances = 1 }'));
+});

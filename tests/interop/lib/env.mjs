@@ -1,0 +1,22 @@
+// Where things are, and how large the tests are.
+import { fileURLToPath } from 'node:url';
+import { dirname, join } from 'node:path';
+
+export const interopDir = dirname(dirname(fileURLToPath(import.meta.url)));
+const repoDir = dirname(dirname(interopDir));
+
+export const roostBin = process.env.ROOST_BIN ?? join(repoDir, 'build', 'roost');
+export const npmDir = process.env.ROOST_NPM_DIR ?? join(repoDir, 'build', 'interop');
+export const nodeBin = process.env.ROOST_NODE ?? process.execPath;
+
+/** TARGET=nest runs the suites that support it against a real Nest 12 server. */
+export const target = process.env.TARGET ?? 'roost';
+export const onNest = target === 'nest';
+
+/**
+ * ROOST_SLOW=1 says that the host is slow (a sanitizer build): counts shrink, waits grow.
+ * A wait is only ever a guard against hanging, so a generous one costs nothing.
+ */
+export const slow = process.env.ROOST_SLOW === '1';
+export const patience = slow ? 4 : 1;
+export const scaled = (count, slowCount) => (slow ? slowCount : count);

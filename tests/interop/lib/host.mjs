@@ -1,0 +1,169 @@
+// A Roost host as a child process: configuration written, started, watched, stopped.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { interopDir, onNest, roostBin } from './env.mjs';
+import { parseLogfmt } from './logfmt.mjs';
+import { lua } from './lua.mjs';
+import { freePort, listens } from './peer.mjs';
+import { until, within } from './wait.mjs';
+
+if (!onNest && !existsSync(roostBin)) {
+  throw new Error(`there is no ${roostBin}; build it, or say where it is in ROOST_BIN`);
+}
+
+export const serviceFile = (name) => join(interopDir, 'services', `${name}.lua`);
+
+/** A temporary directory with the given files, removed when `t` is over. */
+export function temporaryDir(t, files = {}) {
+  const dir = mkdtempSync(join(tmpdir(), 'roost-interop-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(dir, name)), { recursive: true });
+    writeFileSync(join(dir, name), text);
+  }
+  return dir;
+}
+
+/** The text of a configuration file. Drains are short: tests leave handlers that never end. */
+export const configText = ({ reload, ...config }) =>
+  `return ${lua({ ...config, reload: { drain_timeout: 300, ...reload } })}\n`;
+
+const sanitizerReport = /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/;
+
+class Host {
+  /** Standard error, which is the log. */
+  log = '';
+  output = '';
+  /** With what it must have ended when the test is over. */
+  expectedCode = 0;
+
+  constructor(child, dir, ports) {
+    this.child = child;
+    this.dir = dir;
+    this.ports = ports;
+    this.exited = once(child, 'close').then(([code, signal]) => ({ code, signal }));
+    child.stdout.setEncoding('utf8').on('data', (text) => (this.output += text));
+    child.stderr.setEncoding('utf8').on('data', (text) => (this.log += text));
+  }
+
+  get port() {
+    return this.ports[0];
+  }
+
+  get pid() {
+    return this.child.pid;
+  }
+
+  get running() {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** The log so far, parsed; lines that are not logfmt are left out. */
+  get entries() {
+    return this.log.split('\n').filter(Boolean).map(parseLogfmt).filter(Boolean);
+  }
+
+  /** The entries for which `want` is true: a function, or a pattern for the message. */
+  find(want) {
+    const test = want instanceof RegExp ? (entry) => want.test(entry.msg ?? '') : want;
+    return this.entries.filter(test);
+  }
+
+  /** Waits for a line in the log. */
+  logged(want) {
+    return until(() => this.find(want)[0], `the log line ${want}`).catch((err) => {
+      throw new Error(`${err.message}; the log is:\n${this.log}`);
+    });
+  }
+
+  /** Resident memory in bytes. */
+  get rss() {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'latin1');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]) * 1024;
+  }
+
+  get descriptors() {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
+  /** Processor time used so far, in clock ticks. */
+  get ticks() {
+    const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
+    const [utime, stime] = stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 13);
+    return Number(utime) + Number(stime);
+  }
+
+  signal(name) {
+    this.child.kill(name);
+  }
+
+  /** Ends it at once, as a crash would. */
+  async kill() {
+    this.signal('SIGKILL');
+    await this.exited;
+  }
+
+  /** Drains it; every host of every test must end well. */
+  async stop() {
+    if (this.running) {
+      this.signal('SIGTERM');
+      await within(this.exited, 'the drain').catch(async (err) => {
+        await this.kill();
+        throw new Error(`${err.message}; the log is:\n${this.log}`);
+      });
+    }
+    const { code, signal } = await this.exited;
+    if (signal === 'SIGKILL') return;
+    if (code !== this.expectedCode || sanitizerReport.test(this.log)) {
+      throw new Error(`the host ended with ${code ?? signal}; its log is:\n${this.log}`);
+    }
+  }
+}
+
+/**
+ * Starts a host that is stopped when `t` is over.
+ *   service   Lua text of the one service, called "test"
+ *   files     more files for the host's directory, by name
+ *   server    keys of the listener; or servers, a list
+ *   launch    a command that is given the host's command line (for ulimit and the like)
+ *   args      more arguments for `roost run`
+ * Everything else is configuration. Ports are chosen here; a taken one is tried again.
+ */
+export async function startHost(t, options = {}) {
+  const { service, files, server = {}, servers = [server], launch = [], args = [], env = {},
+    ...config } = options;
+  if (service) config.services ??= 'services';
+  for (let attempt = 1; ; attempt++) {
+    const ports = await Promise.all(servers.map(async ({ port }) => port ?? freePort()));
+    const listeners = servers.map((keys, i) =>
+      ({ transport: 'tcp', host: '127.0.0.1', ...keys, port: ports[i] }));
+    const dir = temporaryDir(t, {
+      ...(service && { 'services/test.lua': service }),
+      ...files,
+      'host.lua': configText({ services: [], ...config, servers: listeners }),
+    });
+    const [command, ...rest] = [...launch, roostBin, 'run', 'host.lua', ...args];
+    const child = spawn(command, rest, { cwd: dir, env: { ...process.env, ...env } });
+    const host = new Host(child, dir, ports);
+    try {
+      await until(() => !host.running || ports.every(listens), 'listening');
+    } catch (err) {
+      await host.kill();
+      throw new Error(`${err.message}; the log is:\n${host.log}`);
+    }
+    if (host.running) {
+      t.after(() => host.stop());
+      return host;
+    }
+    await host.exited;
+    const taken = /address already in use|EADDRINUSE/i.test(host.log);
+    if (!taken || attempt === 3 || servers.some(({ port }) => port)) {
+      throw new Error(`the host did not start; its log is:\n${host.log}`);
+    }
+  }
+}

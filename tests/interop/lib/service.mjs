@@ -1,0 +1,34 @@
+// Hosts with one service whose Lua text stands in the test.
+import { startHost } from './host.mjs';
+import { connect } from './peer.mjs';
+import { until } from './wait.mjs';
+
+/**
+ * A service around `body`: `roost`, `service`, and `note(text)`, which keeps a text for the
+ * request "notes". The body starts in a line of its own.
+ */
+export const luaService = (body) => `local roost = require "roost"
+local service = roost.service()
+local notes = roost.array {}
+local function note(text) notes[#notes + 1] = tostring(text) end
+service:message("notes", function() return notes end)
+${body}
+return service
+`;
+
+/** The line of the service's file in which `mark` stands. */
+export const lineOf = (body, mark) =>
+  luaService(body).split('\n').findIndex((line) => line.includes(mark)) + 1;
+
+/** A host with that service, called "test", and a peer connected to it. */
+export async function serve(t, body, options = {}) {
+  const host = await startHost(t, { service: luaService(body), ...options });
+  const peer = await connect(t, host.port);
+  const watcher = await connect(t, host.port);
+  /** Waits until `count` texts were noted and gives all there are. */
+  const notes = (count) => until(async () => {
+    const list = await watcher.call('notes');
+    return list.length >= count && list;
+  }, `${count} notes`);
+  return { host, peer, notes };
+}

@@ -1,0 +1,101 @@
+#include "load_settings.h"
+
+static void knows_loopback(void **state) {
+  (void)state;
+  static const char *const loopback[] = {"localhost", "127.0.0.1", "127.255.0.9", "::1"};
+  static const char *const others[] = {"0.0.0.0", "::",        "10.0.0.1", "example.com",
+                                       "",        "128.0.0.1", "127.1.1",  "localhost.evil.com"};
+  for (size_t i = 0; i < sizeof loopback / sizeof loopback[0]; i++)
+    assert_true(roost_host_is_loopback(loopback[i]));
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    assert_false(roost_host_is_loopback(others[i]));
+}
+
+static void insecure_listeners_are_refused(void **state) {
+  load_case *load = *state;
+  load_text(load, "return { services = {}, servers = { {}, { host = '0.0.0.0' } } }");
+  assert_error(load, "host.lua: servers[2].host: \"0.0.0.0\" is not a loopback address and the "
+                     "listener has no TLS; say allow_insecure = true to have it so");
+  load_text(load, "return { services = {}, servers = { { host = '0.0.0.0', "
+                  "allow_insecure = true } } }");
+  assert_int_equal(load->status, 0);
+  assert_string_equal(load->settings->servers[0].host, "0.0.0.0");
+  load_text(load, "return { services = {}, servers = { { host = '0.0.0.0', "
+                  "allow_insecure = false } } }");
+  assert_int_equal(load->problems.errors, 1);
+  load_text(load, "return { services = {}, servers = { { host = '0.0.0.0', tls = {} } } }");
+  assert_error(load, "host.lua: servers[1].tls: is not supported yet");
+}
+
+static void names_default_to_the_position_and_differ(void **state) {
+  load_case *load = *state;
+  load_text(load, "return { services = {}, servers = { {}, { name = 'public' }, {} } }");
+  assert_int_equal(load->status, 0);
+  assert_string_equal(load->settings->servers[0].name, "1");
+  assert_string_equal(load->settings->servers[1].name, "public");
+  assert_string_equal(load->settings->servers[2].name, "3");
+  load_text(load, "return { services = {}, servers = { { name = 'a' }, {}, { name = 'a' } } }");
+  assert_error(load, "host.lua: servers[3].name: \"a\" is the name of servers[1] too");
+  load_text(load, "return { services = {}, servers = { { name = '2' }, {} } }");
+  assert_error(load, "host.lua: servers[2].name: \"2\" is the name of servers[1] too");
+}
+
+static void other_transports_are_one_error_each(void **state) {
+  static const char *const names[] = {"nats", "redis", "mqtt", "rmq", "kafka"};
+  load_case *load = *state;
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    char text[128];
+    snprintf(text, sizeof text,
+             "return { services = {}, servers = { { transport = '%s', queue = 'q' } } }", names[i]);
+    load_text(load, text);
+    assert_error(load, "host.lua: servers[1].transport: is not supported yet");
+  }
+  load_text(load, "return { services = {}, servers = { { transport = 'udp' } } }");
+  assert_error(load, "host.lua: servers[1].transport: expected \"tcp\" or \"nats\" or \"redis\" or "
+                     "\"mqtt\" or \"rmq\" or \"kafka\", got \"udp\"");
+}
+
+static void servers_are_a_list(void **state) {
+  load_case *load = *state;
+  load_text(load, "return { services = {}, servers = {} }");
+  assert_int_equal(load->status, 0);
+  assert_int_equal(load->settings->server_count, 0);
+  load_text(load, "return { services = {} }");
+  assert_int_equal(load->status, 0);
+  assert_int_equal(load->settings->server_count, 1);
+  assert_int_equal(load->settings->servers[0].port, 3000);
+  load_text(load, "return { services = {}, servers = { host = 'localhost' } }");
+  assert_error(load, "host.lua: servers: expected a list, found the key \"host\"");
+  load_text(load, "return { services = {}, servers = { 5 } }");
+  assert_error(load, "host.lua: servers[1]: expected a table, got 5");
+  load_text(load, "return { services = {}, servers = 'x' }");
+  assert_error(load, "host.lua: servers: expected a list, got \"x\"");
+}
+
+static void clients_are_checked_and_warned_about(void **state) {
+  load_case *load = *state;
+  load_text(load, "return { services = {}, clients = {} }");
+  assert_int_equal(load->problems.count, 0);
+  load_text(load, "return { services = {}, clients = { A = { transport = 'tcp', host = 'a', "
+                  "port = '3001', tls = true }, B = function() end, "
+                  "C = { transport = 'nats', servers = 'x' } } }");
+  assert_warning(load, "host.lua: clients: is not supported yet and has no effect");
+  load_text(load, "return { services = {}, clients = { A = { prt = 1 } } }");
+  assert_error(load, "host.lua: clients.A.prt: unknown key (did you mean \"port\"?)");
+  load_text(load, "return { services = {}, clients = { A = 5 } }");
+  assert_error(load, "host.lua: clients.A: expected a table or a function, got 5");
+  load_text(load, "return { services = {}, clients = { { port = 1 } } }");
+  assert_error(load, "host.lua: clients: expected names as keys, found 1");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(knows_loopback),
+      LOAD_TEST(insecure_listeners_are_refused),
+      LOAD_TEST(names_default_to_the_position_and_differ),
+      LOAD_TEST(other_transports_are_one_error_each),
+      LOAD_TEST(servers_are_a_list),
+      LOAD_TEST(clients_are_checked_and_warned_about),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

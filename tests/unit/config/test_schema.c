@@ -1,0 +1,250 @@
+/* Every row of the schema: a value of the wrong kind, values out of its range, an unknown key
+ * beside it, its default, and whether it is served yet. */
+#include "config/schema.h"
+#include "load_settings.h"
+
+typedef struct walk {
+  load_case *load;
+  size_t rows; /* seen */
+} walk;
+
+/* Sets key to value in an empty configuration. */
+static void try(walk *w, const char *key, const char *value) {
+  w->load->override_count = 0;
+  load_set(w->load, key, value);
+  load_file(w->load, "host.lua");
+}
+
+/* One error, and it names the key as people write it: servers[1].port. */
+static void assert_names(walk *w, const char *key, const char *part) {
+  char shown[128] = "host.lua: ";
+  for (const char *at = key; *at != '\0'; at++)
+    strncat(shown, at, 1);
+  char *index = strstr(shown, "servers.1");
+  if (index != NULL)
+    memcpy(index, "servers[1]", 10), strcpy(index + 10, strstr(key, "servers.1") + 9);
+  if (w->load->problems.errors != 1)
+    fail_msg("%s: %zu errors", key, w->load->problems.errors);
+  for (size_t i = 0; i < w->load->problems.count; i++) {
+    const roost_problem *problem = &w->load->problems.items[i];
+    if (problem->severity != ROOST_PROBLEM_ERROR)
+      continue;
+    if (strncmp(problem->text, shown, strlen(shown)) != 0 || strstr(problem->text, part) == NULL)
+      fail_msg("%s: unexpected \"%s\"", shown, problem->text);
+  }
+}
+
+static void try_number(walk *w, const char *key, const roost_key *row) {
+  char value[32];
+  snprintf(value, sizeof value, "%lld", (long long)row->min - 1);
+  try(w, key, value);
+  assert_names(w, key, "must be ");
+  snprintf(value, sizeof value, "%lld", (long long)row->max + 1);
+  try(w, key, value);
+  assert_names(w, key, "must be ");
+  snprintf(value, sizeof value, "%lld", (long long)row->min);
+  try(w, key, value);
+  assert_int_equal(w->load->problems.errors, row->later == ROOST_KEY_LATER_UNSAFE);
+  snprintf(value, sizeof value, "%lld", (long long)row->max);
+  try(w, key, value);
+  assert_int_equal(w->load->problems.errors, row->later == ROOST_KEY_LATER_UNSAFE);
+}
+
+/* What the row's default looks like in Lua, NULL where it has none. */
+static const char *default_of(const roost_key *row, char value[64]) {
+  if (row->choices != NULL && (row->kinds & ROOST_KEY_NUMBER) == 0)
+    snprintf(value, 64, "\"%s\"", row->choices[row->number]);
+  else if ((row->kinds & ROOST_KEY_TEXT) && row->text != NULL)
+    snprintf(value, 64, "\"%s\"", row->text);
+  else if ((row->kinds & ROOST_KEY_NUMBER) && row->number != ROOST_KEY_UNSET && row->number > 0)
+    snprintf(value, 64, "%lld", (long long)row->number);
+  else if (row->kinds == ROOST_KEY_BOOLEAN)
+    snprintf(value, 64, "%s", row->number ? "true" : "false");
+  else
+    return NULL;
+  return value;
+}
+
+static void visit(walk *w, const char *prefix, const roost_key *keys);
+
+static void visit_row(walk *w, const char *key, const roost_key *row) {
+  char value[64];
+  char inner[160];
+  w->rows++;
+  const bool function_fits = row->kinds & (ROOST_KEY_FUNCTION | ROOST_KEY_ANY);
+  if (!function_fits) {
+    try(w, key, "function() end");
+    assert_names(w, key, ": expected ");
+  }
+  if (row->kinds & ROOST_KEY_NUMBER)
+    try_number(w, key, row);
+  if (row->choices != NULL) {
+    try(w, key, "\"nonsense\"");
+    assert_names(w, key, ": expected ");
+  } else if (row->kinds == ROOST_KEY_TEXT) {
+    try(w, key, "\"\"");
+    assert_names(w, key, "must not be empty");
+    try(w, key, "12");
+    assert_names(w, key, "expected text, got 12");
+  }
+  if (strcmp(key, "services") != 0 && default_of(row, value) != NULL) {
+    try(w, key, value);
+    assert_int_equal(w->load->problems.count, 0);
+  }
+  if (row->kinds & ROOST_KEY_RECORD) {
+    snprintf(inner, sizeof inner, "%s.no_such_key", key);
+    if (row->keys != NULL && row->later != ROOST_KEY_LATER_UNSAFE) {
+      try(w, inner, "1");
+      assert_names(w, inner, "unknown key");
+      visit(w, key, row->keys);
+    }
+  }
+  if (row->kinds & (ROOST_KEY_LIST | ROOST_KEY_MAP)) {
+    try(w, key, row->kinds & ROOST_KEY_LIST ? "{ x = 1 }" : "{ 1 }");
+    assert_names(w, key, row->kinds & ROOST_KEY_LIST ? "expected a list" : "expected names");
+  }
+}
+
+static void visit(walk *w, const char *prefix, const roost_key *keys) {
+  for (; keys->name != NULL; keys++) {
+    char key[128];
+    snprintf(key, sizeof key, "%s%s%s", prefix, *prefix != '\0' ? "." : "", keys->name);
+    visit_row(w, key, keys);
+  }
+}
+
+static void every_row_of_the_host(void **state) {
+  walk w = {.load = *state};
+  load_write(w.load, "host.lua", "return { services = {} }");
+  visit(&w, "", roost_schema_host);
+  assert_true(w.rows >= 24);
+}
+
+static void every_row_of_a_server(void **state) {
+  walk w = {.load = *state};
+  load_write(w.load, "host.lua", "return { services = {}, servers = { {} } }");
+  visit(&w, "servers.1", roost_schema_tcp_server);
+  try(&w, "servers.1.no_such_key", "1");
+  assert_names(&w, "servers.1.no_such_key", "unknown key");
+  assert_true(w.rows >= 25);
+}
+
+static void every_row_of_a_client(void **state) {
+  walk w = {.load = *state};
+  load_write(w.load, "host.lua", "return { services = {} }");
+  for (const roost_key *row = roost_schema_tcp_client; row->name != NULL; row++) {
+    char key[64];
+    snprintf(key, sizeof key, "clients.A.%s", row->name);
+    try(&w, key, "function() end");
+    assert_names(&w, key, ": expected ");
+    if (row->kinds & ROOST_KEY_NUMBER)
+      try_number(&w, key, row);
+  }
+  try(&w, "clients.A.tls.no_such_key", "1");
+  assert_names(&w, "clients.A.tls.no_such_key", "unknown key");
+}
+
+/* Tables below keys that are not served yet are checked all the same. */
+static void tables_of_later_keys_are_checked(void **state) {
+  static const char *const cases[][3] = {
+      {"servers.1.tls", "{ cret = 'x' }",
+       "servers[1].tls.cret: unknown key (did you mean \"cert\"?)"},
+      {"servers.1.tls", "{ cert = 5 }", "servers[1].tls.cert: expected text, got 5"},
+      {"servers.1.tls", "{ verify = 'maybe' }",
+       "servers[1].tls.verify: expected \"none\" or \"optional\" or \"required\", got \"maybe\""},
+      {"servers.1.tls", "{ ca = { 'a', 5 } }", "servers[1].tls.ca[2]: expected text, got 5"},
+      {"servers.1.tls", "{ sni = { ['a.b'] = { kye = 'x' } } }",
+       "servers[1].tls.sni[\"a.b\"].kye: unknown key (did you mean \"key\"?)"},
+      {"servers.1.rate", "{ per_second = 0 }",
+       "servers[1].rate.per_second: must be at least 1, got 0"},
+      {"servers.1.allow", "{ { peer = 5 } }", "servers[1].allow[1].peer: expected text, got 5"},
+      {"servers.1.allow", "{ 5 }", "servers[1].allow[1]: expected a table, got 5"},
+      {"service_options.a", "{ sandbox = 1 }",
+       "service_options.a.sandbox: expected true or false, got 1"},
+      {"service_options.a", "5", "service_options.a: expected a table, got 5"},
+      {"service_options.a", "{ memory = 0 }",
+       "service_options.a.memory: must be at least 1, got 0"},
+      {"services", "{ 'a', false }", "services[2]: expected text, got false"},
+      {"services", "{ [2] = 'a' }", NULL},
+  };
+  walk w = {.load = *state};
+  load_write(w.load, "host.lua", "return { services = {}, servers = { {} } }");
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char expected[160];
+    try(&w, cases[i][0], cases[i][1]);
+    assert_true(w.load->problems.errors >= 1);
+    if (cases[i][2] == NULL)
+      continue;
+    snprintf(expected, sizeof expected, "host.lua: %s", cases[i][2]);
+    assert_error(w.load, expected);
+  }
+}
+
+static void later_keys_warn_or_refuse(void **state) {
+  static const struct {
+    const char *key;
+    const char *value;
+    int severity; /* -1: no problem */
+  } cases[] = {
+      {"workers", "2", ROOST_PROBLEM_WARNING},
+      {"workers", "auto", ROOST_PROBLEM_WARNING},
+      {"workers", "1", -1},
+      {"workers", "'1'", -1},
+      {"reload.watch", "true", ROOST_PROBLEM_WARNING},
+      {"reload.watch", "false", -1},
+      {"limits.service_memory", "1000000", ROOST_PROBLEM_WARNING},
+      {"limits.service_memory", "67108864", -1},
+      {"limits.handler_cpu", "5", ROOST_PROBLEM_WARNING},
+      {"limits.stuck", "abort", ROOST_PROBLEM_WARNING},
+      {"limits.stuck", "log", -1},
+      {"admin.socket", "x.sock", ROOST_PROBLEM_WARNING},
+      {"admin.socket", "false", ROOST_PROBLEM_WARNING},
+      {"admin.http", "127.0.0.1:1", ROOST_PROBLEM_WARNING},
+      {"admin", "{ socket = false, http = false }", ROOST_PROBLEM_WARNING},
+      {"admin.http", "127.0.0.1:9464", -1},
+      {"clients", "{ A = {} }", ROOST_PROBLEM_WARNING},
+      {"clients", "{}", -1},
+      {"service_options.a", "{ memory = 1000000 }", ROOST_PROBLEM_WARNING},
+      {"service_options.a", "{ cpu = 100 }", ROOST_PROBLEM_WARNING},
+      {"service_options.a", "{ sandbox = true }", ROOST_PROBLEM_ERROR},
+      {"service_options.a", "{ sandbox = false }", -1},
+      {"service_options", "{}", -1},
+      {"servers.1.tls", "{ key = 'k', cert = 'c' }", ROOST_PROBLEM_ERROR},
+      {"servers.1.rate", "{ per_second = 5, burst = 5 }", ROOST_PROBLEM_ERROR},
+      {"servers.1.allow", "{ { peer = '*', patterns = { 'a', 5, { cmd = 'x' } } } }",
+       ROOST_PROBLEM_ERROR},
+      {"servers.1.allow", "{}", ROOST_PROBLEM_ERROR},
+      {"servers.1.framing", "ndjson", ROOST_PROBLEM_ERROR},
+      {"servers.1.framing", "nest", -1},
+      {"servers.1.serializer", "cjson", ROOST_PROBLEM_ERROR},
+      {"servers.1.deserializer", "cjson", ROOST_PROBLEM_ERROR},
+      {"servers.1.transport", "nats", ROOST_PROBLEM_ERROR},
+      {"servers.1.transport", "tcp", -1},
+      {"servers.1.handshake_timeout", "5", -1},
+  };
+  walk w = {.load = *state};
+  load_write(w.load, "host.lua", "return { services = {}, servers = { {} } }");
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    try(&w, cases[i].key, cases[i].value);
+    if (w.load->problems.count != (cases[i].severity >= 0 ? 1 : 0))
+      fail_msg("%s=%s: %zu problems, \"%s\"", cases[i].key, cases[i].value, w.load->problems.count,
+               w.load->problems.count ? w.load->problems.items[0].text : "");
+    if (cases[i].severity < 0)
+      continue;
+    const roost_problem *problem = &w.load->problems.items[0];
+    assert_int_equal(problem->severity, cases[i].severity);
+    if (strstr(problem->text, ": is not supported yet") == NULL)
+      fail_msg("%s=%s: \"%s\"", cases[i].key, cases[i].value, problem->text);
+    assert_true((strstr(problem->text, " and has no effect") != NULL) ==
+                (cases[i].severity == ROOST_PROBLEM_WARNING));
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      LOAD_TEST(every_row_of_the_host),     LOAD_TEST(every_row_of_a_server),
+      LOAD_TEST(every_row_of_a_client),     LOAD_TEST(tables_of_later_keys_are_checked),
+      LOAD_TEST(later_keys_warn_or_refuse),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

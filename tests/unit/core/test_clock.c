@@ -1,0 +1,33 @@
+#include <time.h>
+
+#include "alloc_probe.h"
+#include "core/clock.h"
+
+static void real_time_is_the_system_s(void **state) {
+  (void)state;
+  const roost_clock clock = {.fake = false, .now_us = 5, .wall_us = 5};
+  const uint64_t first = roost_clock_now_us(&clock);
+  assert_true(roost_clock_now_us(&clock) >= first);
+  const uint64_t before = (uint64_t)time(NULL);
+  const uint64_t wall = roost_clock_wall_us(&clock);
+  assert_true(wall / 1000000 + 1 >= before);
+  assert_true(wall / 1000000 <= (uint64_t)time(NULL));
+}
+
+static void fake_time_moves_when_told(void **state) {
+  (void)state;
+  roost_clock clock = {.fake = true, .now_us = 5, .wall_us = 1700000000000000};
+  assert_int_equal(roost_clock_now_us(&clock), 5);
+  assert_int_equal(roost_clock_wall_us(&clock), 1700000000000000);
+  roost_clock_advance_ms(&clock, 250);
+  assert_int_equal(roost_clock_now_us(&clock), 250005);
+  assert_int_equal(roost_clock_wall_us(&clock), 1700000000250000);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(real_time_is_the_system_s),
+      cmocka_unit_test(fake_time_moves_when_told),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,94 @@
+#include "wire/simd.h"
+#include "wire_test.h"
+
+typedef const char *scan_fn(const char *at, const char *end);
+typedef bool stop_fn(uint8_t byte);
+
+static bool is_special(uint8_t byte) {
+  return byte < 0x20 || byte == '"' || byte == '\\';
+}
+
+static bool is_not_plain(uint8_t byte) {
+  return is_special(byte) || byte >= 0x80;
+}
+
+static bool is_not_ascii(uint8_t byte) {
+  return byte >= 0x80;
+}
+
+static bool is_bracket(uint8_t byte) {
+  return strchr("\"[]{}", byte) != NULL && byte != 0;
+}
+
+/* Each byte at each place of each length, in memory of exactly that length. */
+static void check_scan(scan_fn *fast, scan_fn *portable, stop_fn *stops) {
+  for (size_t len = 0; len <= 40; len++) {
+    roost_slice text = exact_copy((roost_slice){"....,,,,....,,,,....,,,,....,,,,....,,,,", len});
+    char *bytes = (char *)(uintptr_t)text.ptr;
+    const char *end = bytes + len;
+    assert_ptr_equal(fast(bytes, end), end);
+    assert_ptr_equal(portable(bytes, end), end);
+    for (size_t at = 0; at < len; at++) {
+      char before = bytes[at];
+      for (int byte = 0; byte < 256; byte++) {
+        bytes[at] = (char)byte;
+        const char *expected = stops((uint8_t)byte) ? bytes + at : end;
+        assert_ptr_equal(fast(bytes, end), expected);
+        assert_ptr_equal(portable(bytes, end), expected);
+      }
+      bytes[at] = before;
+    }
+    free_copy(text);
+  }
+}
+
+static void scans_agree(void **state) {
+  (void)state;
+  check_scan(roost_scan_special, roost_scan_special_portable, is_special);
+  check_scan(roost_scan_plain, roost_scan_plain_portable, is_not_plain);
+  check_scan(roost_scan_ascii, roost_scan_ascii_portable, is_not_ascii);
+  check_scan(roost_scan_bracket, roost_scan_bracket_portable, is_bracket);
+}
+
+/* Several stops at once: the first counts, whatever follows it. */
+static void scans_stop_at_the_first(void **state) {
+  (void)state;
+  uint32_t random = 1;
+  char bytes[64];
+  const char *end = bytes + sizeof bytes;
+  for (int round = 0; round < 20000; round++) {
+    for (size_t i = 0; i < sizeof bytes; i++) {
+      random = random * 1664525 + 1013904223;
+      bytes[i] = (char)(random >> 24 < 230 ? 'a' + (random >> 16 & 15) : random >> 8);
+    }
+    const char *at = bytes + round % 20;
+    assert_ptr_equal(roost_scan_special(at, end), roost_scan_special_portable(at, end));
+    assert_ptr_equal(roost_scan_plain(at, end), roost_scan_plain_portable(at, end));
+    assert_ptr_equal(roost_scan_ascii(at, end), roost_scan_ascii_portable(at, end));
+    assert_ptr_equal(roost_scan_bracket(at, end), roost_scan_bracket_portable(at, end));
+    assert_int_equal(roost_count_utf16(at, end), roost_count_utf16_portable(at, end));
+  }
+}
+
+/* More blocks than a per-byte counter could hold. */
+static void counts_long_text(void **state) {
+  (void)state;
+  enum { CHARACTERS = 20000 };
+  char *text = malloc((size_t)CHARACTERS * 4);
+  assert_non_null(text);
+  for (size_t i = 0; i < CHARACTERS; i++)
+    memcpy(text + 4 * i, "\xF0\x9F\x98\x80", 4);
+  assert_int_equal(roost_count_utf16(text, text + (size_t)CHARACTERS * 4), 2 * CHARACTERS);
+  memset(text, 'x', (size_t)CHARACTERS * 4);
+  assert_int_equal(roost_count_utf16(text, text + (size_t)CHARACTERS * 4), 4 * CHARACTERS);
+  free(text);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(scans_agree),
+      cmocka_unit_test(scans_stop_at_the_first),
+      cmocka_unit_test(counts_long_text),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
