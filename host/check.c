@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -10,6 +11,25 @@
 
 static void on_found(void *ud, bool error, const char *text) {
   roost_problems_add(ud, error ? ROOST_PROBLEM_ERROR : ROOST_PROBLEM_WARNING, "%s", text);
+}
+
+static bool is_found(const roost_found_list *found, const char *name) {
+  for (size_t i = 0; i < found->count; i++)
+    if (strcmp(found->items[i].name, name) == 0) return true;
+  return false;
+}
+
+/* A listener may expose only services that are there. */
+static void check_exposed(const roost_found_list *found, const roost_settings *settings,
+                          roost_problems *problems) {
+  for (size_t i = 0; i < settings->server_count; i++) {
+    const char *const *name = settings->servers[i].services;
+    for (; name != NULL && *name != NULL; name++)
+      if (!is_found(found, *name))
+        roost_problems_add(problems, ROOST_PROBLEM_ERROR,
+                           "%s: servers[%zu].services: there is no service named \"%s\"",
+                           settings->file, i + 1, *name);
+  }
 }
 
 int roost_check_find_services(roost_found_list *found, const roost_settings *settings,
@@ -23,6 +43,7 @@ int roost_check_find_services(roost_found_list *found, const roost_settings *set
     else if (status != 0)
       return status;
   }
+  check_exposed(found, settings, problems);
   return problems->errors > errors ? ROOST_ECONFIG : 0;
 }
 
@@ -109,7 +130,7 @@ static int look_at(look *at, bool start) {
   if (status == ROOST_ESCRIPT || status == ROOST_ECONFIG) loaded = false;
   else if (status != 0) return status;
   status = try_listeners(at);
-  if (status == 0) status = roost_worker_check_conflicts(at->worker, at->problems);
+  if (status == 0) status = roost_worker_check_conflicts(at->worker, ROOST_PROBLEM_ERROR, at->problems);
   if (status == 0 && start && loaded) status = start_services(at);
   return status;
 }

@@ -42,6 +42,7 @@ struct roost_host {
   size_t server_count;      /* listeners made so far, for their names */
   roost_buffer error;       /* text of the last failure, NUL-terminated */
   bool loaded;              /* load_config was called */
+  bool broken;              /* and failed: there is nothing to run */
   bool inside;              /* run or poll is on the stack */
   pthread_mutex_t mutex;    /* guards posted */
   roost_list posted;        /* posted.link, in the order they came */
@@ -54,17 +55,22 @@ const char *roost_host_error(const roost_host *host) {
   return host->error.len > 0 ? host->error.ptr : "";
 }
 
+/* Ends the text; one that memory was too short for is none. */
+static void end_error(roost_host *host) {
+  if (roost_buffer_append_byte(&host->error, '\0') != 0) roost_buffer_clear(&host->error);
+}
+
 static int fail(roost_host *host, int status, const char *text) {
   roost_buffer_clear(&host->error);
   roost_buffer_append_slice(&host->error, roost_slice_text(text));
-  roost_buffer_append_byte(&host->error, '\0');
+  end_error(host);
   return status;
 }
 
 static int fail_about(roost_host *host, int status, const char *what, const char *why) {
   roost_buffer_clear(&host->error);
   roost_buffer_printf(&host->error, "%s: %s", what, why);
-  roost_buffer_append_byte(&host->error, '\0');
+  end_error(host);
   return status;
 }
 
@@ -80,7 +86,7 @@ static int report(roost_host *host, const roost_problems *problems, int status) 
   }
   if (status != 0 && host->error.len == 0)
     roost_buffer_append_slice(&host->error, roost_slice_text(roost_status_name(status)));
-  if (host->error.len > 0) roost_buffer_append_byte(&host->error, '\0');
+  if (host->error.len > 0) end_error(host);
   return status;
 }
 
@@ -180,13 +186,20 @@ void roost_host_free(roost_host *host) {
 
 static int add_override(roost_host *host, const char *key, const char *value, bool plain) {
   size_t count = host->override_count;
-  roost_override *grown = roost_alloc_resize(&host->alloc, host->overrides,
-                                             count * sizeof *grown, (count + 1) * sizeof *grown);
-  if (grown == NULL) return ROOST_ENOMEM;
+  roost_override added = {own_text(host, key), own_text(host, value), plain};
+  roost_override *grown = NULL;
+  if (added.key != NULL && added.value != NULL)
+    grown = roost_alloc_resize(&host->alloc, host->overrides, count * sizeof *grown,
+                               (count + 1) * sizeof *grown);
+  if (grown == NULL) {
+    roost_alloc_put_text(&host->alloc, (char *)added.key);
+    roost_alloc_put_text(&host->alloc, (char *)added.value);
+    return ROOST_ENOMEM;
+  }
   host->overrides = grown;
-  grown[count] = (roost_override){own_text(host, key), own_text(host, value), plain};
+  grown[count] = added;
   host->override_count++;
-  return grown[count].key != NULL && grown[count].value != NULL ? 0 : ROOST_ENOMEM;
+  return 0;
 }
 
 int roost_host_set(roost_host *host, const char *key, const char *value) {
@@ -214,7 +227,6 @@ static int load_services(roost_host *host, roost_problems *problems) {
   int status = roost_check_find_services(&found, host->settings, host->config.working_dir,
                                             problems);
   if (status == 0) status = roost_worker_load(host->worker, &found, problems);
-  if (status == 0) status = roost_worker_check_conflicts(host->worker, problems);
   roost_found_deinit(&found);
   return status;
 }
@@ -249,6 +261,8 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
   apply_limits(host);
   status = load_services(host, problems);
   if (status == 0) status = listen_all(host, problems);
+  if (status == 0)
+    status = roost_worker_check_conflicts(host->worker, ROOST_PROBLEM_WARNING, problems);
   return status;
 }
 
@@ -259,6 +273,7 @@ int roost_host_load_config(roost_host *host, const char *path) {
   host->loaded = true;
   roost_problems_init(&problems, &host->alloc);
   int status = load(host, path, &problems);
+  host->broken = status != 0;
   report(host, &problems, status);
   roost_problems_deinit(&problems);
   return status;
@@ -292,7 +307,7 @@ static int own_server_new(own_server **out, roost_host *host, const char *url) {
   own_server *server = roost_alloc_get(&host->alloc, sizeof *server);
   if (server == NULL) return fail(host, ROOST_ENOMEM, "out of memory");
   server->host = roost_alloc_text(&host->alloc, name);
-  if (server->host == NULL || !roost_host_is_loopback(server->host)) {
+  if (server->host == NULL || !roost_is_loopback(server->host)) {
     bool exposed = server->host != NULL;
     own_server_free(host, server);
     return exposed ? fail_about(host, ROOST_EINVAL, url,
@@ -312,6 +327,9 @@ static int own_server_new(own_server **out, roost_host *host, const char *url) {
 int roost_host_listen(roost_host *host, const char *url) {
   own_server *server;
   const char *why;
+  if (url == NULL) return fail(host, ROOST_EINVAL, "a URL is needed");
+  if (host->worker->state > ROOST_WORKER_RUNNING)
+    return fail(host, ROOST_ESTATE, "the host is stopping");
   int status = own_server_new(&server, host, url);
   if (status != 0) return status;
   status = roost_worker_listen(host->worker, &server->config, &why);
@@ -350,6 +368,7 @@ int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *f
 
 static int enter(roost_host *host) {
   if (host->inside) return fail(host, ROOST_ESTATE, "the host is running already");
+  if (host->broken) return fail(host, ROOST_ESTATE, "the configuration could not be loaded");
   if (host->worker->state == ROOST_WORKER_IDLE) roost_worker_start(host->worker);
   host->inside = true;
   return 0;
@@ -361,7 +380,7 @@ static int leave(roost_host *host, int status) {
   if (host->worker->state == ROOST_WORKER_FAILED) {
     roost_buffer_clear(&host->error);
     roost_buffer_append_slice(&host->error, roost_buffer_slice(&host->worker->error));
-    roost_buffer_append_byte(&host->error, '\0');
+    end_error(host);
     return ROOST_ESCRIPT;
   }
   if (status != 0) return fail(host, status, "the event loop failed");

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "bind/bind.h"
+#include "core/error_text.h"
 #include "net/crypto.h"
 
 static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
@@ -142,14 +143,24 @@ static const char *owner_of(const roost_handler *handler) {
   return handler->generation ? handler->generation->service->name : "the embedding program";
 }
 
-static void on_conflict(void *ud, const roost_handler *kept, const roost_handler *replaced) {
-  roost_problems_add(ud, ROOST_PROBLEM_WARNING,
-                     "pattern %.*s has two message handlers, the later wins: %s, not %s",
-                     (int)kept->route.len, kept->route.ptr, owner_of(kept), owner_of(replaced));
+typedef struct conflicts {
+  roost_severity severity;
+  roost_problems *problems;
+} conflicts;
+
+static void on_conflict(void *ud, const roost_server_config *server, const roost_handler *kept,
+                        const roost_handler *replaced) {
+  const conflicts *to = ud;
+  roost_problems_add(to->problems, to->severity,
+                     "server %s: pattern %.*s has two message handlers, the later wins: %s, "
+                     "not %s",
+                     server->name, (int)kept->route.len, kept->route.ptr, owner_of(kept), owner_of(replaced));
 }
 
-int roost_worker_check_conflicts(roost_worker *worker, roost_problems *problems) {
-  return roost_dispatch_rebuild(worker->dispatch, on_conflict, problems);
+int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
+                                 roost_problems *problems) {
+  conflicts to = {severity, problems};
+  return roost_dispatch_rebuild(worker->dispatch, on_conflict, &to);
 }
 
 /* ------------------------------------------------------------------------- servers ----------- */
@@ -185,7 +196,7 @@ int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
                         const char **why) {
   const roost_alloc *alloc = worker->config.alloc;
   size_t count = worker->server_count;
-  roost_gate *gate;
+  roost_gate *gate = NULL;
   roost_server *server;
   *why = "out of memory";
   if (strcmp(config->transport, "tcp") != 0) {
@@ -201,8 +212,10 @@ int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
     status = roost_tcp_server_open(&server, worker->loop, config, worker->config.log,
                                    &roost_dispatch_sink, gate, why);
   if (status != 0) { /* give the place back, so that the size stays the count */
+    if (gate != NULL) roost_dispatch_remove_gate(gate);
     grown = roost_alloc_resize(alloc, grown, (count + 1) * sizeof *grown, count * sizeof *grown);
     if (grown != NULL || count == 0) worker->servers = grown;
+    *why = roost_error_text(*why);
     return status;
   }
   server->on_drained = on_server_drained;
@@ -262,8 +275,12 @@ void roost_worker_start(roost_worker *worker) {
 
 static bool is_drained(const roost_worker *worker) {
   if (worker->drained_count < worker->server_count) return false;
-  for (size_t i = 0; i < worker->dispatch->service_count; i++)
-    if (!roost_generation_quiet(worker->dispatch->services[i]->current)) return false;
+  for (size_t i = 0; i < worker->dispatch->service_count; i++) {
+    const roost_generation *generation = worker->dispatch->services[i]->current;
+    if (generation == NULL) continue;
+    if (generation->state != ROOST_GENERATION_STOPPING || !roost_generation_quiet(generation))
+      return false;
+  }
   return true;
 }
 
@@ -290,7 +307,8 @@ static void on_cutoff(roost_timer *timer) {
   roost_timer_start(roost_loop_wheel(worker->loop), &worker->cutoff, CUT_GRACE_MS);
   roost_dispatch_cut(worker->dispatch);
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
-    roost_generation_cut(worker->dispatch->services[i]->current);
+    if (worker->dispatch->services[i]->current != NULL)
+      roost_generation_cut(worker->dispatch->services[i]->current);
   check_drained(worker);
 }
 
@@ -305,6 +323,7 @@ void roost_worker_drain(roost_worker *worker) {
     worker->servers[i]->ops->drain(worker->servers[i]);
   for (size_t i = 0; i < worker->dispatch->service_count; i++) {
     roost_generation *generation = worker->dispatch->services[i]->current;
+    if (generation == NULL) continue;
     if (was_running)
       roost_generation_stop(generation);
     else

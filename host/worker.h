@@ -73,8 +73,10 @@ void roost_worker_free(roost_worker *worker);
 int roost_worker_load(roost_worker *worker, const roost_found_list *found,
                       roost_problems *problems);
 
-/* Builds the dispatch tables of what is loaded; two handlers on one pattern are warnings. ENOMEM. */
-int roost_worker_check_conflicts(roost_worker *worker, roost_problems *problems);
+/* Builds the dispatch tables of what is loaded; two message handlers on one pattern are problems of
+ * this severity. ENOMEM. */
+int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
+                                 roost_problems *problems);
 
 /* Binds a server; config is borrowed for the worker's life. *why as roost_tcp_server_open.
  * ESYSTEM, EUNSUPPORTED, ENOMEM. */

@@ -3,6 +3,7 @@
  */
 #include <lauxlib.h>
 #include <lua.h>
+#include <string.h>
 
 #include "bind/bind.h"
 #include "vm/error.h"
@@ -86,12 +87,46 @@ int roost_bind_finish_call(lua_State *lua, roost_call *call, int count) {
 
 /* ------------------------------------------------------------------------- errors ------------ */
 
+/* Whether the table at index holds status and message and nothing else. */
+static bool is_plain_error(lua_State *lua, int index) {
+  if (!lua_istable(lua, index)) return false;
+  int others = 0;
+  int known = 0;
+  lua_pushnil(lua);
+  while (lua_next(lua, index)) {
+    lua_pop(lua, 1);
+    const char *key = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "";
+    if (strcmp(key, "status") == 0 || strcmp(key, "message") == 0)
+      known++;
+    else
+      others++;
+  }
+  return known == 2 && others == 0;
+}
+
+/* Appends text, then the field's JSON text. As roost_value_write_json. */
+static int write_field(lua_State *lua, int index, const char *text, const char *field,
+                       roost_buffer *out) {
+  int status = roost_buffer_append_slice(out, roost_slice_text(text));
+  if (status != 0) return status;
+  lua_getfield(lua, index, field);
+  return roost_value_write_json(lua, -1, out);
+}
+
+/* The usual payload has Nest's key order; a Lua table has none of its own. */
+static int write_payload(lua_State *lua, int index, roost_buffer *out) {
+  if (!is_plain_error(lua, index)) return roost_value_write_json(lua, index, out);
+  int status = write_field(lua, index, "{\"status\":", "status", out);
+  if (status == 0) status = write_field(lua, index, ",\"message\":", "message", out);
+  return status != 0 ? status : roost_buffer_append_byte(out, '}');
+}
+
 /* Sends what an exception carries; false where it cannot be written, with the reason pushed. */
 static bool send_payload(lua_State *lua, roost_call *call, int index) {
   roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_ERROR);
   if (out == NULL) return true;
   lua_getfield(lua, index, "response");
-  int status = roost_value_write_json(lua, -1, out);
+  int status = write_payload(lua, lua_gettop(lua), out);
   if (status == 0) {
     roost_call_reply_end(call, ROOST_REPLY_ERROR);
     return true;

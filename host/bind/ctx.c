@@ -205,7 +205,7 @@ static int emit(lua_State *lua) {
     lua_pushboolean(lua, false);
     return 1;
   }
-  int status = roost_value_write_json(lua, 2, item);
+  int status = lua_isnil(lua, 2) ? 0 : roost_value_write_json(lua, 2, item);
   if (status == ROOST_EINVAL)
     return luaL_error(lua, "the item cannot be sent: %s", lua_tostring(lua, -1));
   if (status != 0) return luaL_error(lua, "out of memory");
@@ -224,6 +224,38 @@ static int emit_again(lua_State *lua, int status, lua_KContext context) {
 static int cancelled(lua_State *lua) {
   const roost_call *call = roost_bind_check_ctx(lua, 1);
   lua_pushboolean(lua, call == NULL || call->abandoned);
+  return 1;
+}
+
+static void set_address(lua_State *lua, const char *name, const roost_address *address) {
+  if (address == NULL) return;
+  lua_createtable(lua, 0, 2);
+  lua_pushstring(lua, address->text);
+  lua_setfield(lua, -2, "address");
+  lua_pushinteger(lua, address->port);
+  lua_setfield(lua, -2, "port");
+  lua_setfield(lua, -2, name);
+}
+
+/* close(): drops the caller. Upvalue 1: the ctx. */
+static int close_peer(lua_State *lua) {
+  const roost_call *call = roost_bind_check_ctx(lua, lua_upvalueindex(1));
+  if (call != NULL && call->origin != NULL) call->origin->ops->close(call->origin);
+  return 0;
+}
+
+/* ctx:unwrap() -> { transport, local, remote, close }, nil when the caller has left */
+static int unwrap(lua_State *lua) {
+  const roost_call *call = roost_bind_check_ctx(lua, 1);
+  if (call == NULL || call->origin == NULL) return 0;
+  lua_createtable(lua, 0, 4);
+  lua_pushstring(lua, call->server->transport);
+  lua_setfield(lua, -2, "transport");
+  set_address(lua, "remote", call->origin->ops->remote(call->origin));
+  set_address(lua, "local", call->origin->ops->local(call->origin));
+  lua_pushvalue(lua, 1);
+  lua_pushcclosure(lua, close_peer, 1);
+  lua_setfield(lua, -2, "close");
   return 1;
 }
 
@@ -267,7 +299,7 @@ static int ctx_wake(lua_State *lua) {
 
 void roost_bind_open_ctx(lua_State *lua) {
   static const luaL_Reg methods[] = {
-      {"emit", emit}, {"cancelled", cancelled}, {"ack", ack}, {"nack", ack}, {NULL, NULL}};
+      {"emit", emit}, {"cancelled", cancelled}, {"unwrap", unwrap}, {"ack", ack}, {"nack", ack}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"context", context}, {"ctx_wait", ctx_wait}, {"ctx_wake", ctx_wake}, {NULL, NULL}};
   luaL_newmetatable(lua, CTX_NAME);

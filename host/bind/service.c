@@ -5,6 +5,7 @@
 #include <lua.h>
 
 #include "bind/bind.h"
+#include "vm/source.h"
 #include "vm/value.h"
 
 static const char hook_keys[ROOST_HOOKS];
@@ -67,4 +68,6 @@ void roost_bind_open_service(lua_State *lua) {
   luaL_setfuncs(lua, functions, 0);
   lua_pushstring(lua, roost_bind_generation(lua)->service->name);
   lua_setfield(lua, -2, "service_name");
+  lua_pushstring(lua, roost_source_chunk_name(&roost_bind_generation(lua)->service->source));
+  lua_setfield(lua, -2, "service_file");
 }

@@ -81,7 +81,8 @@ static int load_service(lua_State *lua) {
   lua_call(lua, 1, 1);
   lua_getfield(lua, -1, "check_returned");
   lua_pushvalue(lua, -3);
-  lua_call(lua, 1, 0);
+  lua_pushstring(lua, service->source.path + strlen(service->source.root) + 1);
+  lua_call(lua, 2, 0);
   return 0;
 }
 

@@ -89,8 +89,10 @@ static void spawned_ended(void *ud, bool reset) {
 
 static const roost_task_ops spawned_ops = {spawned_begin, NULL, spawned_fail, spawned_ended,
                                            false};
+static const roost_task_ops part_ops = {spawned_begin, NULL, spawned_fail, spawned_ended, true};
 
-/* core.spawn(function, detached) -> handle; detached: without the context of this request */
+/* core.spawn(function, detached, part) -> handle; detached: without the context of this request;
+ * part: the running task will wait for it, so that it runs wherever that one does (on_start) */
 static int spawn(lua_State *lua) {
   luaL_checktype(lua, 1, LUA_TFUNCTION);
   roost_call *call = lua_toboolean(lua, 2) ? NULL : roost_bind_current_call(lua);
@@ -101,9 +103,12 @@ static int spawn(lua_State *lua) {
   lua_setiuservalue(lua, -2, 1);
   lua_pushvalue(lua, -1);
   self->ref = luaL_ref(lua, LUA_REGISTRYINDEX);
-  if (roost_task_start(&self->task, self->vm, &spawned_ops, self, call) != 0) {
+  bool part = lua_toboolean(lua, 3) && roost_task_current(lua) != NULL;
+  const roost_task_ops *ops = part ? &part_ops : &spawned_ops;
+  int status = roost_task_start(&self->task, self->vm, ops, self, call);
+  if (status != 0) {
     luaL_unref(lua, LUA_REGISTRYINDEX, self->ref);
-    return luaL_error(lua, "out of memory");
+    return luaL_error(lua, status == ROOST_ENOMEM ? "out of memory" : "the service has ended");
   }
   if (call != NULL && self->task != NULL) {
     self->call = call;

@@ -9,7 +9,7 @@
 #include "config/schema.h"
 #include "config/settings.h"
 
-bool roost_host_is_loopback(const char *host) {
+bool roost_is_loopback(const char *host) {
   struct in_addr v4;
   struct in6_addr v6;
   if (strcmp(host, "localhost") == 0)
@@ -42,7 +42,7 @@ static void check_insecure(roost_keys_reader *reader, const roost_server_config 
   push_member(lua, "allow_insecure");
   const bool allowed = lua_toboolean(lua, -1);
   lua_pop(lua, 1);
-  if (tls || allowed || server->host == NULL || roost_host_is_loopback(server->host))
+  if (tls || allowed || server->host == NULL || roost_is_loopback(server->host))
     return;
   const size_t mark = roost_keys_enter(reader, "host");
   roost_keys_problem(reader, ROOST_PROBLEM_ERROR,

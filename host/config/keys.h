@@ -39,8 +39,9 @@ typedef enum roost_key_later {
 } roost_key_later;
 
 typedef struct roost_key {
-  const char *name;
-  unsigned kinds;
+  const char *name;             /* NULL ends a table; elements have none */
+  unsigned kinds;               /* what its value may be */
+  roost_key_later later;        /* whether it is served yet */
   size_t offset;                /* of the member it is stored in */
   size_t size;                  /* of that member; 0: checked but not stored */
   const char *unit;             /* "milliseconds" or "bytes", for messages; may be NULL */
@@ -51,7 +52,6 @@ typedef struct roost_key {
   const char *const *choices;   /* texts allowed, NULL-terminated; stored as their index */
   const struct roost_key *keys; /* of a record */
   const struct roost_key *element; /* of a list or map */
-  roost_key_later later;
   /* Takes the value on top of the stack instead of what is said above, also where it is nil. */
   void (*read)(struct roost_keys_reader *reader, const struct roost_key *key, void *base);
 } roost_key;

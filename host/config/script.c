@@ -43,6 +43,10 @@ void roost_script_close(roost_script *script) {
   script->lua = NULL;
 }
 
+const char *roost_script_lua_version(void) {
+  return LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE;
+}
+
 int roost_script_read_file(roost_buffer *out, const char *working_dir, const char *path) {
   roost_buffer full;
   roost_buffer_init(&full, out->alloc);

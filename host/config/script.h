@@ -25,6 +25,9 @@ typedef struct roost_script {
 int roost_script_open(roost_script *script, const roost_alloc *alloc, const char *working_dir);
 void roost_script_close(roost_script *script);
 
+/* Version of Lua that the host was built with, as "5.4.4"; constant. */
+const char *roost_script_lua_version(void);
+
 /* These two run in protected mode: what is wrong is raised. */
 
 /* Runs text as the file called name, and leaves what it returned on the stack. */

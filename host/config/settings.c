@@ -92,19 +92,26 @@ static bool overrides_services(const roost_settings_source *source) {
   return false;
 }
 
-/* path, starting at the working directory; NULL when memory is short. */
-static const char *resolve(loading *load, const char *path) {
+/* Whether path, starting at the working directory, is a file or folder; an errno where not. */
+static int look_for(loading *load, const char *path, int *error) {
+  struct stat info;
   const char *start = load->source->working_dir;
-  if (start == NULL || path[0] == '/')
-    return path;
+  const bool relative = start != NULL && path[0] != '/';
   roost_buffer_clear(&load->text);
-  if (roost_buffer_printf(&load->text, "%s/%s", start, path) != 0)
-    return NULL;
-  return roost_arena_text(&load->settings->arena, roost_buffer_slice(&load->text));
+  int status =
+      roost_buffer_printf(&load->text, "%s%s%s", relative ? start : "", relative ? "/" : "", path);
+  if (status == 0)
+    status = roost_buffer_append_byte(&load->text, '\0');
+  if (status != 0)
+    return status;
+  *error = stat(load->text.ptr, &info) == 0 ? 0 : errno;
+  if (*error == 0 && !S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode))
+    *error = EINVAL;
+  return 0;
 }
 
-/* Gives every path its start and leaves only those that exist. With no file of the user's the
- * folder is optional: an installed program starts without a tree. */
+/* Leaves only those that exist. With no file of the user's the folder is optional: an installed
+ * program starts without a tree. */
 static int find_services(loading *load) {
   roost_settings *settings = load->settings;
   const bool optional = load->source->path == NULL && !overrides_services(load->source);
@@ -114,17 +121,17 @@ static int find_services(loading *load) {
   const char **found = roost_arena_get(&settings->arena, (count + 1) * sizeof *found);
   size_t found_count = 0;
   for (size_t i = 0; found != NULL && i < count; i++) {
-    struct stat info;
-    const char *path = resolve(load, settings->services[i]);
-    if (path == NULL)
-      return ROOST_ENOMEM;
-    const bool exists = stat(path, &info) == 0;
-    if (exists && (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode)))
+    const char *path = settings->services[i];
+    int error;
+    const int status = look_for(load, path, &error);
+    if (status != 0)
+      return status;
+    if (error == 0)
       found[found_count++] = path;
     else if (!optional)
       roost_problems_add(load->problems, ROOST_PROBLEM_ERROR, "%s: services: \"%s\": %s",
-                         settings->file, settings->services[i],
-                         exists ? "neither a file nor a folder" : strerror(errno));
+                         settings->file, path,
+                         error == EINVAL ? "neither a file nor a folder" : strerror(error));
   }
   settings->services = found;
   return found != NULL ? 0 : ROOST_ENOMEM;

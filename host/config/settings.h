@@ -35,7 +35,7 @@ typedef struct roost_reload {
 
 typedef struct roost_settings {
   const char *file;            /* the configuration's name, as problems call it */
-  const char *const *services; /* files and folders that exist, NULL-terminated */
+  const char *const *services; /* files and folders, as written; they exist; NULL-terminated */
   uint32_t workers;            /* 0: one per core */
   bool wildcards;              /* for the local transport */
   roost_server_config *servers;
@@ -52,7 +52,7 @@ typedef struct roost_settings {
 /* One key set from outside the file. */
 typedef struct roost_override {
   const char *key;   /* dotted: "limits.store_memory", "servers.1.port" (or "servers[1].port") */
-  const char *value; /* a Lua literal, or text where it is none; */
+  const char *value; /* a Lua literal, or text where it is none */
   bool plain;        /* true: always text */
 } roost_override;
 
@@ -72,6 +72,6 @@ int roost_settings_load(roost_settings **out, const roost_alloc *alloc,
 void roost_settings_free(roost_settings *settings);
 
 /* True for localhost, 127.0.0.0/8 and ::1. */
-bool roost_host_is_loopback(const char *host);
+bool roost_is_loopback(const char *host);
 
 #endif

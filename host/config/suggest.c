@@ -43,7 +43,7 @@ void roost_suggest(roost_suggestion *suggestion, const char *candidate) {
   if (word_len > MAX_LETTERS || len > MAX_LETTERS)
     return;
   const unsigned edits = distance(suggestion->word, word_len, candidate, len);
-  const size_t allowed = word_len <= 4 ? 1 : word_len / 3;
+  const size_t allowed = word_len <= 2 ? 0 : word_len <= 4 ? 1 : word_len / 3;
   if (edits > allowed || (suggestion->best != NULL && edits >= suggestion->distance))
     return;
   suggestion->best = candidate;

@@ -1,6 +1,7 @@
 #include "net/crypto.h"
 
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 int roost_random_bytes(void *out, size_t len) {
@@ -13,4 +14,8 @@ int roost_random_bytes(void *out, size_t len) {
     len -= (size_t)n;
   }
   return 0;
+}
+
+const char *roost_crypto_version(void) {
+  return OpenSSL_version(OPENSSL_VERSION_STRING);
 }

@@ -11,4 +11,7 @@
 /* Fills out with bytes nobody can guess. ESYSTEM. */
 int roost_random_bytes(void *out, size_t len);
 
+/* Version of the library that is linked, as "3.0.17"; constant. */
+const char *roost_crypto_version(void);
+
 #endif

@@ -64,18 +64,18 @@ static int start_connecting(roost_dial *dial, const struct addrinfo *to) {
   if (descriptor < 0)
     return errno;
   roost_socket_tune(descriptor);
-  int error = 0;
-  if (connect(descriptor, to->ai_addr, to->ai_addrlen) != 0 && errno != EINPROGRESS)
-    error = errno;
-  else if (roost_pipe_socket(&dial->pipe, dial->loop, descriptor) != 0)
-    error = ENOMEM;
-  if (error != 0) {
+  if (connect(descriptor, to->ai_addr, to->ai_addrlen) != 0 && errno != EINPROGRESS) {
+    const int error = errno;
     close(descriptor);
     return error;
   }
+  if (roost_pipe_socket(&dial->pipe, dial->loop, descriptor) != 0) {
+    close(descriptor);
+    return ENOMEM;
+  }
   dial->pipe->user = &connecting_user;
   dial->pipe->ud = dial;
-  error = -dial->pipe->ops->watch(dial->pipe, ROOST_PIPE_WRITE);
+  const int error = -dial->pipe->ops->watch(dial->pipe, ROOST_PIPE_WRITE);
   if (error != 0)
     drop_pipe(dial);
   return error;

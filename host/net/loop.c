@@ -24,10 +24,14 @@ void roost_loop_touch(roost_loop *loop) {
     refresh(loop);
 }
 
+static void stay_awake(roost_loop *loop);
+
 static void on_timer(uv_timer_t *timer) {
   roost_loop *loop = timer->data;
   loop->armed_ms = UINT64_MAX;
   refresh(loop);
+  if (loop->polling)
+    stay_awake(loop); /* that was what poll waited for */
 }
 
 /* Only ever moves the timer forward: one that fires too early costs less than one moved with each
@@ -125,8 +129,9 @@ static void on_async(uv_async_t *async) {
   run_posts(loop, &now, !loop->freeing);
 }
 
+/* A timer may fire before the turn sleeps, and nothing else would end that sleep. */
 static void on_guard(uv_timer_t *timer) {
-  (void)timer;
+  stay_awake(timer->data);
 }
 
 /* --------------------------------------------------------------------- making and freeing ---- */
@@ -144,7 +149,7 @@ static int open_handles(roost_loop *loop) {
   uv_timer_init(&loop->uv, &loop->timer);
   uv_timer_init(&loop->uv, &loop->guard);
   loop->async.data = loop->prepare.data = loop->check.data = loop;
-  loop->idle.data = loop->timer.data = loop;
+  loop->idle.data = loop->timer.data = loop->guard.data = loop;
   uv_prepare_start(&loop->prepare, on_prepare);
   uv_check_start(&loop->check, on_check);
   return 0;
@@ -249,6 +254,8 @@ static int enter(roost_loop *loop, pipe_signal *state) {
 
 static void leave(roost_loop *loop, const pipe_signal *state) {
   flush(loop);
+  if (roost_list_empty(&loop->deferred))
+    uv_idle_stop(&loop->idle); /* else the next sleep would be cut short */
   restore_pipe_signal(state);
   loop->inside = false;
 }
@@ -274,7 +281,9 @@ int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms) {
     uv_update_time(&loop->uv);
     uv_timer_start(&loop->guard, on_guard, timeout_ms, 0);
   }
+  loop->polling = true;
   uv_run(&loop->uv, timeout_ms > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  loop->polling = false;
   uv_timer_stop(&loop->guard);
   leave(loop, &state);
   return 0;

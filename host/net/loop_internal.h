@@ -38,6 +38,7 @@ struct roost_loop {
   roost_wheel wheel;
   bool fresh;             /* see above */
   bool inside;            /* run or poll is on the stack */
+  bool polling;           /* inside poll, which ends with the first thing done */
   bool stopping;          /* roost_loop_stop was called */
   bool freeing;           /* posted work is not run any more */
   roost_list flush_hooks; /* run at every flush */

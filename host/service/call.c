@@ -70,7 +70,7 @@ void roost_call_free_all(roost_dispatch *dispatch) {
 static void uncount(roost_call *call) {
   if (!call->counted) return;
   call->counted = false;
-  if (call->streaming)
+  if (call->item_sent)
     call->origin->streams--;
   else
     call->origin->in_flight--;
@@ -91,14 +91,22 @@ static void release(roost_call *call) {
 
 static void keep(roost_call *call, bool with_data);
 
+/* An error may have passed by while a reply was written. */
+static void undo_open(roost_call *call) {
+  if (call->writing && call->origin != NULL) roost_call_reply_undo(call);
+  call->writing = false;
+}
+
 void roost_call_end(roost_call *call) {
+  undo_open(call);
   if (call->item_waits) roost_call_reply_none(call);
   call->answered = true;
+  roost_task_wake_all(&call->waiters);
   roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
   uncount(call);
   call->dispatch->stats.in_flight--;
   if (call->generation != NULL) service_of(call)->stats.in_flight--;
-  if (call->pins > 1 && !call->is_kept) keep(call, false);
+  if (call->pins > 1 && !call->is_kept) keep(call, call->script == NULL);
   roost_list_remove(&call->link);
   call->origin = NULL;
   roost_call_unpin(call);
@@ -126,7 +134,7 @@ static void keep(roost_call *call, bool with_data) {
   call->is_kept = true;
   if (call->origin != NULL) {
     const roost_address *peer = call->origin->ops->remote(call->origin);
-    if (peer != NULL) call->peer = *peer;
+    call->peer = peer != NULL ? *peer : (roost_address){0};
   }
   if (!with_data) call->data = (roost_slice){NULL, 0};
   size_t need = call->pattern.len + call->id.len + call->metadata.len + call->data.len + 1;
@@ -152,10 +160,13 @@ static void item_done(roost_call *call) {
   roost_list_remove(&call->flush);
 }
 
-/* Sends the waiting item as kind: another ITEM, or the LAST. */
-static void send_item(roost_call *call, roost_reply_kind kind) {
+/* Sends the waiting item, which is undefined where it has no text; last: the end rides on it. */
+static void send_item(roost_call *call, bool last) {
   item_done(call);
   if (!roost_call_owed(call)) return;
+  bool is_void = call->item.len == 0;
+  roost_reply_kind kind = last ? (is_void ? ROOST_REPLY_END : ROOST_REPLY_LAST)
+                               : (is_void ? ROOST_REPLY_VOID : ROOST_REPLY_ITEM);
   const roost_origin_ops *ops = call->origin->ops;
   roost_buffer *out = ops->reply_begin(call->origin, kind);
   if (out == NULL) return;
@@ -167,25 +178,32 @@ static void send_item(roost_call *call, roost_reply_kind kind) {
 }
 
 void roost_call_flush(roost_call *call) {
-  if (call->item_waits) send_item(call, ROOST_REPLY_ITEM);
+  if (call->item_waits) send_item(call, false);
 }
 
 roost_buffer *roost_call_reply_begin(roost_call *call, roost_reply_kind kind) {
+  undo_open(call);
   roost_call_flush(call);
   if (!roost_call_owed(call)) return NULL;
-  return call->origin->ops->reply_begin(call->origin, kind);
+  roost_buffer *out = call->origin->ops->reply_begin(call->origin, kind);
+  call->writing = out != NULL;
+  return out;
 }
 
 void roost_call_reply_end(roost_call *call, roost_reply_kind kind) {
+  call->writing = false;
   call->origin->ops->reply_end(call->origin, kind, call->id);
-  if (kind != ROOST_REPLY_ITEM) call->answered = true;
+  call->answered = true;
 }
 
-void roost_call_reply_undo(roost_call *call) { call->origin->ops->reply_undo(call->origin); }
+void roost_call_reply_undo(roost_call *call) {
+  call->writing = false;
+  call->origin->ops->reply_undo(call->origin);
+}
 
 void roost_call_reply_none(roost_call *call) {
   if (call->item_waits)
-    send_item(call, ROOST_REPLY_LAST);
+    send_item(call, true);
   else if (roost_call_reply_begin(call, ROOST_REPLY_END) != NULL)
     roost_call_reply_end(call, ROOST_REPLY_END);
   call->answered = true;
@@ -205,26 +223,27 @@ void roost_call_reply_error(roost_call *call, roost_slice message) {
 
 /* ------------------------------------------------------------------------- streams ----------- */
 
-void roost_call_set_streaming(roost_call *call) {
-  if (call->streaming) return;
-  if (call->counted) {
-    call->origin->in_flight--;
-    call->origin->streams++;
-  }
-  call->streaming = true;
-  if (call->counted) call->origin->ops->eased(call->origin);
+void roost_call_set_streaming(roost_call *call) { call->streaming = true; }
+
+/* With its first item a stream no longer counts as in flight. */
+static void count_stream(roost_call *call) {
+  call->item_sent = call->streaming = true;
+  if (!call->counted) return;
+  call->origin->in_flight--;
+  call->origin->streams++;
+  call->origin->ops->eased(call->origin);
 }
 
 int roost_call_item_begin(roost_call *call, roost_buffer **buffer) {
   *buffer = &call->item;
   if (!roost_call_owed(call) || call->abandoned) return ROOST_EGONE;
   uint32_t max = call->server->max_streams;
-  if (!call->streaming && max != 0 && call->origin->streams >= max) {
+  if (!call->item_sent && max != 0 && call->origin->streams >= max) {
     roost_call_reply_error(call, ROOST_SLICE("Too many streams"));
     call->abandoned = true;
     return ROOST_EFULL;
   }
-  roost_call_set_streaming(call);
+  if (!call->item_sent) count_stream(call);
   roost_call_flush(call);
   roost_buffer_clear(&call->item);
   return 0;
@@ -340,7 +359,7 @@ static int run_lua(roost_call *call) {
     return status;
   }
   call->task = task;
-  keep(call, !task->begun);
+  keep(call, call->script == NULL);
   arm(call);
   return 0;
 }
@@ -356,7 +375,7 @@ static int run_c(roost_call *call) {
   call->running = true;
   call->handler->fn(call->handler->ud, call);
   call->running = false;
-  if (call->event || call->answered) {
+  if (call->event || call->finished) {
     roost_call_end(call);
     return 0;
   }
@@ -370,7 +389,8 @@ static int run_c(roost_call *call) {
 static void reset_flags(roost_call *call) {
   call->task = NULL;
   call->script = NULL;
-  call->counted = call->streaming = call->answered = call->item_waits = false;
+  call->counted = call->streaming = call->item_sent = call->answered = call->item_waits = false;
+  call->writing = call->finished = false;
   call->abandoned = call->refused = call->running = call->is_kept = false;
 }
 

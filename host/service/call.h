@@ -44,8 +44,11 @@ struct roost_call {
   bool event;                   /* no reply is wanted */
   bool counted;                 /* in origin->in_flight or ->streams */
   bool streaming;               /* an item was sent, or a stream is being sent */
+  bool item_sent;               /* counted in origin->streams, no longer in ->in_flight */
   bool answered;                /* the last reply has gone */
   bool item_waits;
+  bool writing;                 /* between reply_begin and its end or undo */
+  bool finished;                /* a C handler has replied or failed it */
   bool abandoned;               /* the caller has left, or the time is over */
   bool refused;                 /* data is not JSON */
   bool running;                 /* inside its C handler, or before the task's first wait */
@@ -57,8 +60,8 @@ struct roost_call {
 int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
                      const roost_handler *handler, bool event);
 
-/* A reply in place: append the value's JSON text to the buffer, then end or undo. NULL where no
- * reply is owed or can be sent. A waiting item goes first. */
+/* The last reply, in place: append the value's JSON text to the buffer, then end or undo. NULL where
+ * no reply is owed or can be sent. A waiting item goes first. */
 roost_buffer *roost_call_reply_begin(roost_call *call, roost_reply_kind kind);
 void roost_call_reply_end(roost_call *call, roost_reply_kind kind);
 void roost_call_reply_undo(roost_call *call);
@@ -69,7 +72,7 @@ void roost_call_reply_none(roost_call *call);
 /* Ends the replies with {"status":"error","message":message}. */
 void roost_call_reply_error(roost_call *call, roost_slice message);
 
-/* The next item: append its JSON text to *buffer, then roost_call_item_end. EGONE: nobody listens;
+/* The next item: append its JSON text to *buffer (nothing: undefined), then roost_call_item_end. EGONE: nobody listens;
  * EFULL: one stream too many (answered so); ENOMEM. */
 int roost_call_item_begin(roost_call *call, roost_buffer **buffer);
 void roost_call_item_end(roost_call *call);

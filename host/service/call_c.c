@@ -21,6 +21,7 @@ int roost_call_push(roost_call *call, roost_slice data) {
   roost_buffer *item;
   if (call->answered) return lost(call);
   int status = roost_call_item_begin(call, &item);
+  if (status == ROOST_EFULL) return lost(call); /* one stream too many, and answered so */
   if (status != 0) return status;
   status = roost_buffer_append_slice(item, data);
   if (status != 0) return status;
@@ -30,7 +31,7 @@ int roost_call_push(roost_call *call, roost_slice data) {
 
 /* Ends the call; one whose handler is still running is ended when that returns. */
 static void finish(roost_call *call) {
-  call->answered = true;
+  call->answered = call->finished = true;
   if (!call->running) roost_call_end(call);
 }
 

@@ -110,10 +110,15 @@ static bool ends_with(const char *name, const char *ending) {
   return len > ending_len && strcmp(name + len - ending_len, ending) == 0;
 }
 
-/* One file or folder of a services folder. */
-static int add_member(const search *s, const char *root, const char *name) {
+static bool is_service_name(const char *name) {
+  return name[0] != '.' && name[0] != '_' && strcmp(name, "lib") != 0;
+}
+
+/* One file or folder of a services folder; named: the configuration asks for it by its own name, so
+ * that passing over it would be a surprise. */
+static int add_member(const search *s, const char *root, const char *name, bool named) {
   const roost_alloc *alloc = s->list->alloc;
-  if (name[0] == '.' || name[0] == '_' || strcmp(name, "lib") == 0) return 0;
+  if (!named && !is_service_name(name)) return 0;
   char *path = join(alloc, root, name, "");
   if (path == NULL) return ROOST_ENOMEM;
   int status = 0;
@@ -128,6 +133,9 @@ static int add_member(const search *s, const char *root, const char *name) {
   } else if (ends_with(name, ".lua") && !ends_with(name, "_spec.lua")) {
     status = add(s, roost_slice_of(name, strlen(name) - 4), root, path);
     path = NULL;
+  } else if (named) {
+    say(s, true, "@: not a service: its name does not end in .lua, or ends in _spec.lua", path,
+        NULL, NULL);
   }
   roost_alloc_put_text(alloc, path);
   return status;
@@ -146,7 +154,7 @@ static int add_folder(const search *s, const char *path) {
   }
   int status = 0;
   for (int i = 0; i < count; i++) {
-    if (status == 0) status = add_member(s, path, names[i]->d_name);
+    if (status == 0) status = add_member(s, path, names[i]->d_name, false);
     free(names[i]);
   }
   free(names);
@@ -157,7 +165,7 @@ static int add_folder(const search *s, const char *path) {
 static int add_one(const search *s, char *path) {
   char *slash = strrchr(path, '/');
   *slash = '\0';
-  int status = add_member(s, *path ? path : "/", slash + 1);
+  int status = add_member(s, *path ? path : "/", slash + 1, true);
   *slash = '/';
   return status;
 }

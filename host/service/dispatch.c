@@ -151,7 +151,7 @@ static int add_all(const build *b, const roost_list *handlers) {
     if (!exposes(b->gate, handler)) continue;
     int status = roost_table_add(b->table, handler, b->gate->config->wildcards, &replaced);
     if (status != 0) return status;
-    if (replaced != NULL && b->conflict != NULL) b->conflict(b->ud, handler, replaced);
+    if (replaced != NULL && b->conflict != NULL) b->conflict(b->ud, b->gate->config, handler, replaced);
   }
   return 0;
 }
@@ -166,28 +166,39 @@ static int fill(const build *b) {
   return status;
 }
 
-static int rebuild_gate(roost_gate *gate, roost_conflict_fn *conflict, void *ud) {
+static int build_gate(roost_gate *gate, roost_conflict_fn *conflict, void *ud) {
   build b = {gate, NULL, conflict, ud};
   int status = roost_table_new(&b.table, gate->dispatch->config.alloc);
   if (status == 0) status = fill(&b);
-  if (status != 0) {
+  if (status == 0)
+    gate->built = b.table;
+  else
     roost_table_free(b.table);
-    return status;
-  }
+  return status;
+}
+
+static void swap_table(roost_gate *gate) {
   if (gate->table != NULL) {
     gate->table->next = gate->replaced;
     gate->replaced = gate->table;
   }
-  gate->table = b.table;
-  return 0;
+  gate->table = gate->built;
+  gate->built = NULL;
+}
+
+static void drop_built(roost_gate *gate) {
+  roost_table_free(gate->built);
+  gate->built = NULL;
 }
 
 int roost_dispatch_rebuild(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud) {
-  for (roost_list *at = dispatch->gates.next; at != &dispatch->gates; at = at->next) {
-    int status = rebuild_gate(ROOST_LIST_ENTRY(at, roost_gate, link), conflict, ud);
-    if (status != 0) return status;
-  }
-  return 0;
+  int status = 0;
+  roost_list *at;
+  for (at = dispatch->gates.next; at != &dispatch->gates && status == 0; at = at->next)
+    status = build_gate(ROOST_LIST_ENTRY(at, roost_gate, link), conflict, ud);
+  for (at = dispatch->gates.next; at != &dispatch->gates; at = at->next)
+    (status == 0 ? swap_table : drop_built)(ROOST_LIST_ENTRY(at, roost_gate, link));
+  return status;
 }
 
 static void free_replaced(roost_gate *gate) {
@@ -213,6 +224,13 @@ int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config
   return 0;
 }
 
+void roost_dispatch_remove_gate(roost_gate *gate) {
+  roost_list_remove(&gate->link);
+  free_replaced(gate);
+  roost_table_free(gate->table);
+  roost_alloc_put(gate->dispatch->config.alloc, gate, sizeof *gate);
+}
+
 void roost_dispatch_free(roost_dispatch *dispatch) {
   if (dispatch == NULL) return;
   const roost_alloc *alloc = dispatch->config.alloc;
@@ -221,13 +239,8 @@ void roost_dispatch_free(roost_dispatch *dispatch) {
   roost_call_free_all(dispatch);
   while (!roost_list_empty(&dispatch->handlers))
     roost_handler_free(alloc, ROOST_LIST_ENTRY(dispatch->handlers.next, roost_handler, link));
-  while (!roost_list_empty(&dispatch->gates)) {
-    roost_gate *gate = ROOST_LIST_ENTRY(dispatch->gates.next, roost_gate, link);
-    roost_list_remove(&gate->link);
-    free_replaced(gate);
-    roost_table_free(gate->table);
-    roost_alloc_put(alloc, gate, sizeof *gate);
-  }
+  while (!roost_list_empty(&dispatch->gates))
+    roost_dispatch_remove_gate(ROOST_LIST_ENTRY(dispatch->gates.next, roost_gate, link));
   roost_alloc_put(alloc, dispatch, sizeof *dispatch);
 }
 
@@ -239,10 +252,12 @@ int roost_dispatch_add_gate(roost_gate **out, roost_dispatch *dispatch,
   gate->dispatch = dispatch;
   gate->config = config;
   roost_list_append(&dispatch->gates, &gate->link);
-  int status = rebuild_gate(gate, NULL, NULL);
-  if (status == 0) return 0;
-  roost_list_remove(&gate->link);
-  roost_alloc_put(dispatch->config.alloc, gate, sizeof *gate);
+  int status = build_gate(gate, NULL, NULL);
+  if (status == 0) {
+    swap_table(gate);
+    return 0;
+  }
+  roost_dispatch_remove_gate(gate);
   *out = NULL;
   return status;
 }
@@ -274,7 +289,11 @@ int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, ro
   int status = roost_handler_new(&handler, dispatch->config.alloc, &from, pattern, why);
   if (status != 0) return status;
   roost_list_append(&dispatch->handlers, &handler->link);
-  return roost_dispatch_rebuild(dispatch, NULL, NULL);
+  status = roost_dispatch_rebuild(dispatch, NULL, NULL);
+  if (status == 0) return 0;
+  roost_handler_free(dispatch->config.alloc, handler);
+  *why = "out of memory";
+  return status;
 }
 
 void roost_dispatch_flush(roost_dispatch *dispatch) {

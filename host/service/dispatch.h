@@ -41,6 +41,7 @@ typedef struct roost_gate {
   roost_dispatch *dispatch;
   const roost_server_config *config; /* borrowed */
   roost_table *table;                /* NULL before the first build */
+  roost_table *built;                /* to take its place once all gates have one; else NULL */
   roost_table *replaced;             /* freed at the next flush: a message may be in them yet */
 } roost_gate;
 
@@ -68,19 +69,23 @@ int roost_dispatch_add_gate(roost_gate **out, roost_dispatch *dispatch,
                             const roost_server_config *config);
 extern const roost_sink_ops roost_dispatch_sink;
 
+/* Takes out a gate whose server could not be opened, so that its config may go. */
+void roost_dispatch_remove_gate(roost_gate *gate);
+
 /* Adds a service without a generation. ENOMEM. */
 int roost_dispatch_add_service(roost_service **out, roost_dispatch *dispatch, const char *name,
                                const char *root, const char *path);
 
-/* Adds a C handler. EINVAL with a fixed text in *why, ENOMEM. */
+/* Adds a C handler and rebuilds. EINVAL with a fixed text in *why, ENOMEM. */
 int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, roost_handler_fn *fn,
                                void *ud, const char **why);
 
-/* Told of each two message handlers that share a route: the later wins. */
-typedef void roost_conflict_fn(void *ud, const roost_handler *kept, const roost_handler *replaced);
+/* Told of each two message handlers that share a route on a server: the later wins. */
+typedef void roost_conflict_fn(void *ud, const roost_server_config *server,
+                               const roost_handler *kept, const roost_handler *replaced);
 
 /* Builds every gate's table anew from the C handlers and each service's current generation, and
- * swaps it in; on failure the old one stays. conflict may be NULL. ENOMEM. */
+ * swaps them in; on failure the old ones stay. conflict may be NULL. ENOMEM. */
 int roost_dispatch_rebuild(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud);
 
 /* Sends the items that wait; once per turn, before connections are flushed. */

@@ -104,10 +104,25 @@ int roost_generation_add(roost_generation *generation, const roost_handler *hand
 
 /* ------------------------------------------------------------------------- hooks ------------- */
 
-static void hook_over(roost_generation *generation, int status) {
+/* Nobody is there to be told but the reader of the log. */
+static void log_stop_failure(const roost_generation *generation) {
+  roost_log_line line;
+  roost_log_begin(&line, generation->dispatch->config.log, ROOST_LOG_ERROR,
+                  ROOST_SLICE("on_stop failed"));
+  roost_log_text(&line, "service", roost_slice_text(generation->service->name));
+  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "gen", generation->number);
+  roost_log_text(&line, "err", roost_buffer_slice(&generation->error));
+  roost_log_end(&line);
+}
+
+static void hook_over(roost_generation *generation) {
   roost_timer_stop(generation->dispatch->config.wheel, &generation->start_timer);
-  if (generation->hook == ROOST_HOOK_START)
-    generation->state = status == 0 ? ROOST_GENERATION_LOADED : ROOST_GENERATION_FAILED;
+  if (generation->state == ROOST_GENERATION_STARTING)
+    generation->state =
+        generation->hook_failed ? ROOST_GENERATION_FAILED : ROOST_GENERATION_LOADED;
+  if (generation->hook == ROOST_HOOK_STOP && generation->hook_failed)
+    log_stop_failure(generation);
   if (generation->on_change != NULL)
     generation->on_change(generation->on_change_ud, generation);
 }
@@ -119,7 +134,8 @@ static int hook_begin(struct lua_State *lua, void *ud) {
 
 static void hook_fail(struct lua_State *lua, void *ud) {
   roost_generation *generation = ud;
-  if (generation->error.len > 0) return; /* it took too long, and that is said already */
+  if (generation->hook_failed) return; /* it took too long, and that is said already */
+  generation->hook_failed = true;
   generation->dispatch->config.binding->describe(lua, generation, &generation->error);
 }
 
@@ -128,7 +144,8 @@ static void hook_ended(void *ud, bool reset) {
   generation->hook_task = NULL;
   if (reset && generation->error.len == 0)
     roost_buffer_append_slice(&generation->error, ROOST_SLICE("ended by force"));
-  hook_over(generation, generation->error.len > 0 ? ROOST_ESCRIPT : 0);
+  if (reset) generation->hook_failed = true;
+  hook_over(generation);
 }
 
 static const roost_task_ops hook_ops = {hook_begin, NULL, hook_fail, hook_ended, true};
@@ -136,14 +153,16 @@ static const roost_task_ops hook_ops = {hook_begin, NULL, hook_fail, hook_ended,
 static void run_hook(roost_generation *generation, roost_hook hook) {
   roost_task *task;
   generation->hook = hook;
+  generation->hook_failed = false;
   roost_buffer_clear(&generation->error);
   if (!generation->hooks[hook]) {
-    hook_over(generation, 0);
+    hook_over(generation);
     return;
   }
   if (roost_task_start(&task, generation->vm, &hook_ops, generation, NULL) != 0) {
     roost_buffer_append_slice(&generation->error, ROOST_SLICE("out of memory"));
-    hook_over(generation, ROOST_ENOMEM);
+    generation->hook_failed = true;
+    hook_over(generation);
   } else if (task != NULL) {
     generation->hook_task = task;
   }
@@ -151,6 +170,7 @@ static void run_hook(roost_generation *generation, roost_hook hook) {
 
 static void on_start_timeout(roost_timer *timer) {
   roost_generation *generation = ROOST_LIST_ENTRY(timer, roost_generation, start_timer);
+  generation->hook_failed = true;
   roost_buffer_append_slice(&generation->error,
                             ROOST_SLICE("on_start took longer than reload.start_timeout"));
   if (generation->hook_task != NULL) roost_task_cancel(generation->hook_task);

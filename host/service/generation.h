@@ -55,7 +55,8 @@ struct roost_generation {
   roost_list handlers;            /* roost_handler.link */
   bool hooks[ROOST_HOOKS];        /* which the service gave */
   roost_task *hook_task;          /* the hook that is running; NULL: none */
-  roost_hook hook;                /* which it is */
+  roost_hook hook;                /* which it is, or was the last */
+  bool hook_failed;               /* it raised, was ended by force or took too long */
   roost_buffer error;             /* why it failed */
   roost_timer start_timer;        /* start_timeout of on_start */
   /* Told when on_start (status 0 or ESCRIPT) or on_stop is over, and when no task is left. */

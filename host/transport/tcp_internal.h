@@ -70,7 +70,7 @@ void roost_tcp_session_drain(roost_tcp_session *session);
 void roost_tcp_session_close(roost_tcp_session *session);
 
 /* A session has freed itself. */
-void roost_tcp_server_released(roost_tcp_server *server);
+void roost_tcp_server_released(roost_tcp_server *self);
 
 /* One line, at most so many of a kind: server, peer (where address is given), err. */
 void roost_tcp_log(roost_tcp_server *server, roost_log_level level, roost_log_kind kind,

@@ -65,6 +65,11 @@ static bool can_resume(lua_State *lua, lua_State *co, int arguments) {
     lua_pushliteral(lua, "cannot resume a coroutine that is waiting for the host");
     return false;
   }
+  lua_Debug info;
+  if (lua_status(co) == LUA_OK && lua_getstack(co, 0, &info)) {
+    lua_pushliteral(lua, "cannot resume non-suspended coroutine");
+    return false;
+  }
   if (lua_status(co) == LUA_OK && lua_gettop(co) == 0) {
     lua_pushliteral(lua, "cannot resume dead coroutine");
     return false;
@@ -80,10 +85,12 @@ static bool can_resume(lua_State *lua, lua_State *co, int arguments) {
 
 /* ------------------------------------------------------------------------- resume ------------ */
 
+/* A failure is caught here; index 2 is whether the resume was itself made while CancelledError was
+ * being raised. */
 static int deliver_resume(lua_State *lua, lua_State *co, int results) {
   (void)co;
   roost_task *task = roost_task_current(lua);
-  if (results == RESUME_FAILED && task != NULL) task->unwinding = false;
+  if (results == RESUME_FAILED && task != NULL) task->unwinding = lua_toboolean(lua, 2);
   int count = results == RESUME_FAILED ? 1 : results;
   lua_pushboolean(lua, results != RESUME_FAILED);
   lua_insert(lua, -(count + 1));
@@ -97,7 +104,10 @@ static int resume_again(lua_State *lua, int status, lua_KContext context) {
 
 static int co_resume(lua_State *lua) {
   lua_State *co = check_coroutine(lua, 1);
+  const roost_task *task = roost_task_current(lua);
   int arguments = lua_gettop(lua) - 1;
+  lua_pushboolean(lua, task != NULL && task->unwinding);
+  lua_insert(lua, 2);
   if (!can_resume(lua, co, arguments)) return deliver_resume(lua, co, RESUME_FAILED);
   return go_on(lua, co, arguments, resume_again, deliver_resume);
 }
@@ -107,11 +117,12 @@ static int co_resume(lua_State *lua) {
 static int deliver_wrap(lua_State *lua, lua_State *co, int results) {
   if (results != RESUME_FAILED) return results;
   int status = lua_status(co);
-  if (status != LUA_OK && status != LUA_YIELD) {
-    roost_reset_thread(roost_vm_of(lua), co);
-    lua_settop(co, 0);
+  if (status != LUA_OK && status != LUA_YIELD) { /* what <close> variables raise takes its place */
+    status = roost_reset_thread(roost_vm_of(lua), co);
+    lua_pop(lua, 1);
+    lua_xmove(co, lua, 1);
   }
-  if (lua_type(lua, -1) == LUA_TSTRING) { /* tell where it came through, as Lua does */
+  if (status != LUA_ERRMEM && lua_type(lua, -1) == LUA_TSTRING) { /* tell where it came through, as Lua does */
     luaL_where(lua, 1);
     lua_insert(lua, -2);
     lua_concat(lua, 2);
@@ -192,11 +203,28 @@ static int co_close(lua_State *lua) {
   const char *status = status_of(lua, co);
   if (*status != 's' && *status != 'd')
     return luaL_error(lua, "cannot close a %s coroutine", status);
+  roost_task *task = roost_task_current(lua);
+  bool unwinding = task != NULL && task->unwinding;
   bool closed = roost_reset_thread(roost_vm_of(lua), co) == LUA_OK;
+  if (task != NULL) task->unwinding = unwinding; /* what was raised inside is caught here */
   lua_pushboolean(lua, closed);
   if (closed) return 1;
   lua_xmove(co, lua, 1);
   return 2;
+}
+
+lua_State *roost_coroutine_inner(lua_State *lua) {
+  lua_Debug info;
+  lua_State *inner = NULL;
+  if (!lua_checkstack(lua, 2) || !lua_getstack(lua, 0, &info)) return NULL;
+  int top = lua_gettop(lua);
+  lua_getinfo(lua, "f", &info);
+  lua_CFunction function = lua_tocfunction(lua, -1);
+  if (function == co_resume ? lua_getlocal(lua, &info, 1) != NULL
+                            : function == wrapped && lua_getupvalue(lua, -1, 1) != NULL)
+    inner = lua_tothread(lua, -1);
+  lua_settop(lua, top);
+  return inner;
 }
 
 void roost_coroutine_open(lua_State *lua) {

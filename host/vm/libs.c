@@ -26,6 +26,27 @@ static void close_input(lua_State *lua) {
   remove_field(lua, "io", "stdin");
 }
 
+static int call_over(lua_State *lua, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  return lua_gettop(lua);
+}
+
+/* Upvalue 1: loadfile or dofile, which without a name would read standard input. */
+static int call_with_name(lua_State *lua) {
+  luaL_checkstring(lua, 1);
+  lua_pushvalue(lua, lua_upvalueindex(1));
+  lua_insert(lua, 1);
+  lua_callk(lua, lua_gettop(lua) - 1, LUA_MULTRET, 0, call_over);
+  return call_over(lua, LUA_OK, 0);
+}
+
+static void demand_name(lua_State *lua, const char *function) {
+  lua_getglobal(lua, function);
+  lua_pushcclosure(lua, call_with_name, 1);
+  lua_setglobal(lua, function);
+}
+
 void roost_vm_open_libraries(lua_State *lua) {
   luaL_openlibs(lua);
   remove_field(lua, "os", "exit");
@@ -34,6 +55,8 @@ void roost_vm_open_libraries(lua_State *lua) {
   remove_field(lua, "debug", "getregistry");
   remove_field(lua, "debug", "debug"); /* reads standard input */
   close_input(lua);
+  demand_name(lua, "loadfile");
+  demand_name(lua, "dofile");
   roost_protect_open(lua);
   roost_coroutine_open(lua);
 }

@@ -14,4 +14,8 @@ void roost_protect_open(struct lua_State *lua);
 /* Sets the global coroutine and package.loaded.coroutine. */
 void roost_coroutine_open(struct lua_State *lua);
 
+/* The user's coroutine that lua, suspended in a wait of the host's, has resumed and waits in; NULL
+ * where the wait is its own. Does not raise. */
+struct lua_State *roost_coroutine_inner(struct lua_State *lua);
+
 #endif

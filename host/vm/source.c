@@ -76,8 +76,12 @@ static void load_file(lua_State *lua, const char *path, const char *name) {
   lua_remove(lua, -2);
 }
 
+const char *roost_source_chunk_name(const roost_source *source) {
+  return below(source->path, source->root);
+}
+
 void roost_source_load(lua_State *lua, const roost_source *source) {
-  load_file(lua, source->path, below(source->path, source->root));
+  load_file(lua, source->path, roost_source_chunk_name(source));
 }
 
 /* ------------------------------------------------------------------------- require ----------- */

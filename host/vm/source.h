@@ -17,6 +17,9 @@ typedef struct roost_source {
   const char *name; /* of the service */
 } roost_source;
 
+/* The main file's chunk name, without the @; borrowed from source. */
+const char *roost_source_chunk_name(const roost_source *source);
+
 /* Pushes the compiled main file, as a function. Raises a text that names file and line. */
 void roost_source_load(struct lua_State *lua, const roost_source *source);
 

@@ -4,6 +4,7 @@
 #include <lua.h>
 
 #include "vm/error.h"
+#include "vm/protect.h"
 #include "vm/resume.h"
 
 /* Coroutines kept for reuse: a fresh one costs more than the rest of a small request. */
@@ -164,6 +165,8 @@ static void make_ready(roost_task *task) {
 
 int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, void *ud,
                      void *context) {
+  if (out) *out = NULL;
+  if (vm->closing) return ROOST_ESTATE;
   roost_task *task = task_take(vm);
   if (out) *out = task;
   if (task == NULL) return ROOST_ENOMEM;
@@ -266,8 +269,11 @@ void roost_task_wake_all(roost_list *waiters) {
   roost_list batch;
   roost_list_init(&batch);
   roost_list_move(&batch, waiters);
-  while (!roost_list_empty(&batch))
-    roost_task_wake(ROOST_LIST_ENTRY(batch.next, roost_task, queue));
+  while (!roost_list_empty(&batch)) {
+    roost_task *task = ROOST_LIST_ENTRY(batch.next, roost_task, queue);
+    roost_list_remove(&task->queue);
+    roost_task_wake(task);
+  }
 }
 
 void roost_task_resumed(lua_State *lua) {
@@ -293,13 +299,23 @@ static void on_reap(roost_timer *timer) {
   roost_task_reset(ROOST_LIST_ENTRY(timer, roost_task, reaper));
 }
 
+/* The user's coroutines it waits in first, so that their <close> variables run as well. */
+static void reset_coroutines(roost_vm *vm, lua_State *lua) {
+  lua_State *inner = roost_coroutine_inner(lua);
+  if (inner != NULL) {
+    reset_coroutines(vm, inner);
+    roost_vm_set_waits(inner, false);
+  }
+  roost_reset_thread(vm, lua);
+}
+
 void roost_task_reset(roost_task *task) {
   bool begun = task->begun;
   task->reset = true;
   if (begun) {
     roost_task *outer = task->vm->current;
     task->vm->current = NULL; /* <close> handlers run, but may not wait */
-    roost_reset_thread(task->vm, task->lua);
+    reset_coroutines(task->vm, task->lua);
     task->vm->current = outer;
   }
   end(task, !begun);

@@ -62,7 +62,7 @@ struct roost_task {
 
 /* Starts a task: at once where no Lua is running and the vm is live, else as soon as that is so.
  * *out (may be NULL) is set before it runs, and is NULL again when it has ended within the call.
- * ENOMEM: nothing was started, ops->ended is not called. */
+ * ENOMEM, ESTATE (the vm is closing): nothing was started, ops->ended is not called. */
 int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, void *ud,
                      void *context);
 

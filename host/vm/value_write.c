@@ -48,9 +48,9 @@ static int refuse(encoder *e, const step *at, const char *reason) {
   luaL_Buffer text;
   luaL_checkstack(e->lua, LUA_MINSTACK, NULL);
   luaL_buffinit(e->lua, &text);
-  if (at != NULL && at->depth <= ROOST_JSON_DEPTH_MAX / 10) {
+  if (at != NULL && at->depth > 0) {
     add_path(&text, at);
-    if (at->depth > 0) luaL_addstring(&text, ": ");
+    luaL_addstring(&text, ": ");
   }
   luaL_addstring(&text, reason);
   luaL_pushresult(&text);

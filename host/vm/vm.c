@@ -63,6 +63,7 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
 void roost_vm_close(roost_vm *vm) {
   if (vm == NULL) return;
   vm->on_quiet = NULL;
+  vm->closing = true;
   while (!roost_list_empty(&vm->tasks))
     roost_task_reset(ROOST_LIST_ENTRY(vm->tasks.next, roost_task, link));
   while (!roost_list_empty(&vm->idle)) {

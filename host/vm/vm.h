@@ -53,6 +53,7 @@ struct roost_vm {
   size_t task_count;        /* in tasks */
   size_t idle_count;        /* in idle */
   bool live;                /* waits are allowed and held tasks run */
+  bool closing;             /* no task may start any more: finalizers run last of all */
   roost_list held;          /* tasks made before it was live */
   roost_buffer trace;       /* traceback of the error being handled */
   void (*on_quiet)(roost_vm *vm); /* told when the last task has ended; may be NULL */

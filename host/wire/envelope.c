@@ -2,6 +2,7 @@
 
 #include "core/slice.h"
 #include "wire/json.h"
+#include "wire/json_scan.h"
 #include "wire/number.h"
 
 /* Longest member name there is, and its longest spelling with every character escaped. */
@@ -10,13 +11,68 @@
 
 /* --------------------------------------------------------------------- reading --------------- */
 
-/* The name without escapes, in buffer where it has any; empty where it is too long to be ours. */
-static inline roost_slice plain_name(const roost_json_token *key, char *buffer) {
-  if (!key->escaped)
-    return key->text;
-  if (key->text.len > NAME_MAX_SPELLING)
-    return (roost_slice){buffer, 0};
-  return (roost_slice){buffer, roost_json_unescape(buffer, key->text)};
+/* Where reading an object's members has got to. */
+typedef struct walk {
+  const char *start;
+  const char *at; /* in front of a key, or of the end of the object */
+  const char *end;
+  roost_slice name;               /* of the current member, without escapes */
+  char buffer[NAME_MAX_SPELLING]; /* for a name that has some */
+} walk;
+
+/* Enters the object that text is; false where it isn't one. */
+static bool walk_start(walk *w, roost_slice text) {
+  w->start = text.ptr;
+  w->end = text.len > 0 ? text.ptr + text.len : text.ptr;
+  w->at = roost_json_space(w->start, w->end);
+  if (w->at == w->end || *w->at != '{')
+    return false;
+  w->at = roost_json_space(w->at + 1, w->end);
+  return true;
+}
+
+/* Reads the next member's name and goes to its value. 1; 0 where the object and the text end here;
+ * EPROTO. */
+static inline int walk_next(walk *w) {
+  if (w->at == w->end)
+    return ROOST_EPROTO;
+  if (*w->at == '}')
+    return roost_json_space(w->at + 1, w->end) == w->end ? 0 : ROOST_EPROTO;
+  if (*w->at != '"')
+    return ROOST_EPROTO;
+  bool escaped;
+  const char *first = w->at + 1;
+  const char *quote = roost_json_quote(w->start, first, w->end, &escaped);
+  if (quote == w->end || *quote != '"')
+    return ROOST_EPROTO;
+  w->name = (roost_slice){first, (size_t)(quote - first)};
+  if (escaped && w->name.len > NAME_MAX_SPELLING)
+    w->name.len = 0; /* none of ours is as long */
+  else if (escaped)
+    w->name = (roost_slice){w->buffer, roost_json_unescape(w->buffer, w->name)};
+  const char *colon = roost_json_space(quote + 1, w->end);
+  if (colon == w->end || *colon != ':')
+    return ROOST_EPROTO;
+  w->at = roost_json_space(colon + 1, w->end);
+  return w->at < w->end ? 1 : ROOST_EPROTO;
+}
+
+/* Takes the value, which ends in front of `after` (NULL: nowhere), and goes on to the next key. */
+static inline int walk_on(walk *w, roost_slice *value, const char *after) {
+  if (after == NULL)
+    return ROOST_EPROTO;
+  *value = (roost_slice){w->at, (size_t)(after - w->at)};
+  w->at = roost_json_space(after, w->end);
+  if (w->at == w->end || (*w->at != ',' && *w->at != '}'))
+    return ROOST_EPROTO;
+  if (*w->at == '}')
+    return 0;
+  w->at = roost_json_space(w->at + 1, w->end);
+  return w->at < w->end && *w->at == '"' ? 0 : ROOST_EPROTO;
+}
+
+static inline int take(walk *w, roost_slice *value) {
+  return walk_on(w, value, roost_json_pass(w->start, w->at, w->end, ROOST_JSON_DEPTH_MAX));
 }
 
 static inline bool is_name(roost_slice name, roost_slice other) {
@@ -24,38 +80,35 @@ static inline bool is_name(roost_slice name, roost_slice other) {
 }
 
 /* Reads the value of one member of a request. */
-static int read_member(roost_json_reader *reader, roost_message *message, roost_slice name) {
+static inline int read_member(walk *w, roost_message *message) {
   roost_slice ignored;
-  if (is_name(name, ROOST_SLICE("data"))) {
+  if (is_name(w->name, ROOST_SLICE("data"))) {
     /* Nobody will decode a value that a later one replaces, so it is checked here. */
     if (message->data.ptr != NULL && roost_json_validate(message->data) != 0)
       return ROOST_EPROTO;
-    return roost_json_take_unchecked(reader, &message->data);
+    return walk_on(w, &message->data, roost_json_balance(w->start, w->at, w->end));
   }
-  if (is_name(name, ROOST_SLICE("pattern")))
-    return roost_json_take(reader, &message->pattern);
-  if (is_name(name, ROOST_SLICE("id")))
-    return roost_json_take(reader, &message->id);
-  if (is_name(name, ROOST_SLICE("metadata")))
-    return roost_json_take(reader, &message->metadata);
-  return roost_json_take(reader, &ignored);
+  if (is_name(w->name, ROOST_SLICE("pattern")))
+    return take(w, &message->pattern);
+  if (is_name(w->name, ROOST_SLICE("id")))
+    return take(w, &message->id);
+  if (is_name(w->name, ROOST_SLICE("metadata")))
+    return take(w, &message->metadata);
+  return take(w, &ignored);
 }
 
 int roost_envelope_read(roost_message *message, roost_slice text) {
   *message = (roost_message){.format = ROOST_FORMAT_JSON};
-  roost_json_reader reader;
-  roost_json_token key;
-  roost_json_type type;
-  char buffer[NAME_MAX_SPELLING];
-  roost_json_reader_init(&reader, text);
-  if (roost_json_next(&reader, &key) != ROOST_JSON_OBJECT)
+  walk w;
+  int status;
+  if (!walk_start(&w, text))
     return roost_json_validate(text);
-  while ((type = roost_json_next(&reader, &key)) == ROOST_JSON_KEY) {
-    if (read_member(&reader, message, plain_name(&key, buffer)) != 0)
+  while ((status = walk_next(&w)) == 1) {
+    if (read_member(&w, message) != 0)
       return ROOST_EPROTO;
   }
-  if (type != ROOST_JSON_OBJECT_END || roost_json_next(&reader, &key) != ROOST_JSON_END)
-    return ROOST_EPROTO;
+  if (status != 0)
+    return status;
   return message->pattern.ptr != NULL || message->data.ptr != NULL ? 1 : 0;
 }
 
@@ -82,55 +135,48 @@ static bool is_truthy(roost_slice value) {
 }
 
 /* Reads one member of a reply; is_last is the value that says so. */
-static int read_reply_member(roost_json_reader *reader, roost_reply *reply, roost_slice name,
-                             roost_slice *is_last) {
+static int read_reply_member(walk *w, roost_reply *reply, roost_slice *is_last) {
   roost_slice ignored;
-  if (is_name(name, ROOST_SLICE("response")))
-    return roost_json_take(reader, &reply->response);
-  if (is_name(name, ROOST_SLICE("id")))
-    return roost_json_take(reader, &reply->id);
-  if (is_name(name, ROOST_SLICE("isDisposed")))
-    return roost_json_take(reader, is_last);
-  if (is_name(name, ROOST_SLICE("err")))
-    return roost_json_take(reader, &reply->err);
-  if (!is_name(name, ROOST_SLICE("status")))
+  if (is_name(w->name, ROOST_SLICE("response")))
+    return take(w, &reply->response);
+  if (is_name(w->name, ROOST_SLICE("id")))
+    return take(w, &reply->id);
+  if (is_name(w->name, ROOST_SLICE("isDisposed")))
+    return take(w, is_last);
+  if (is_name(w->name, ROOST_SLICE("err")))
+    return take(w, &reply->err);
+  if (!is_name(w->name, ROOST_SLICE("status")))
     reply->foreign = true;
-  return roost_json_take(reader, &ignored);
+  return take(w, &ignored);
 }
 
-static int read_reply_object(roost_json_reader *reader, roost_reply *reply) {
+static int read_reply_object(walk *w, roost_reply *reply) {
   roost_slice is_last = {NULL, 0};
-  roost_json_token key;
-  roost_json_type type;
-  char buffer[NAME_MAX_SPELLING];
+  int status;
   bool is_empty = true;
-  while ((type = roost_json_next(reader, &key)) == ROOST_JSON_KEY) {
+  while ((status = walk_next(w)) == 1) {
     is_empty = false;
-    if (read_reply_member(reader, reply, plain_name(&key, buffer), &is_last) != 0)
+    if (read_reply_member(w, reply, &is_last) != 0)
       return ROOST_EPROTO;
   }
-  if (type != ROOST_JSON_OBJECT_END || roost_json_next(reader, &key) != ROOST_JSON_END)
-    return ROOST_EPROTO;
   reply->foreign = reply->foreign || is_empty;
   if (!is_truthy(reply->err))
     reply->err = (roost_slice){NULL, 0};
   reply->last = is_truthy(is_last) || reply->err.ptr != NULL;
-  return 0;
+  return status;
 }
 
 int roost_envelope_read_reply(roost_reply *reply, roost_slice text) {
   *reply = (roost_reply){.foreign = false};
-  roost_json_reader reader;
-  roost_json_token token;
-  roost_json_reader_init(&reader, text);
-  roost_json_type type = roost_json_next(&reader, &token);
-  int status =
-      type == ROOST_JSON_OBJECT ? read_reply_object(&reader, reply) : roost_json_validate(text);
+  walk w;
+  bool is_object = walk_start(&w, text);
+  int status = is_object ? read_reply_object(&w, reply) : roost_json_validate(text);
   if (status != 0)
     return status;
-  if (type != ROOST_JSON_OBJECT && type != ROOST_JSON_ARRAY)
+  bool is_array = !is_object && *roost_json_space(w.start, w.end) == '[';
+  if (!is_object && !is_array)
     return 0;
-  if (reply->foreign || type == ROOST_JSON_ARRAY)
+  if (reply->foreign || is_array)
     *reply = (roost_reply){.id = reply->id, .response = text, .last = true, .foreign = true};
   return 1;
 }
@@ -153,18 +199,25 @@ static int append_parts(roost_buffer *out, const roost_slice *parts, size_t coun
   return 0;
 }
 
+/* What stands around a reply's value, by kind. */
+static const struct {
+  const char *before;
+  const char *after;
+} reply_parts[] = {
+    [ROOST_REPLY_ITEM] = {"{\"response\":", ",\"id\":"},
+    [ROOST_REPLY_VOID] = {"{", "\"id\":"},
+    [ROOST_REPLY_LAST] = {"{\"response\":", ",\"isDisposed\":true,\"id\":"},
+    [ROOST_REPLY_END] = {"{", "\"isDisposed\":true,\"id\":"},
+    [ROOST_REPLY_ERROR] = {"{\"err\":", ",\"isDisposed\":true,\"id\":"},
+};
+
 int roost_envelope_reply_begin(roost_buffer *out, roost_reply_kind kind) {
-  roost_slice start = kind == ROOST_REPLY_END     ? ROOST_SLICE("{")
-                      : kind == ROOST_REPLY_ERROR ? ROOST_SLICE("{\"err\":")
-                                                  : ROOST_SLICE("{\"response\":");
-  return append_parts(out, &start, 1);
+  roost_slice before = roost_slice_text(reply_parts[kind].before);
+  return append_parts(out, &before, 1);
 }
 
 int roost_envelope_reply_end(roost_buffer *out, roost_reply_kind kind, roost_slice id) {
-  roost_slice before = kind == ROOST_REPLY_ITEM  ? ROOST_SLICE(",\"id\":")
-                       : kind == ROOST_REPLY_END ? ROOST_SLICE("\"isDisposed\":true,\"id\":")
-                                                 : ROOST_SLICE(",\"isDisposed\":true,\"id\":");
-  roost_slice parts[] = {before, id, ROOST_SLICE("}")};
+  roost_slice parts[] = {roost_slice_text(reply_parts[kind].after), id, ROOST_SLICE("}")};
   return append_parts(out, parts, 3);
 }
 

@@ -22,10 +22,10 @@ int roost_envelope_read(roost_message *message, roost_slice text);
  * (to be ignored), EPROTO where it is not JSON. All of it is validated. */
 int roost_envelope_read_reply(roost_reply *reply, roost_slice text);
 
-/* Writing a reply: begin, then the caller appends the value's JSON text, then end. For
- * ROOST_REPLY_END begin and end follow each other. The key order is Nest's:
+/* Writing a reply: begin, then the caller appends the value's JSON text, then end; for
+ * VOID and END there is no value. The key order is Nest's:
  * {"response":V,"isDisposed":true,"id":ID}  {"response":V,"id":ID}  {"isDisposed":true,"id":ID}
- * {"err":V,"isDisposed":true,"id":ID}. ENOMEM. */
+ * {"id":ID}  {"err":V,"isDisposed":true,"id":ID}. ENOMEM. */
 int roost_envelope_reply_begin(roost_buffer *out, roost_reply_kind kind);
 int roost_envelope_reply_end(roost_buffer *out, roost_reply_kind kind, roost_slice id);
 

@@ -48,6 +48,7 @@ typedef struct roost_json_reader {
   const char *error; /* fixed text after ROOST_JSON_ERROR; at is where */
   uint16_t depth;    /* containers open now */
   uint8_t expect;    /* what the grammar allows next; private to json.c */
+  bool in_object;    /* the innermost open container is an object */
   uint64_t object[(ROOST_JSON_DEPTH_MAX + 63) / 64]; /* bit per level: an object, not an array;
                                                         only levels below depth are ever set */
 } roost_json_reader;
@@ -56,16 +57,12 @@ void roost_json_reader_init(roost_json_reader *reader, roost_slice text);
 roost_json_type roost_json_next(roost_json_reader *reader, roost_json_token *token);
 
 /* After ARRAY or OBJECT was returned, or KEY: passes over what is left of that container, or over
- * that key's value, checking it. 0 or EPROTO. */
+ * that key's value, checking it. 0 or EPROTO (also where it isn't allowed). */
 int roost_json_skip(roost_json_reader *reader);
 
-/* After KEY: the text of that key's value, checked; the value's own nesting is what the limit
- * counts. 0 or EPROTO. */
+/* After KEY: the text of that key's value, checked; the limit counts only what nests inside it.
+ * 0 or EPROTO. */
 int roost_json_take(roost_json_reader *reader, roost_slice *value);
-
-/* As take, but a container is only balanced (quotes and brackets, of any kind and at any depth)
- * and a number or word isn't looked into: whoever decodes the text finds out. */
-int roost_json_take_unchecked(roost_json_reader *reader, roost_slice *value);
 
 /* Writes text without its escapes to out, which has room for text.len bytes; returns how many.
  * A surrogate pair becomes its character, a lone surrogate its three-byte form (WTF-8). */

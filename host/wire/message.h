@@ -35,6 +35,7 @@ typedef struct roost_reply {
 /* What one reply frame carries. */
 typedef enum roost_reply_kind {
   ROOST_REPLY_ITEM, /* a value, more to come */
+  ROOST_REPLY_VOID, /* an item that is undefined, more to come */
   ROOST_REPLY_LAST, /* a value, the last */
   ROOST_REPLY_END,  /* no value, the end */
   ROOST_REPLY_ERROR /* an error, the end */

@@ -147,18 +147,20 @@ static double to_double(const decimal *number) {
 /* ------------------------------------------------------------------- the grammar -------------- */
 
 /* Adds the digits at `at` to the number; returns the byte after them. */
-static const char *take_digits(decimal *number, const char *at, const char *end) {
+static inline const char *take_digits(decimal *number, const char *at, const char *end) {
+  uint64_t mantissa = number->mantissa;
+  unsigned digits = number->digits;
+  if (digits == 0) {
+    while (at < end && *at == '0')
+      at++;
+  }
+  for (; digits < DIGITS_EXACT && is_digit(at, end); at++, digits++)
+    mantissa = mantissa * 10 + (unsigned)(*at - '0');
+  number->mantissa = mantissa;
+  number->digits = digits;
   for (; is_digit(at, end); at++) {
-    unsigned digit = (unsigned)(*at - '0');
-    if (number->digits == 0 && digit == 0)
-      continue;
-    if (number->digits < DIGITS_EXACT) {
-      number->mantissa = number->mantissa * 10 + digit;
-      number->digits++;
-      continue;
-    }
     number->dropped++;
-    number->is_cut = number->is_cut || digit != 0;
+    number->is_cut = number->is_cut || *at != '0';
   }
   return at;
 }

@@ -96,6 +96,18 @@ static inline size_t roost_count_utf16_portable(const char *at, const char *end)
   return units;
 }
 
+/* As roost_scan_special for what is probably short: looks at up to 16 bytes; NULL where none of
+ * them is special. The bytes from start (<= at) on may be read, too. */
+static inline const char *roost_scan_short_portable(const char *start, const char *at,
+                                                    const char *end) {
+  (void)start;
+  for (const char *limit = end - at > 16 ? at + 16 : end; at < limit; at++) {
+    if (roost_byte_is_special(*at))
+      return at;
+  }
+  return NULL;
+}
+
 #if defined(__SSE2__)
 
 static inline __m128i roost_block_load(const char *at) {
@@ -109,46 +121,52 @@ static inline unsigned roost_block_special(__m128i block) {
   return (unsigned)_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, backslash)));
 }
 
-static inline const char *roost_scan_special(const char *at, const char *end) {
-  for (; end - at >= 16; at += 16) {
-    unsigned found = roost_block_special(roost_block_load(at));
-    if (found != 0)
-      return at + __builtin_ctz(found);
-  }
-  return roost_scan_special_portable(at, end);
+static inline unsigned roost_block_not_plain(__m128i block) {
+  return roost_block_special(block) | (unsigned)_mm_movemask_epi8(block);
 }
 
-static inline const char *roost_scan_plain(const char *at, const char *end) {
-  for (; end - at >= 16; at += 16) {
-    __m128i block = roost_block_load(at);
-    unsigned found = roost_block_special(block) | (unsigned)_mm_movemask_epi8(block);
-    if (found != 0)
-      return at + __builtin_ctz(found);
-  }
-  return roost_scan_plain_portable(at, end);
+static inline unsigned roost_block_not_ascii(__m128i block) {
+  return (unsigned)_mm_movemask_epi8(block);
 }
 
-static inline const char *roost_scan_ascii(const char *at, const char *end) {
-  for (; end - at >= 16; at += 16) {
-    unsigned found = (unsigned)_mm_movemask_epi8(roost_block_load(at));
-    if (found != 0)
-      return at + __builtin_ctz(found);
-  }
-  return roost_scan_ascii_portable(at, end);
+static inline unsigned roost_block_bracket(__m128i block) {
+  __m128i folded = _mm_or_si128(block, _mm_set1_epi8(0x20));
+  __m128i open = _mm_cmpeq_epi8(folded, _mm_set1_epi8('{'));
+  __m128i close = _mm_cmpeq_epi8(folded, _mm_set1_epi8('}'));
+  __m128i quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
+  return (unsigned)_mm_movemask_epi8(_mm_or_si128(quote, _mm_or_si128(open, close)));
 }
 
-static inline const char *roost_scan_bracket(const char *at, const char *end) {
-  for (; end - at >= 16; at += 16) {
-    __m128i block = roost_block_load(at);
-    __m128i folded = _mm_or_si128(block, _mm_set1_epi8(0x20));
-    __m128i open = _mm_cmpeq_epi8(folded, _mm_set1_epi8('{'));
-    __m128i close = _mm_cmpeq_epi8(folded, _mm_set1_epi8('}'));
-    __m128i quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
-    unsigned found = (unsigned)_mm_movemask_epi8(_mm_or_si128(quote, _mm_or_si128(open, close)));
-    if (found != 0)
-      return at + __builtin_ctz(found);
+/* The scan that stops where find marks a byte. What is left over after whole blocks is looked at in
+ * the last 16 bytes, those before it shifted out. */
+#define ROOST_SCAN(name, find)                                                                     \
+  static inline const char *name(const char *at, const char *end) {                                \
+    if (end - at < 16)                                                                             \
+      return name##_portable(at, end);                                                             \
+    for (; end - at >= 16; at += 16) {                                                             \
+      unsigned found = find(roost_block_load(at));                                                 \
+      if (found != 0)                                                                              \
+        return at + __builtin_ctz(found);                                                          \
+    }                                                                                              \
+    unsigned found = find(roost_block_load(end - 16)) >> (16 - (end - at));                        \
+    return found != 0 ? at + __builtin_ctz(found) : end;                                           \
   }
-  return roost_scan_bracket_portable(at, end);
+
+ROOST_SCAN(roost_scan_special, roost_block_special)
+ROOST_SCAN(roost_scan_plain, roost_block_not_plain)
+ROOST_SCAN(roost_scan_ascii, roost_block_not_ascii)
+ROOST_SCAN(roost_scan_bracket, roost_block_bracket)
+
+static inline const char *roost_scan_short(const char *start, const char *at, const char *end) {
+  unsigned found;
+  if (end - at >= 16) {
+    found = roost_block_special(roost_block_load(at));
+  } else {
+    if (end - start < 16)
+      return roost_scan_short_portable(start, at, end);
+    found = roost_block_special(roost_block_load(end - 16)) >> (16 - (end - at));
+  }
+  return found != 0 ? at + __builtin_ctz(found) : NULL;
 }
 
 static inline size_t roost_count_utf16(const char *at, const char *end) {
@@ -173,6 +191,7 @@ static inline size_t roost_count_utf16(const char *at, const char *end) {
 
 #define roost_scan_special roost_scan_special_portable
 #define roost_scan_plain   roost_scan_plain_portable
+#define roost_scan_short   roost_scan_short_portable
 #define roost_scan_ascii   roost_scan_ascii_portable
 #define roost_scan_bracket roost_scan_bracket_portable
 #define roost_count_utf16  roost_count_utf16_portable

@@ -30,11 +30,11 @@ local roost = {
   version = core.version,
 }
 
--- An error that reaches the caller, as Nest's RpcException does: text becomes
--- { status = "error", message = text }, a table is sent as it is.
+-- An error that reaches the caller, as Nest's RpcException does: a table is sent as it is, anything
+-- else as { status = "error", message = payload }.
 function roost.rpc_error(payload)
   if type(payload) ~= "table" then
-    payload = { status = "error", message = tostring(payload) }
+    payload = { status = "error", message = payload }
   end
   return core.exception {
     name = "RpcError",

@@ -98,10 +98,10 @@ function service.new(options)
 end
 
 -- Called by the host with what the service's file returned.
-function service.check_returned(value)
+function service.check_returned(value, file)
   if made == nil or value ~= made then
-    error(("must return what roost.service() made, got %s"):format(
-      type(value) == "table" and "another table" or type(value)), 0)
+    error(("%s: must return what roost.service() made, got %s"):format(
+      file, type(value) == "table" and "another table" or type(value)), 0)
   end
 end
 

@@ -92,7 +92,7 @@ local function producing(produce)
       elseif type(result) == "function" then
         if observer.closed then result() else finish = result end
       end
-    end)
+    end, false, true)
     return function()
       task:cancel()
       if finish then finish() end

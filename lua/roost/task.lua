@@ -63,7 +63,7 @@ local function run(fns, settled)
       handles[key] = nil
       finished = settled(key, ok, value)
       if finished then signal:notify() end
-    end)
+    end, false, true)
   end
   while not finished do signal:wait() end
 end

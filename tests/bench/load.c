@@ -3,10 +3,13 @@
  * flight on each, for so many seconds; every reply's id and value is checked. Prints one line of
  * JSON: what was completed and how long it took. Pin it with taskset, away from the server.
  *
- *   load PORT CONNECTIONS IN_FLIGHT SECONDS PATTERN DATA RESPONSE
+ *   load PORT CONNECTIONS IN_FLIGHT SECONDS PATTERN DATA RESPONSE [unordered]
+ *
+ * unordered: members of objects may come in any order (the bytes of a reply must be the same ones).
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,10 +38,15 @@ typedef struct load {
   char reply[BUFFER]; /* the frame expected; the id's digits are at reply_id_at */
   size_t reply_len;
   size_t reply_id_at;
+  size_t value_at; /* in reply */
+  uint64_t value_sum;
+  bool unordered;
   char out[BUFFER];
   size_t in_flight;
   uint64_t sequence;
   uint64_t completed;
+  uint64_t outstanding;
+  bool stopping; /* no new requests */
   uint64_t latency[BUCKETS];
 } load;
 
@@ -59,7 +67,7 @@ static size_t bucket_of(uint64_t ns) {
   if (ns < 64)
     return ns;
   const unsigned power = 63u - (unsigned)__builtin_clzll(ns);
-  const size_t bucket = (size_t)(power - 5) * 64 + (ns >> (power - 6)) - 64 + 0;
+  const size_t bucket = (size_t)(power - 5) * 64 + (ns >> (power - 6)) - 64;
   return bucket < BUCKETS ? bucket : BUCKETS - 1;
 }
 
@@ -80,6 +88,14 @@ static double percentile(double share) {
   return bucket_us(BUCKETS - 1);
 }
 
+/* The same for the same bytes in any order. */
+static uint64_t sum_bytes(const char *at, const char *end) {
+  uint64_t sum = 0;
+  for (; at < end; at++)
+    sum += (uint64_t)(unsigned char)*at * (unsigned char)*at;
+  return sum;
+}
+
 /* The wire counts UTF-16 units; what the benchmarks send is ASCII. */
 static void prepare(const char *pattern, const char *data, const char *response) {
   static char body[BUFFER];
@@ -92,6 +108,8 @@ static void prepare(const char *pattern, const char *data, const char *response)
                  zeros);
   state.reply_len = (size_t)snprintf(state.reply, sizeof state.reply, "%d#%s", len, body);
   state.reply_id_at = state.reply_len - 2 - ID_DIGITS;
+  state.value_at = (size_t)(strstr(state.reply, "\"response\":") - state.reply) + 11;
+  state.value_sum = sum_bytes(state.reply + state.value_at, state.reply + state.reply_id_at);
 }
 
 static void put_hex(char *at, unsigned digits, uint64_t value) {
@@ -105,6 +123,7 @@ static void put_request(peer *to, char *out, size_t slot, uint64_t at_ns) {
   put_hex(out + state.id_at, 16, state.sequence++ * 0x9e3779b97f4a7c15u);
   put_hex(out + state.id_at + ID_DIGITS - SLOT_DIGITS, SLOT_DIGITS, slot);
   to->sent_ns[slot] = at_ns;
+  state.outstanding++;
 }
 
 static void send_all(const peer *to, const char *at, size_t len) {
@@ -117,14 +136,20 @@ static void send_all(const peer *to, const char *at, size_t len) {
   }
 }
 
+static bool is_value_right(const char *reply) {
+  if (!state.unordered)
+    return memcmp(reply, state.reply, state.reply_id_at) == 0;
+  return memcmp(reply, state.reply, state.value_at) == 0 &&
+         sum_bytes(reply + state.value_at, reply + state.reply_id_at) == state.value_sum;
+}
+
 /* The place in the window that a reply is for; checks everything else about it. */
 static size_t check_reply(const peer *from, const char *reply) {
   char digits[SLOT_DIGITS + 1] = {0};
   memcpy(digits, reply + state.reply_id_at + ID_DIGITS - SLOT_DIGITS, SLOT_DIGITS);
   const size_t slot = strtoul(digits, NULL, 16);
-  if (memcmp(reply, state.reply, state.reply_id_at) != 0 ||
-      memcmp(reply + state.reply_len - 2, "\"}", 2) != 0 || slot >= state.in_flight ||
-      from->sent_ns[slot] == 0) {
+  if (!is_value_right(reply) || memcmp(reply + state.reply_len - 2, "\"}", 2) != 0 ||
+      slot >= state.in_flight || from->sent_ns[slot] == 0) {
     fprintf(stderr, "load: got %.*s\n", (int)state.reply_len, reply);
     fail("a reply is wrong");
   }
@@ -139,7 +164,11 @@ static void take_replies(peer *from) {
     const size_t slot = check_reply(from, from->in + at);
     state.latency[bucket_of(at_ns - from->sent_ns[slot])]++;
     state.completed++;
+    state.outstanding--;
+    from->sent_ns[slot] = 0;
     at += state.reply_len;
+    if (state.stopping)
+      continue;
     if (out_len + state.request_len > sizeof state.out) {
       send_all(from, state.out, out_len);
       out_len = 0;
@@ -184,8 +213,9 @@ static void start_window(peer *to) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 8)
-    fail("usage: load PORT CONNECTIONS IN_FLIGHT SECONDS PATTERN DATA RESPONSE");
+  if (argc < 8)
+    fail("usage: load PORT CONNECTIONS IN_FLIGHT SECONDS PATTERN DATA RESPONSE [unordered]");
+  state.unordered = argc > 8;
   const size_t count = strtoul(argv[2], NULL, 10);
   const int poll = epoll_create1(EPOLL_CLOEXEC);
   peer *peers = calloc(count, sizeof *peers);
@@ -199,11 +229,12 @@ int main(int argc, char **argv) {
   const uint64_t end = start + (uint64_t)(strtod(argv[4], NULL) * 1e9);
   for (size_t i = 0; i < count; i++)
     start_window(&peers[i]);
-  while (now_ns() < end) {
+  while (state.outstanding > 0) {
     struct epoll_event events[256];
     const int ready = epoll_wait(poll, events, 256, 5000);
     if (ready <= 0)
       fail("no reply within 5 s");
+    state.stopping = now_ns() >= end;
     for (int i = 0; i < ready; i++)
       read_replies(events[i].data.ptr);
   }

@@ -5,6 +5,7 @@ import { roost } from '../lib/cli.mjs';
 import { noHandlerText } from '../lib/frames.mjs';
 import { serviceFile, startHost } from '../lib/host.mjs';
 import { connect, freePort } from '../lib/peer.mjs';
+import { sameText } from '../lib/rows.mjs';
 import { suiteScope, until } from '../lib/wait.mjs';
 
 describe('roost call', () => {
@@ -39,7 +40,11 @@ describe('roost call', () => {
   prints('a stream, a line per reply', ['stream', 'of'], '1\n2\n3\n');
   prints('a stream that ends later', ['stream', 'late end'], '1\n');
   prints('an empty stream', ['stream', 'empty'], '');
-  prints('metadata', ['--meta', 'a=1', '--meta', 'b=x=y', 'metadata'], '{"a":"1","b":"x=y"}\n');
+  prints('metadata', ['--meta', 'b=x=y', 'metadata'], '{"b":"x=y"}\n');
+  test('several members of metadata', async () => {
+    const { stdout } = await call(['--meta', 'a=1', '--meta', 'b=é', 'metadata']);
+    assert.deepEqual(JSON.parse(stdout), { a: '1', b: 'é' });
+  });
   prints('within the time-out', ['--timeout', '60000', 'wait', '{"ms":20,"value":1}'], '1\n');
   prints('a time-out is per reply', ['--timeout', '1500', 'count', '{"upto":4,"ms":500}'],
     '1\n2\n3\n4\n');
@@ -85,7 +90,7 @@ describe('roost call', () => {
   test('1 MiB through stdin', async () => {
     const text = JSON.stringify('😀é'.repeat(2 ** 20 / 6));
     const result = await call(['echo', '-'], { input: text });
-    assert.equal(result.stdout, `${text}\n`);
+    sameText(result.stdout, `${text}\n`);
   });
 
   const usage = {

@@ -4,6 +4,7 @@ import { before, describe, test } from 'node:test';
 import { scaled } from '../lib/env.mjs';
 import { loadNest, nestClient } from '../lib/nest.mjs';
 import { noHandlerText } from '../lib/frames.mjs';
+import { sameText } from '../lib/rows.mjs';
 import { startTarget } from '../lib/target.mjs';
 import { suiteScope, until, within } from '../lib/wait.mjs';
 
@@ -86,7 +87,7 @@ function requests({ one, all }) {
 
   test('1 MiB there and back', async () => {
     const text = '😀é€a'.repeat(2 ** 20 / 10);
-    assert.equal(await one('echo', text), text);
+    sameText(await one('echo', text), text);
     const list = Array.from({ length: 2 ** 17 }, (_, i) => ({ i }));
     assert.deepEqual(await one('echo', list), list);
   });

@@ -2,15 +2,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync,
+  existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { interopDir, onNest, roostBin } from './env.mjs';
 import { parseLogfmt } from './logfmt.mjs';
 import { lua } from './lua.mjs';
-import { freePort, listens } from './peer.mjs';
-import { until, within } from './wait.mjs';
+import { descriptors, freePort, listens } from './peer.mjs';
+import { undo, until, within } from './wait.mjs';
 
 if (!onNest && !existsSync(roostBin)) {
   throw new Error(`there is no ${roostBin}; build it, or say where it is in ROOST_BIN`);
@@ -21,7 +21,7 @@ export const serviceFile = (name) => join(interopDir, 'services', `${name}.lua`)
 /** A temporary directory with the given files, removed when `t` is over. */
 export function temporaryDir(t, files = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'roost-interop-'));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  undo(t, () => rmSync(dir, { recursive: true, force: true }));
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(dir, name)), { recursive: true });
     writeFileSync(join(dir, name), text);
@@ -88,7 +88,7 @@ class Host {
   }
 
   get descriptors() {
-    return readdirSync(`/proc/${this.pid}/fd`).length;
+    return descriptors(this.pid).length;
   }
 
   /** Processor time used so far, in clock ticks. */
@@ -151,13 +151,14 @@ export async function startHost(t, options = {}) {
     const child = spawn(command, rest, { cwd: dir, env: { ...process.env, ...env } });
     const host = new Host(child, dir, ports);
     try {
-      await until(() => !host.running || ports.every(listens), 'listening');
+      await until(() => !host.running || ports.every((port) => listens(port, host.pid)),
+        'listening');
     } catch (err) {
       await host.kill();
       throw new Error(`${err.message}; the log is:\n${host.log}`);
     }
     if (host.running) {
-      t.after(() => host.stop());
+      undo(t, () => host.stop());
       return host;
     }
     await host.exited;

@@ -9,7 +9,10 @@ class LuaCode {
 /** Lua source to be pasted as it is. */
 export const code = (text) => new LuaCode(text);
 
-const isName = (key) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(key);
+const keywords = new Set(['and', 'break', 'do', 'else', 'elseif', 'end', 'false', 'for', 'function',
+  'goto', 'if', 'in', 'local', 'nil', 'not', 'or', 'repeat', 'return', 'then', 'true', 'until',
+  'while']);
+const isName = (key) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(key) && !keywords.has(key);
 
 /** The text in quotes, every byte outside printable ASCII as an escape. */
 function luaText(text) {

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { npmDir } from './env.mjs';
+import { undo } from './wait.mjs';
 
 /** Everything of @nestjs/microservices, common, core and rxjs, of Nest 11 or 12, in one object. */
 export async function loadNest(version) {
@@ -23,6 +24,6 @@ export function nestClient(t, nest, port, options = {}) {
     transport: nest.Transport.TCP,
     options: { host: '127.0.0.1', port, ...options },
   });
-  t.after(() => client.close());
+  undo(t, () => client.close());
   return client;
 }

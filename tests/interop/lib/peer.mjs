@@ -1,9 +1,9 @@
 // A raw TCP peer: writes bytes as they are, reads frames, sees how the other side ends.
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import net from 'node:net';
 import { once } from 'node:events';
 import { packet } from './frames.mjs';
-import { sleep, within } from './wait.mjs';
+import { sleep, undo, within } from './wait.mjs';
 
 class Peer {
   /** Everything received so far, as text; bytes that are not UTF-8 fail the test. */
@@ -148,7 +148,7 @@ class Peer {
 /** Connects; the connection is destroyed when `t` is over. */
 export async function connect(t, port, { host = '127.0.0.1', localAddress } = {}) {
   const socket = net.connect({ port, host, localAddress, allowHalfOpen: true });
-  t.after(() => socket.destroy());
+  undo(t, () => socket.destroy());
   await within(once(socket, 'connect'), `connecting to ${host}:${port}`);
   return new Peer(socket);
 }
@@ -163,15 +163,34 @@ export async function freePort() {
   return port;
 }
 
-/** Whether a socket listens there; asks the kernel, since a connection would be counted. */
-export function listens(port) {
+/**
+ * Whether somebody listens there, or with `pid` whether that process does. Asks the kernel, since a
+ * connection would be counted.
+ */
+export function listens(port, pid) {
   const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const listening = '0A';
-  return ['/proc/net/tcp', '/proc/net/tcp6'].some((table) =>
-    readFileSync(table, 'latin1').split('\n').some((line) => {
-      const [, address, , state] = line.trim().split(/ +/);
-      return state === listening && address.endsWith(local);
-    }));
+  const inodes = ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) =>
+    readFileSync(table, 'latin1').split('\n').map((line) => line.trim().split(/ +/))
+      .filter(([, address, , state]) => state === listening && address.endsWith(local))
+      .map((columns) => columns[9]));
+  if (!pid) return inodes.length > 0;
+  const own = descriptors(pid);
+  return inodes.some((inode) => own.includes(`socket:[${inode}]`));
+}
+
+/** What a process has open, as the kernel names it. */
+export function descriptors(pid) {
+  const folder = `/proc/${pid}/fd`;
+  const unlessGone = (fn) => {
+    try {
+      return fn();
+    } catch {
+      return [];
+    }
+  };
+  return unlessGone(() => readdirSync(folder)).flatMap((name) =>
+    unlessGone(() => readlinkSync(`${folder}/${name}`)));
 }
 
 /** Whether connecting there is refused. */

@@ -4,6 +4,15 @@ import { test } from 'node:test';
 import { frame, last, request } from './frames.mjs';
 import { connect } from './peer.mjs';
 
+/** Compares texts that are too long to be shown. */
+export function sameText(actual, expected) {
+  if (actual === expected) return;
+  const at = Array.from({ length: expected.length }).findIndex((_, i) => actual[i] !== expected[i]);
+  assert.fail(`${actual.length} characters instead of ${expected.length}, different from ${at}: ` +
+    `${JSON.stringify(actual.slice(at, at + 50))} instead of ` +
+    JSON.stringify(expected.slice(at, at + 50)));
+}
+
 /**
  * One test per row, each on a connection of its own. A row:
  *   name

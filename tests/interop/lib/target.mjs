@@ -6,7 +6,7 @@ import { interopDir, nodeBin, onNest } from './env.mjs';
 import { serviceFile, startHost } from './host.mjs';
 import { lua } from './lua.mjs';
 import { freePort, listens } from './peer.mjs';
-import { until } from './wait.mjs';
+import { undo, until } from './wait.mjs';
 
 /** What is expected where the two differ on purpose. */
 export const differs = ({ roost, nest }) => (onNest ? nest : roost);
@@ -42,7 +42,7 @@ async function startNest(t, { port, ...options }, patterns = []) {
     JSON.stringify(camel(options)), JSON.stringify(patterns)],
   { stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = once(child, 'exit');
-  t.after(async () => {
+  undo(t, async () => {
     child.kill('SIGKILL');
     await exited;
   });

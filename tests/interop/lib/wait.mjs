@@ -29,20 +29,19 @@ export async function until(probe, what, { ms = 15_000, every = 10 } = {}) {
   }
 }
 
-/** Things to undo, last first. A test's own `t` has the same `after`. */
-class Scope {
-  #undo = [];
-  after(fn) {
-    this.#undo.push(fn);
+const undone = new WeakMap();
+
+/** Has `fn` called when `owner` (a test's `t`, or a suiteScope) is over: last come, first served. */
+export function undo(owner, fn) {
+  if (!undone.has(owner)) {
+    const stack = [];
+    undone.set(owner, stack);
+    owner.after(async () => {
+      while (stack.length) await stack.pop()();
+    });
   }
-  async close() {
-    while (this.#undo.length) await this.#undo.pop()();
-  }
+  undone.get(owner).push(fn);
 }
 
-/** A scope that is closed when the surrounding describe() is over. */
-export function suiteScope() {
-  const scope = new Scope();
-  after(() => scope.close());
-  return scope;
-}
+/** An owner for undo that is over when the surrounding describe() is. */
+export const suiteScope = () => ({ after });

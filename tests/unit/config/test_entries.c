@@ -6,9 +6,9 @@ static void knows_loopback(void **state) {
   static const char *const others[] = {"0.0.0.0", "::",        "10.0.0.1", "example.com",
                                        "",        "128.0.0.1", "127.1.1",  "localhost.evil.com"};
   for (size_t i = 0; i < sizeof loopback / sizeof loopback[0]; i++)
-    assert_true(roost_host_is_loopback(loopback[i]));
+    assert_true(roost_is_loopback(loopback[i]));
   for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-    assert_false(roost_host_is_loopback(others[i]));
+    assert_false(roost_is_loopback(others[i]));
 }
 
 static void insecure_listeners_are_refused(void **state) {

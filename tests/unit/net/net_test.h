@@ -62,13 +62,13 @@ static inline time_t net_test_seconds(void) {
 }
 
 /* Turns the loop until the condition holds. */
-#define NET_TEST_UNTIL(test, condition)                                                           \
-  do {                                                                                            \
-    const time_t guard_ = net_test_seconds() + NET_TEST_GUARD_S;                                  \
-    while (!(condition)) {                                                                        \
-      assert_true(net_test_seconds() < guard_);                                                   \
-      assert_int_equal(roost_loop_poll((test)->loop, 1), 0);                                      \
-    }                                                                                             \
+#define NET_TEST_UNTIL(test, condition)                                                            \
+  do {                                                                                             \
+    const time_t guard_ = net_test_seconds() + NET_TEST_GUARD_S;                                   \
+    while (!(condition)) {                                                                         \
+      assert_true(net_test_seconds() < guard_);                                                    \
+      assert_int_equal(roost_loop_poll((test)->loop, 1), 0);                                       \
+    }                                                                                              \
   } while (0)
 
 /* What the owner of a conn was told. */
@@ -165,9 +165,8 @@ static inline void net_write_many(roost_conn *conn, size_t bytes) {
 
 /* A non-blocking socket of the test's own, connected to a port of 127.0.0.1. */
 static inline int net_connect(uint16_t port) {
-  const struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons(port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const struct sockaddr_in address = {
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_true(descriptor >= 0);
   assert_int_equal(connect(descriptor, (const struct sockaddr *)&address, sizeof address), 0);
@@ -177,8 +176,7 @@ static inline int net_connect(uint16_t port) {
 
 /* Two connected sockets over 127.0.0.1, so that they behave as TCP does; the first non-blocking. */
 static inline void net_socket_pair(int pair[2]) {
-  struct sockaddr_in address = {.sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof address;
   const int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_int_equal(bind(listening, (struct sockaddr *)&address, size), 0);

@@ -2,8 +2,7 @@
 
 /* A listening socket of the test's own; its port. */
 static uint16_t listen_somewhere(int *descriptor) {
-  struct sockaddr_in address = {.sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof address;
   *descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_int_equal(bind(*descriptor, (struct sockaddr *)&address, size), 0);

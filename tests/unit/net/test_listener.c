@@ -120,8 +120,8 @@ static void nothing_is_accepted_before_start(void **state) {
 static int option_of(const net_record *record, int level, int option) {
   int value = 0;
   socklen_t size = sizeof value;
-  assert_int_equal(
-      getsockopt(roost_conn_descriptor(record->conn), level, option, &value, &size), 0);
+  assert_int_equal(getsockopt(roost_conn_descriptor(record->conn), level, option, &value, &size),
+                   0);
   return value;
 }
 
@@ -137,8 +137,7 @@ static void accepted_sockets_are_tuned_and_named(void **state) {
   assert_int_not_equal(option_of(&self.conns[0], IPPROTO_TCP, TCP_NODELAY), 0);
   assert_int_not_equal(option_of(&self.conns[0], SOL_SOCKET, SO_KEEPALIVE), 0);
   assert_int_equal(option_of(&self.conns[0], IPPROTO_TCP, TCP_KEEPIDLE), 60);
-  assert_int_not_equal(
-      fcntl(roost_conn_descriptor(self.conns[0].conn), F_GETFL) & O_NONBLOCK, 0);
+  assert_int_not_equal(fcntl(roost_conn_descriptor(self.conns[0].conn), F_GETFL) & O_NONBLOCK, 0);
   assert_int_equal(getsockname(peer, (struct sockaddr *)&address, &size), 0);
   assert_string_equal(roost_conn_remote(self.conns[0].conn)->text, "127.0.0.1");
   assert_int_equal(roost_conn_remote(self.conns[0].conn)->port, ntohs(address.sin_port));
@@ -180,20 +179,17 @@ static void what_cannot_be_bound_says_why(void **state) {
   start(&self, &plain);
   roost_listener_config config = plain;
   config.port = port_of(&self);
-  assert_int_equal(
-      roost_listener_open(&other, self.test.loop, &config, &listener_ops, &self, &why),
-      ROOST_ESYSTEM);
+  assert_int_equal(roost_listener_open(&other, self.test.loop, &config, &listener_ops, &self, &why),
+                   ROOST_ESYSTEM);
   assert_string_equal(why, "EADDRINUSE");
   assert_null(other);
   config.host = "no such host";
-  assert_int_equal(
-      roost_listener_open(&other, self.test.loop, &config, &listener_ops, &self, &why),
-      ROOST_ESYSTEM);
+  assert_int_equal(roost_listener_open(&other, self.test.loop, &config, &listener_ops, &self, &why),
+                   ROOST_ESYSTEM);
   assert_string_equal(why, "ENOTFOUND");
   config.host = "192.0.2.1";
-  assert_int_equal(
-      roost_listener_open(&other, self.test.loop, &config, &listener_ops, &self, &why),
-      ROOST_ESYSTEM);
+  assert_int_equal(roost_listener_open(&other, self.test.loop, &config, &listener_ops, &self, &why),
+                   ROOST_ESYSTEM);
   assert_string_equal(why, "EADDRNOTAVAIL");
   finish(&self);
 }
@@ -226,9 +222,8 @@ static void over_max_connections_peers_are_turned_away(void **state) {
 
 static int connect_from(const char *address, uint16_t port) {
   struct sockaddr_in from = {.sin_family = AF_INET};
-  const struct sockaddr_in to = {.sin_family = AF_INET,
-                                 .sin_port = htons(port),
-                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   inet_pton(AF_INET, address, &from.sin_addr);
   const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_int_equal(bind(descriptor, (const struct sockaddr *)&from, sizeof from), 0);
@@ -289,9 +284,8 @@ static void closing_accepts_who_is_queued_first(void **state) {
   assert_int_equal(self.accepted, 5);
   assert_int_equal(self.closed, 0);
   NET_TEST_UNTIL(&self.test, self.closed == 1);
-  const struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons(port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const struct sockaddr_in address = {
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   const int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_int_equal(connect(late, (const struct sockaddr *)&address, sizeof address), -1);
   assert_int_equal(errno, ECONNREFUSED);
@@ -371,9 +365,9 @@ static void a_port_taken_meanwhile_costs_an_attempt(void **state) {
   NET_TEST_UNTIL(&self.test, self.lost == 1);
   fixture thief = {.accepted = 0};
   const char *why;
-  assert_int_equal(roost_listener_open(&thief.listener, self.test.loop, &config, &listener_ops,
-                                       &thief, &why),
-                   0);
+  assert_int_equal(
+      roost_listener_open(&thief.listener, self.test.loop, &config, &listener_ops, &thief, &why),
+      0);
   net_test_advance(&self.test, 10);
   assert_int_equal(self.lost, 2);
   assert_string_equal(self.why, "EADDRINUSE");
@@ -448,8 +442,8 @@ static void out_of_memory(void **state) {
     config.max_connections_per_ip = 5;
     net_test_init(&self.test);
     self.test.probe.refuse_after = point;
-    int status = roost_listener_open(&self.listener, self.test.loop, &config, &listener_ops,
-                                     &self, &why);
+    int status =
+        roost_listener_open(&self.listener, self.test.loop, &config, &listener_ops, &self, &why);
     if (status == 0)
       status = roost_listener_start(self.listener);
     int peer = -1;

@@ -120,9 +120,8 @@ static void draining_accepts_and_reads_what_is_queued_first(void **state) {
   assert_int_equal(self.drained, 0);
   close(queued);
   NET_TEST_UNTIL(&self.test, self.drained == 1);
-  const struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons(port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const struct sockaddr_in address = {
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   const int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_int_equal(connect(late, (const struct sockaddr *)&address, sizeof address), -1);
   close(late);
@@ -306,9 +305,9 @@ static void a_port_in_use_says_why(void **state) {
   tcp_listen(&self);
   roost_server_config config = self.config;
   config.port = self.server->address.port;
-  assert_int_equal(roost_tcp_server_open(&other, self.test.loop, &config, self.log, &tcp_sink,
-                                         &self, &why),
-                   ROOST_ESYSTEM);
+  assert_int_equal(
+      roost_tcp_server_open(&other, self.test.loop, &config, self.log, &tcp_sink, &self, &why),
+      ROOST_ESYSTEM);
   assert_string_equal(why, "EADDRINUSE");
   tcp_deinit(&self);
 }

@@ -277,48 +277,67 @@ static void takes_values_as_text(void **state) {
   static const char *const values[] = {
       "1", "-1.5e3", "null", "\"a\\\"}\"", "[1, {\"b\":\"]\"}]", "{}", "{ \"x\\\\\" : [] }"};
   for (size_t i = 0; i < ROWS(values); i++) {
-    for (int check = 0; check < 2; check++) {
-      char text[128];
-      snprintf(text, sizeof text, "{\"a\" : %s , \"b\":0}", values[i]);
-      roost_slice copy = exact_copy(roost_slice_text(text));
+    char text[128];
+    snprintf(text, sizeof text, "{\"a\" : %s , \"b\":0}", values[i]);
+    roost_slice copy = exact_copy(roost_slice_text(text));
+    roost_json_reader reader;
+    roost_slice value;
+    roost_json_reader_init(&reader, copy);
+    assert_int_equal(roost_json_take(&reader, &value), 0);
+    assert_slice(value, copy.ptr, copy.len);
+    next_is(&reader, ROOST_JSON_END);
+    roost_json_reader_init(&reader, copy);
+    next_is(&reader, ROOST_JSON_OBJECT);
+    next_is(&reader, ROOST_JSON_KEY);
+    assert_int_equal(roost_json_take(&reader, &value), 0);
+    assert_text(value, values[i]);
+    next_is(&reader, ROOST_JSON_KEY);
+    assert_int_equal(roost_json_take(&reader, &value), 0);
+    assert_text(value, "0");
+    assert_int_equal(roost_json_take(&reader, &value), ROOST_EPROTO); /* no value follows */
+    next_is(&reader, ROOST_JSON_OBJECT_END);
+    next_is(&reader, ROOST_JSON_END);
+    free_copy(copy);
+  }
+}
+
+static void take_and_skip_fail_for_good(void **state) {
+  (void)state;
+  static const char *const texts[] = {"{\"a\":", "{\"a\":[1", "{\"a\":x", "{\"a\":[1,]}"};
+  for (size_t i = 0; i < ROWS(texts); i++) {
+    for (int skip = 0; skip < 2; skip++) {
       roost_json_reader reader;
       roost_slice value;
-      roost_json_reader_init(&reader, copy);
+      roost_json_reader_init(&reader, roost_slice_text(texts[i]));
       next_is(&reader, ROOST_JSON_OBJECT);
       next_is(&reader, ROOST_JSON_KEY);
-      assert_int_equal(
-          check ? roost_json_take(&reader, &value) : roost_json_take_unchecked(&reader, &value), 0);
-      assert_text(value, values[i]);
-      next_is(&reader, ROOST_JSON_KEY);
-      next_is(&reader, ROOST_JSON_INTEGER);
-      next_is(&reader, ROOST_JSON_OBJECT_END);
-      next_is(&reader, ROOST_JSON_END);
-      free_copy(copy);
+      assert_int_equal(skip ? roost_json_skip(&reader) : roost_json_take(&reader, &value),
+                       ROOST_EPROTO);
+      assert_non_null(reader.error);
+      next_is(&reader, ROOST_JSON_ERROR);
+      assert_int_equal(roost_json_take(&reader, &value), ROOST_EPROTO);
+      assert_int_equal(roost_json_skip(&reader), ROOST_EPROTO);
     }
   }
 }
 
-static void take_finds_what_is_not_closed(void **state) {
+/* What is skipped counts from the outermost container, what is taken from itself. */
+static void limits_the_depth_of_what_it_passes(void **state) {
   (void)state;
-  static const char *const texts[] = {"{\"a\":",      "{\"a\":[",       "{\"a\":[\"",
-                                      "{\"a\":[\"\\", "{\"a\":[\"\\\"", "{\"a\":[{}",
-                                      "{\"a\":\"b",   "{\"a\":[\"\n\"]"};
-  for (size_t i = 0; i < ROWS(texts); i++) {
-    for (int check = 0; check < 2; check++) {
-      roost_slice copy = exact_copy(roost_slice_text(texts[i]));
-      roost_json_reader reader;
-      roost_slice value;
-      roost_json_reader_init(&reader, copy);
-      next_is(&reader, ROOST_JSON_OBJECT);
-      next_is(&reader, ROOST_JSON_KEY);
-      int status =
-          check ? roost_json_take(&reader, &value) : roost_json_take_unchecked(&reader, &value);
-      assert_int_equal(status, ROOST_EPROTO);
-      assert_non_null(reader.error);
-      next_is(&reader, ROOST_JSON_ERROR);
-      assert_int_equal(roost_json_take(&reader, &value), ROOST_EPROTO);
-      free_copy(copy);
-    }
+  for (size_t depth = ROOST_JSON_DEPTH_MAX - 1; depth <= ROOST_JSON_DEPTH_MAX + 1; depth++) {
+    char text[2 * ROOST_JSON_DEPTH_MAX + 32];
+    roost_slice nested = nest(depth, false);
+    int len = snprintf(text, sizeof text, "{\"a\":%.*s}", (int)nested.len, nested.ptr);
+    roost_json_reader reader;
+    roost_slice value;
+    roost_json_reader_init(&reader, (roost_slice){text, (size_t)len});
+    next_is(&reader, ROOST_JSON_OBJECT);
+    next_is(&reader, ROOST_JSON_KEY);
+    roost_json_reader other = reader;
+    assert_int_equal(roost_json_skip(&reader), depth < ROOST_JSON_DEPTH_MAX ? 0 : ROOST_EPROTO);
+    assert_int_equal(roost_json_take(&other, &value),
+                     depth <= ROOST_JSON_DEPTH_MAX ? 0 : ROOST_EPROTO);
+    free_copy(nested);
   }
 }
 
@@ -332,7 +351,8 @@ int main(void) {
       cmocka_unit_test(limits_the_depth),
       cmocka_unit_test(skips_containers_and_values),
       cmocka_unit_test(takes_values_as_text),
-      cmocka_unit_test(take_finds_what_is_not_closed),
+      cmocka_unit_test(take_and_skip_fail_for_good),
+      cmocka_unit_test(limits_the_depth_of_what_it_passes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,6 +50,27 @@ static void scans_agree(void **state) {
   check_scan(roost_scan_bracket, roost_scan_bracket_portable, is_bracket);
 }
 
+/* The short scan with any part of the bytes before it at hand. */
+static void the_short_scan_agrees(void **state) {
+  (void)state;
+  static const char special[] = {'"', '\\', 0x1F, 0, 'x', (char)0xA2};
+  for (size_t len = 0; len <= 40; len++) {
+    roost_slice text = exact_copy((roost_slice){"....,,,,....,,,,....,,,,....,,,,....,,,,", len});
+    char *bytes = (char *)(uintptr_t)text.ptr;
+    for (size_t start = 0; start <= len; start++) {
+      for (size_t place = 0; place < len; place++) {
+        char before = bytes[place];
+        bytes[place] = special[(start + place) % sizeof special];
+        const char *expected = roost_scan_short_portable(bytes, bytes + start, bytes + len);
+        assert_ptr_equal(roost_scan_short(bytes, bytes + start, bytes + len), expected);
+        assert_ptr_equal(roost_scan_short(bytes + start, bytes + start, bytes + len), expected);
+        bytes[place] = before;
+      }
+    }
+    free_copy(text);
+  }
+}
+
 /* Several stops at once: the first counts, whatever follows it. */
 static void scans_stop_at_the_first(void **state) {
   (void)state;
@@ -87,6 +108,7 @@ static void counts_long_text(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(scans_agree),
+      cmocka_unit_test(the_short_scan_agrees),
       cmocka_unit_test(scans_stop_at_the_first),
       cmocka_unit_test(counts_long_text),
   };

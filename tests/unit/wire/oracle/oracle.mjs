@@ -181,7 +181,7 @@ let failed = 0;
 for (const [group, cases] of groups) {
   const lines = cases.map((c) => `${c.operation} ${hex(c.input)}\n`).join('');
   const run = spawnSync(driver, { input: lines, maxBuffer: 1 << 30, encoding: 'latin1' });
-  const answers = run.stdout.split('\n');
+  const answers = (run.stdout ?? '').split('\n');
   const wrong = cases.filter((c, i) => {
     c.answer = answers[i];
     if (c.expected === null) return false;
@@ -193,7 +193,7 @@ for (const [group, cases] of groups) {
     continue;
   }
   failed++;
-  console.log(`FAIL  ${group}: ${wrong.length} of ${cases.length}, exit ${run.status} ${run.stderr}`);
+  console.log(`FAIL  ${group}: ${wrong.length} of ${cases.length}, exit ${run.status} ${run.error ?? run.stderr}`);
   for (const c of wrong.slice(0, 10)) {
     const answer = c.answer?.startsWith('error') ? c.answer : Buffer.from(c.answer ?? '', 'hex').toString();
     console.log(`  ${c.operation} ${JSON.stringify(c.input.toString())}\n    gave   ${JSON.stringify(answer)}\n    wanted ${JSON.stringify(c.expected)}`);

@@ -1,0 +1,52 @@
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "config/suggest.h"
+
+const roost_command *const roost_commands[] = {&roost_command_run,     &roost_command_check,
+                                               &roost_command_call,    &roost_command_emit,
+                                               &roost_command_version, NULL};
+
+static const roost_command *find(const char *name) {
+  for (size_t i = 0; roost_commands[i] != NULL; i++)
+    if (strcmp(roost_commands[i]->name, name) == 0)
+      return roost_commands[i];
+  return NULL;
+}
+
+static int unknown(const char *name) {
+  roost_suggestion near = {.word = name};
+  for (size_t i = 0; roost_commands[i] != NULL; i++)
+    roost_suggest(&near, roost_commands[i]->name);
+  if (near.best != NULL)
+    fprintf(stderr, "roost: unknown command %s (did you mean %s?); see roost --help\n", name,
+            near.best);
+  else
+    fprintf(stderr, "roost: unknown command %s; see roost --help\n", name);
+  return ROOST_EXIT_USAGE;
+}
+
+/* roost help [COMMAND] */
+static int help(int argc, char **argv) {
+  if (argc < 2)
+    return roost_help_all();
+  const roost_command *command = find(argv[1]);
+  return command != NULL ? roost_help_command(command) : unknown(argv[1]);
+}
+
+int main(int argc, char **argv) {
+  signal(SIGPIPE, SIG_IGN); /* a reader who left shows as EPIPE where it is written to */
+  if (argc < 2) {
+    fprintf(stderr, "roost: no command; see roost --help\n");
+    return ROOST_EXIT_USAGE;
+  }
+  const char *name = argv[1];
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+    return help(argc - 1, argv + 1);
+  if (strcmp(name, "--version") == 0)
+    name = roost_command_version.name;
+  const roost_command *command = find(name);
+  return command != NULL ? command->run(command, argc - 1, argv + 1) : unknown(name);
+}

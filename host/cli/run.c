@@ -1,0 +1,123 @@
+/* The host as a program: the first embedder, and like any other it uses roost.h alone. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/args.h"
+#include "cli/config.h"
+#include "roost.h"
+
+#define EXIT_SECOND_SIGNAL 130
+
+/* What the thread that waits for signals needs; lives on the main thread's stack. */
+typedef struct watcher {
+  roost_host *host;
+  sigset_t signals;
+  pthread_t thread;
+  atomic_bool over; /* the host is done: leave at the next signal */
+} watcher;
+
+static void stop(void *ud, roost_host *host) {
+  (void)ud;
+  roost_host_stop(host);
+}
+
+static void *wait_for_signals(void *ud) {
+  watcher *w = ud;
+  bool stopping = false;
+  for (;;) {
+    int number = 0;
+    if (sigwait(&w->signals, &number) != 0 || atomic_load(&w->over))
+      return NULL;
+    if (number == SIGHUP) {
+      fputs("roost run: SIGHUP ignored: reloading is not supported yet\n", stderr);
+    } else if (stopping) {
+      _exit(EXIT_SECOND_SIGNAL);
+    } else {
+      stopping = true;
+      if (roost_host_post(w->host, stop, NULL) != 0)
+        _exit(ROOST_EXIT_FAILED);
+    }
+  }
+}
+
+/* Blocks the signals here, and so in every thread made from now on, the host's too. */
+static void block_signals(watcher *w) {
+  sigemptyset(&w->signals);
+  sigaddset(&w->signals, SIGTERM);
+  sigaddset(&w->signals, SIGINT);
+  sigaddset(&w->signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &w->signals, NULL);
+}
+
+static void end_watcher(watcher *w) {
+  atomic_store(&w->over, true);
+  pthread_kill(w->thread, SIGHUP);
+  pthread_join(w->thread, NULL);
+}
+
+static int fail(const roost_host *host) {
+  fprintf(stderr, "roost run: %s\n", roost_host_error(host));
+  return ROOST_EXIT_FAILED;
+}
+
+/* Loads and runs until the drain is over. */
+static int run_host(roost_host *host, const roost_cli_config *given) {
+  for (size_t i = 0; i < given->set_count; i++)
+    if (roost_host_set(host, given->sets[i].key, given->sets[i].value) != 0)
+      return fail(host);
+  if (roost_host_load_config(host, given->path) != 0 || roost_host_run(host) != 0)
+    return fail(host);
+  return ROOST_EXIT_OK;
+}
+
+static int run(const roost_command *command, int argc, char **argv) {
+  roost_cli_config given;
+  bool go_on;
+  int code = roost_cli_config_read(&given, command, argc, argv, &go_on);
+  if (!go_on)
+    return code;
+  watcher w = {.over = false};
+  roost_config config;
+  block_signals(&w);
+  roost_config_init(&config);
+  config.watchdog_signal = SIGRTMIN + 3;
+  const int status = roost_host_new(&w.host, &config);
+  if (status != 0) {
+    fprintf(stderr, "roost run: no host: %s\n", roost_status_name(status));
+    code = ROOST_EXIT_FAILED;
+  } else if (pthread_create(&w.thread, NULL, wait_for_signals, &w) != 0) {
+    fputs("roost run: no thread for signals\n", stderr);
+    code = ROOST_EXIT_FAILED;
+  } else {
+    code = run_host(w.host, &given);
+    end_watcher(&w);
+  }
+  roost_host_free(w.host);
+  roost_cli_config_free(&given);
+  return code;
+}
+
+const roost_command roost_command_run = {
+    .name = "run",
+    .summary = "start a host",
+    .help =
+        "Usage: roost run [-C DIR] [--set KEY=VALUE]... [CONFIG]\n"
+        "\n"
+        "Starts a host with the configuration CONFIG. Without one it takes config/host.lua if "
+        "that\n"
+        "exists, else the one compiled in: the services in ./services, on 127.0.0.1:3000.\n"
+        "The log goes to stderr.\n"
+        "\n"
+        "  -C DIR           work in DIR: relative paths start there, CONFIG's too\n"
+        "  --set KEY=VALUE  set one key of the configuration; KEY is dotted (servers.1.port),\n"
+        "                   VALUE a Lua literal or plain text; may be given several times\n"
+        "\n"
+        "SIGTERM and SIGINT end it in good order: it stops accepting and reading, lets what runs\n"
+        "finish, and exits with 0. A second one ends it at once, with 130.\n"
+        "It exits with 1 if the configuration is wrong, a service cannot be loaded, or a listener\n"
+        "cannot be bound; roost check says more about all three.\n",
+    .run = run};

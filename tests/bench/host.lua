@@ -1,0 +1,5 @@
+-- The host of the benchmarks: the defaults, with nothing beside the one listener.
+return {
+  servers = { { host = "127.0.0.1" } },
+  log = { level = "warn" },
+}
