@@ -113,12 +113,20 @@ static int copy_config(roost_host *host, const roost_config *cfg) {
   return short_of_memory ? ROOST_ENOMEM : 0;
 }
 
+/* Memory of an allocator of the embedder's is his to give back. */
+static void on_memory_freed(void *ud) {
+  const roost_host *host = ud;
+  if (host->alloc.resize == roost_alloc_default()->resize) roost_control_trim(host->control);
+}
+
 static int make_worker(roost_host *host) {
   const roost_worker_config config = {.alloc = &host->alloc,
                                       .clock = &host->clock,
                                       .log = host->log,
                                       .working_dir = host->config.working_dir,
-                                      .lua_dir = host->config.lua_dir};
+                                      .lua_dir = host->config.lua_dir,
+                                      .on_memory_freed = on_memory_freed,
+                                      .ud = host};
   return roost_worker_new(&host->worker, &config);
 }
 

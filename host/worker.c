@@ -13,6 +13,7 @@ static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
                                                    .buffer_memory_bytes = (size_t)256 << 20};
 
 #define ROUNDS_PER_TURN 16
+#define MUCH_MEMORY_BYTES ((size_t)4 << 20)
 
 /* What a cancelled task is given before it is reset, and a little more. */
 #define CUT_GRACE_MS 1200
@@ -27,10 +28,22 @@ static void run_ready(roost_worker *worker) {
   roost_loop_defer(worker->loop, &worker->again);
 }
 
+static void note_memory(roost_worker *worker) {
+  size_t bytes = roost_loop_buffer_bytes(worker->loop);
+  if (bytes > worker->buffers_peak) {
+    worker->buffers_peak = bytes;
+  } else if (worker->buffers_peak - bytes >= MUCH_MEMORY_BYTES) {
+    worker->buffers_peak = bytes;
+    if (worker->config.on_memory_freed != NULL)
+      worker->config.on_memory_freed(worker->config.ud);
+  }
+}
+
 static void on_flush(void *ud) {
   roost_worker *worker = ud;
   run_ready(worker);
   roost_dispatch_flush(worker->dispatch);
+  note_memory(worker);
 }
 
 static void on_again(void *ud) { (void)ud; /* the flush of this turn does it */ }

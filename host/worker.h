@@ -30,6 +30,8 @@ typedef struct roost_worker_config {
   roost_log *log;
   const char *working_dir;     /* for lua/?.lua */
   const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
+  void (*on_memory_freed)(void *ud); /* much of what connections held was freed; may be NULL */
+  void *ud;                    /* handed to it */
 } roost_worker_config;
 
 typedef struct roost_worker_limits {
@@ -53,6 +55,7 @@ typedef struct roost_worker {
   size_t starting;        /* services whose on_start is not over */
   roost_loop_hook flush;  /* each turn: ready tasks, then waiting items */
   roost_loop_hook again;  /* keeps the loop awake while tasks are ready */
+  size_t buffers_peak;    /* of connections' buffers, since on_memory_freed */
   roost_timer cutoff;     /* drain_timeout, then the second that cancelled tasks have */
   bool cut;               /* drain_timeout is over */
   bool check_only;        /* starting ends in running without going live */

@@ -7,8 +7,9 @@
 
 /* Brings the loop's sum up to date with what this conn holds now. */
 static void count_memory(roost_conn *conn) {
+  roost_loop *loop = conn->loop;
   const size_t bytes = conn->out.cap + conn->sending.cap + conn->accounted_bytes;
-  conn->loop->buffer_bytes += bytes - conn->counted_bytes;
+  loop->buffer_bytes += bytes - conn->counted_bytes;
   conn->counted_bytes = bytes;
 }
 
@@ -44,6 +45,21 @@ static void watch(roost_conn *conn) {
 static void add_reading(roost_conn *conn) {
   if (is_reading(conn) && (conn->watched & ROOST_PIPE_READ) == 0)
     watch(conn);
+}
+
+/* Whoever holds less than this is never throttled. */
+#define SMALL_BYTES 4096
+
+/* Over the buffer limit, those that hold more than their share are not read: half of the limit is
+ * for them all together, so that the rest can go on. */
+static bool must_wait(roost_conn *conn) {
+  roost_loop *loop = conn->loop;
+  if (loop->buffer_limit == 0 || loop->buffer_bytes <= loop->buffer_limit)
+    return false;
+  const size_t share = loop->buffer_limit / 2 / loop->conn_count;
+  conn->throttled = conn->counted_bytes > (share > SMALL_BYTES ? share : SMALL_BYTES);
+  loop->throttling = loop->throttling || conn->throttled;
+  return conn->throttled;
 }
 
 static void take_eof(roost_conn *conn) {
@@ -85,35 +101,7 @@ static void read_once(roost_conn *conn) {
     conn->ops->on_bytes(conn->ud, (roost_slice){place, (size_t)n});
 }
 
-/* Below this a conn is none of the largest, however much all of them hold together. */
-#define SMALL_BYTES 4096
-
-/* Stops reading the largest, until the others hold no more than half of the limit. */
-static void throttle_largest(roost_loop *loop) {
-  size_t largest = 0;
-  size_t sum = 0;
-  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
-    const roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, link);
-    if (conn->throttled)
-      continue;
-    sum += conn->counted_bytes;
-    if (conn->counted_bytes > largest)
-      largest = conn->counted_bytes;
-  }
-  if (sum <= loop->buffer_limit / 2 || largest < SMALL_BYTES)
-    return;
-  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
-    roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, link);
-    conn->throttled = conn->throttled || conn->counted_bytes >= largest / 2;
-  }
-  loop->throttling = true;
-}
-
-void roost_conn_keep_budget(roost_loop *loop) {
-  if (loop->buffer_bytes > loop->buffer_limit) {
-    throttle_largest(loop);
-    return;
-  }
+void roost_conn_unthrottle(roost_loop *loop) {
   loop->throttling = false;
   for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
     roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, link);
@@ -265,6 +253,7 @@ void roost_conn_discard(roost_conn *conn) {
   roost_buffer_deinit(&conn->sending);
   roost_list_remove(&conn->link);
   roost_alloc_put(loop->alloc, conn, sizeof *conn);
+  loop->conn_count--;
   loop->pending--;
 }
 
@@ -313,7 +302,7 @@ static void on_ready(void *ud, unsigned events) {
     roost_conn_dirty(conn);
   if ((events & ROOST_PIPE_READ) == 0)
     return;
-  if (is_reading(conn))
+  if (is_reading(conn) && !must_wait(conn))
     read_once(conn);
   else
     watch(conn);
@@ -374,6 +363,7 @@ int roost_conn_new(roost_conn **out, roost_loop *loop) {
   roost_list_init(&conn->dirty_link);
   roost_list_init(&conn->sibling);
   roost_list_append(&loop->conns, &conn->link);
+  loop->conn_count++;
   loop->pending++;
   return 0;
 }

@@ -71,8 +71,8 @@ static void flush(roost_loop *loop) {
     roost_list_remove(link);
     roost_conn_flush(roost_conn_of_dirty(link));
   }
-  if (loop->buffer_limit > 0 && (loop->throttling || loop->buffer_bytes > loop->buffer_limit))
-    roost_conn_keep_budget(loop);
+  if (loop->throttling && (loop->buffer_limit == 0 || loop->buffer_bytes <= loop->buffer_limit))
+    roost_conn_unthrottle(loop);
 }
 
 static void on_idle(uv_idle_t *idle) {
@@ -358,6 +358,10 @@ void roost_loop_defer(roost_loop *loop, roost_loop_hook *hook) {
 void roost_loop_remove_hook(roost_loop_hook *hook) {
   if (hook_is_linked(hook))
     roost_list_remove(&hook->link);
+}
+
+size_t roost_loop_buffer_bytes(const roost_loop *loop) {
+  return loop->buffer_bytes;
 }
 
 void roost_loop_set_buffer_limit(roost_loop *loop, size_t bytes) {

@@ -45,6 +45,7 @@ struct roost_loop {
   roost_list deferred;    /* run in the next turn */
   roost_list dirty;       /* conns to be written */
   roost_list conns;       /* all of them */
+  size_t conn_count;      /* of conns */
   roost_list listeners;   /* all of them */
   size_t pending;         /* conns, listeners, pipes and lookups not yet freed */
   char *read_buffer;      /* of ROOST_LOOP_READ_BYTES, shared by all conns */
@@ -75,7 +76,7 @@ void roost_listener_close_all(roost_loop *loop);
 void roost_conn_flush(roost_conn *conn);
 roost_conn *roost_conn_of_dirty(roost_list *link);
 
-/* conn.c: stops reading the largest conns while the buffers are over the limit. */
-void roost_conn_keep_budget(roost_loop *loop);
+/* conn.c: the buffers are below the limit again: all conns are read. */
+void roost_conn_unthrottle(roost_loop *loop);
 
 #endif

@@ -14,7 +14,7 @@
 
 static lua_State *check_coroutine(lua_State *lua, int index) {
   lua_State *co = lua_tothread(lua, index);
-  luaL_argexpected(lua, co != NULL, index, "coroutine");
+  luaL_argexpected(lua, co != NULL, index, "thread");
   return co;
 }
 

@@ -56,8 +56,8 @@ typedef struct roost_json_reader {
 void roost_json_reader_init(roost_json_reader *reader, roost_slice text);
 roost_json_type roost_json_next(roost_json_reader *reader, roost_json_token *token);
 
-/* After ARRAY or OBJECT was returned, or KEY: passes over what is left of that container, or over
- * that key's value, checking it. 0 or EPROTO (also where it isn't allowed). */
+/* Right after ARRAY, OBJECT or KEY was returned: passes over the rest of that container, or over
+ * that key's value, checking it. 0 or EPROTO (also at any other time). */
 int roost_json_skip(roost_json_reader *reader);
 
 /* After KEY: the text of that key's value, checked; the limit counts only what nests inside it.

@@ -19,4 +19,6 @@ export const onNest = target === 'nest';
  */
 export const slow = process.env.ROOST_SLOW === '1';
 export const patience = slow ? 4 : 1;
+/** Sanitizers keep freed memory for a while on purpose. */
+export const memorySlack = slow ? 512 * 2 ** 20 : 0;
 export const scaled = (count, slowCount) => (slow ? slowCount : count);

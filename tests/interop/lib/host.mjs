@@ -1,4 +1,5 @@
 // A Roost host as a child process: configuration written, started, watched, stopped.
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -6,7 +7,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { interopDir, onNest, roostBin } from './env.mjs';
+import { interopDir, memorySlack, onNest, roostBin } from './env.mjs';
 import { parseLogfmt } from './logfmt.mjs';
 import { lua } from './lua.mjs';
 import { descriptors, freePort, listens } from './peer.mjs';
@@ -85,6 +86,18 @@ class Host {
   get rss() {
     const status = readFileSync(`/proc/${this.pid}/status`, 'latin1');
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)[1]) * 1024;
+  }
+
+  /** Fails where that has grown by more than `most` since it was `before`. */
+  checkGrowth(before, most) {
+    const { rss } = this;
+    assert.ok(rss <= before + most + memorySlack, `memory went from ${before} to ${rss}`);
+  }
+
+  /** Waits until it is about `before` again. */
+  async returnsTo(before, most = 4 * 2 ** 20) {
+    await until(() => this.rss <= before + most + memorySlack, 'the memory being given back')
+      .catch((err) => assert.fail(`${err.message}: from ${before} to ${this.rss}`));
   }
 
   get descriptors() {

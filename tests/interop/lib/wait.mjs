@@ -43,5 +43,9 @@ export function undo(owner, fn) {
   undone.get(owner).push(fn);
 }
 
-/** An owner for undo that is over when the surrounding describe() is. */
-export const suiteScope = () => ({ after });
+/** An owner for undo that is over when the surrounding describe() is; call it there. */
+export function suiteScope() {
+  let close = () => {};
+  after(() => close());
+  return { after: (fn) => (close = fn) };
+}

@@ -1,7 +1,7 @@
 // Many frames, many connections, slow and hostile peers: afterwards everything is as before.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { scaled, slow } from '../lib/env.mjs';
+import { scaled } from '../lib/env.mjs';
 import { last, packet } from '../lib/frames.mjs';
 import { connect } from '../lib/peer.mjs';
 import { random } from '../lib/random.mjs';
@@ -16,11 +16,6 @@ const body = `
   service:message("events", function() return events end)
   service:message("wait", function(ms) roost.sleep(ms) return ms end)
 `;
-
-/** Sanitizers keep freed memory for a while on purpose. */
-const back = (host, before, what) => until(
-  () => host.rss < before + (slow ? 256 : 4) * MiB,
-  `memory after ${what} (it was ${before}, it is ${host.rss})`);
 
 /** Keeps asking on a connection of its own, and tells how many answers were right. */
 async function watch(t, host) {
@@ -79,7 +74,7 @@ describe('many frames', () => {
     for (const _ of ids) seen.add((await peer.reply()).id);
     assert.equal(seen.size, ids.length);
     // Each one had a coroutine; what Lua has collected it need not give back at once.
-    assert.ok(host.rss < before + (slow ? 256 : 48) * MiB, `${before} -> ${host.rss}`);
+    host.checkGrowth(before, 48 * MiB);
   });
 });
 
@@ -106,7 +101,7 @@ describe('many connections', () => {
     await dropMany(scaled(10000, 2000));
     assert.ok(await answered() > 0);
     await until(() => host.descriptors <= descriptors + 1, 'the descriptors');
-    await back(host, rss, 'connections');
+    await host.returnsTo(rss);
     assert.equal(await peer.call('echo', 2), 2);
   });
 
@@ -127,7 +122,7 @@ describe('many connections', () => {
     assert.ok(await answered() > 0);
     for (const one of peers) one.destroy();
     await until(() => host.descriptors <= descriptors + 1, 'the descriptors');
-    await back(host, rss, 'half frames');
+    await host.returnsTo(rss);
   });
 
   test('peers that never read', async (t) => {
@@ -142,10 +137,10 @@ describe('many connections', () => {
       for (let i = 0; i < 150; i++) one.write(frame);
     }
     await sleep(1000);
-    assert.ok(host.rss < rss + (slow ? 512 : 64) * MiB, `${rss} -> ${host.rss}`);
+    host.checkGrowth(rss, 64 * MiB);
     assert.ok(await answered() > 0);
     for (const one of peers) one.reset();
-    await back(host, rss, 'unread replies');
+    await host.returnsTo(rss);
   });
 
   test('out of descriptors: accepting pauses and goes on', async (t) => {

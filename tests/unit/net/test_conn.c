@@ -439,8 +439,8 @@ static void over_the_buffer_limit_the_largest_are_not_read(void **state) {
   net_record_init(&c, conns[0]);
   net_record_init(&d, conns[1]);
   roost_loop_set_buffer_limit(test->loop, 1000000);
-  roost_conn_account(large.b.conn, 900000);
-  roost_conn_account(c.conn, 200000);
+  roost_conn_account(large.b.conn, 950000);
+  roost_conn_account(c.conn, 100000); /* less than its share */
   net_test_turns(test, 2);
   net_write(large.a.conn, "to the large one");
   net_write(d.conn, "to the small one");

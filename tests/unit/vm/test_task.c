@@ -135,9 +135,9 @@ static void a_main_chunk_may_not_wait(void **state) {
   vm_test self;
   vm_test_prepare(&self);
   assert_int_equal(vm_test_try_open(&self, 0), 0);
-  assert_int_equal(luaL_dostring(self.vm->lua, "sleep(1)"), LUA_ERRRUN);
+  assert_true(luaL_dostring(self.vm->lua, "sleep(1)"));
   assert_non_null(strstr(lua_tostring(self.vm->lua, -1), "not before on_start"));
-  assert_int_equal(luaL_dostring(self.vm->lua, "coroutine.wrap(sleep)(1)"), LUA_ERRRUN);
+  assert_true(luaL_dostring(self.vm->lua, "coroutine.wrap(sleep)(1)"));
   assert_non_null(strstr(lua_tostring(self.vm->lua, -1), "not before on_start"));
   lua_settop(self.vm->lua, 0);
   vm_test_deinit(&self);
@@ -251,8 +251,8 @@ static void one_that_does_not_end_is_reset(void **state) {
   vm_job_start(&job, &self,
                "local x <close> = setmetatable({}, {__close = function()"
                "  log('closed', pcall(sleep, 1)) end})"
-               "while true do local y <close> = setmetatable({}, {__close = function() sleep(300) "
-               "end}) pcall(sleep, 1) end");
+               "local y <close> = setmetatable({}, {__close = function() sleep(5000) end})"
+               "wait()");
   roost_task_cancel(job.task);
   vm_test_turn(&self);
   vm_test_advance(&self, 999);

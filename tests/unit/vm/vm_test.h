@@ -41,8 +41,8 @@ typedef struct vm_job {
   int ended;         /* how often ended was called */
   bool reset;        /* what it was told */
   bool failed;       /* fail was called */
-  char result[1024]; /* what it returned, or the error; as tostring shows it, with commas */
-  char trace[1024];  /* of the error */
+  char result[4096]; /* what it returned, or the error; as tostring shows it, with commas */
+  char trace[4096];  /* of the error */
 } vm_job;
 
 /* --------------------------------------------------------------------- for scripts ----------- */
@@ -71,7 +71,8 @@ static inline void vm_test_join(lua_State *lua, int first, int last, char *out, 
     len += (size_t)snprintf(out + len, size - len, "%s%s", i > first ? "," : "",
                             luaL_tolstring(lua, i, NULL));
     lua_pop(lua, 1);
-    assert_true(len < size);
+    if (len >= size)
+      len = size - 1;
   }
 }
 

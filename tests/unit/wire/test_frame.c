@@ -249,6 +249,25 @@ static void reads_large_bodies_in_place(void **state) {
   }
 }
 
+static void room_grows_with_what_arrived(void **state) {
+  reading *r = *state;
+  roost_slice frame;
+  roost_slice header = ROOST_SLICE("1000000000#");
+  restart(r, 1 << 30);
+  assert_int_equal(roost_frame_read(&r->reader, &header, &frame), 0);
+  size_t arrived = 0;
+  for (int i = 0; i < 6; i++) {
+    char *place;
+    size_t room = roost_frame_room(&r->reader, &place);
+    assert_true(room > 0 && room <= 65536 + arrived);
+    assert_true(roost_frame_reader_memory(&r->reader) <= 4 * (65536 + arrived));
+    memset(place, 'x', room);
+    assert_int_equal(roost_frame_filled(&r->reader, room, &frame), 0);
+    arrived += room;
+  }
+  assert_true(roost_frame_reader_pending(&r->reader));
+}
+
 static void has_no_room_where_there_is_no_large_body(void **state) {
   reading *r = *state;
   roost_slice frame;
@@ -343,6 +362,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_body_over_the_limit_in_bytes_is_refused, start, end),
       cmocka_unit_test_setup_teardown(grows_with_what_arrived, start, end),
       cmocka_unit_test_setup_teardown(reads_large_bodies_in_place, start, end),
+      cmocka_unit_test_setup_teardown(room_grows_with_what_arrived, start, end),
       cmocka_unit_test_setup_teardown(has_no_room_where_there_is_no_large_body, start, end),
       cmocka_unit_test_setup_teardown(reads_a_burst, start, end),
       cmocka_unit_test_setup_teardown(survives_a_refusing_allocator, start, end),
