@@ -5,17 +5,9 @@
 
 /* --------------------------------------------------------------------- memory ---------------- */
 
-/* Brings the loop's sum up to date with what this conn holds now. */
-static void count_memory(roost_conn *conn) {
-  roost_loop *loop = conn->loop;
-  const size_t bytes = conn->out.cap + conn->sending.cap + conn->accounted_bytes;
-  loop->buffer_bytes += bytes - conn->counted_bytes;
-  conn->counted_bytes = bytes;
-}
-
 void roost_conn_account(roost_conn *conn, size_t bytes) {
   conn->accounted_bytes = bytes;
-  count_memory(conn);
+  roost_budget_count(conn);
 }
 
 /* --------------------------------------------------------------------- reading --------------- */
@@ -42,28 +34,14 @@ static void watch(roost_conn *conn) {
     roost_conn_end(conn, ROOST_ESYSTEM, roost_socket_error(-error));
 }
 
-static void add_reading(roost_conn *conn) {
+void roost_conn_add_reading(roost_conn *conn) {
   if (is_reading(conn) && (conn->watched & ROOST_PIPE_READ) == 0)
     watch(conn);
 }
 
-/* Whoever holds less than this is never throttled. */
-#define SMALL_BYTES 4096
-
-/* Over the buffer limit, those that hold more than their share are not read: half of the limit is
- * for them all together, so that the rest can go on. */
-static bool must_wait(roost_conn *conn) {
-  roost_loop *loop = conn->loop;
-  if (loop->buffer_limit == 0 || loop->buffer_bytes <= loop->buffer_limit)
-    return false;
-  const size_t share = loop->buffer_limit / 2 / loop->conn_count;
-  conn->throttled = conn->counted_bytes > (share > SMALL_BYTES ? share : SMALL_BYTES);
-  loop->throttling = loop->throttling || conn->throttled;
-  return conn->throttled;
-}
-
 static void take_eof(roost_conn *conn) {
   conn->eof = true;
+  roost_budget_pass_on(conn);
   watch(conn);
   if (conn->ops->on_eof != NULL)
     conn->ops->on_eof(conn->ud);
@@ -101,15 +79,6 @@ static void read_once(roost_conn *conn) {
     conn->ops->on_bytes(conn->ud, (roost_slice){place, (size_t)n});
 }
 
-void roost_conn_unthrottle(roost_loop *loop) {
-  loop->throttling = false;
-  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
-    roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, link);
-    conn->throttled = false;
-    add_reading(conn);
-  }
-}
-
 void roost_conn_read_now(roost_conn *conn) {
   if (conn->state == ROOST_CONN_OPEN && conn->ops != NULL && !conn->eof)
     read_once(conn);
@@ -117,11 +86,12 @@ void roost_conn_read_now(roost_conn *conn) {
 
 void roost_conn_pause(roost_conn *conn) {
   conn->paused = true;
+  roost_budget_pass_on(conn);
 }
 
 void roost_conn_resume(roost_conn *conn) {
   conn->paused = false;
-  add_reading(conn);
+  roost_conn_add_reading(conn);
 }
 
 /* --------------------------------------------------------------------- writing --------------- */
@@ -222,7 +192,7 @@ void roost_conn_flush(roost_conn *conn) {
     return;
   if (!is_blocked(conn) && !write_out(conn))
     return;
-  count_memory(conn);
+  roost_budget_count(conn);
   watch(conn);
   const size_t queued = roost_conn_queued(conn);
   if (conn->send_limit > 0 && queued > conn->send_limit) {
@@ -274,6 +244,7 @@ void roost_conn_end(roost_conn *conn, int status, const char *why) {
   conn->why = why;
   roost_timer_stop(&conn->loop->wheel, &conn->timer);
   roost_list_remove(&conn->dirty_link);
+  roost_budget_pass_on(conn);
   if (conn->dial != NULL)
     roost_dial_cancel(conn->dial);
   conn->dial = NULL;
@@ -302,7 +273,7 @@ static void on_ready(void *ud, unsigned events) {
     roost_conn_dirty(conn);
   if ((events & ROOST_PIPE_READ) == 0)
     return;
-  if (is_reading(conn) && !must_wait(conn))
+  if (is_reading(conn) && !roost_budget_must_wait(conn))
     read_once(conn);
   else
     watch(conn);
@@ -439,7 +410,7 @@ int roost_conn_pair(roost_conn **a, roost_conn **b, roost_loop *loop) {
 void roost_conn_set_ops(roost_conn *conn, const roost_conn_ops *ops, void *ud) {
   conn->ops = ops;
   conn->ud = ud;
-  add_reading(conn);
+  roost_conn_add_reading(conn);
 }
 
 void roost_conn_set_send_limit(roost_conn *conn, size_t max_bytes) {

@@ -71,6 +71,18 @@ void roost_conn_open(roost_conn *conn, roost_pipe *pipe);
 /* Ends it for the reason given; the first one counts. */
 void roost_conn_end(roost_conn *conn, int status, const char *why);
 
+/* Has the pipe read where the conn may be read. */
+void roost_conn_add_reading(roost_conn *conn);
+
+/* budget.c: brings the loop's sum of buffer memory up to date with what this conn holds. */
+void roost_budget_count(roost_conn *conn);
+
+/* Asked before reading: true where the buffer limit forbids it for now. */
+bool roost_budget_must_wait(roost_conn *conn);
+
+/* The conn is not read any more, or holds little: another one may be favoured. */
+void roost_budget_pass_on(roost_conn *conn);
+
 /* Forgets the conn; whatever the dialling still waits for is cleaned up later. */
 void roost_dial_cancel(roost_dial *dial);
 

@@ -72,7 +72,7 @@ static void flush(roost_loop *loop) {
     roost_conn_flush(roost_conn_of_dirty(link));
   }
   if (loop->throttling && (loop->buffer_limit == 0 || loop->buffer_bytes <= loop->buffer_limit))
-    roost_conn_unthrottle(loop);
+    roost_budget_release(loop);
 }
 
 static void on_idle(uv_idle_t *idle) {

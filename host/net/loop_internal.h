@@ -52,6 +52,7 @@ struct roost_loop {
   size_t buffer_bytes;    /* memory of all conns' buffers */
   size_t buffer_limit;    /* 0: none */
   bool throttling;        /* some conns are not read because of it */
+  roost_conn *favoured;   /* large, but read all the same; NULL: none; see budget.c */
   size_t spare_count;
   roost_loop_spare spares[ROOST_LOOP_SPARES];
   pthread_mutex_t post_lock; /* for posts */
@@ -76,7 +77,7 @@ void roost_listener_close_all(roost_loop *loop);
 void roost_conn_flush(roost_conn *conn);
 roost_conn *roost_conn_of_dirty(roost_list *link);
 
-/* conn.c: the buffers are below the limit again: all conns are read. */
-void roost_conn_unthrottle(roost_loop *loop);
+/* budget.c: the buffers are below the limit again: all conns are read. */
+void roost_budget_release(roost_loop *loop);
 
 #endif

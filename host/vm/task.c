@@ -143,6 +143,8 @@ static bool resume(roost_task *task) {
   task->waiting = false;
   int status = roost_resume(task->lua, NULL, 0, &results);
   vm->current = outer;
+  if (vm->memory_bytes > vm->tune_above || vm->memory_bytes < vm->tune_below)
+    roost_vm_tune(vm);
   if (status == LUA_YIELD && task->waiting) {
     lua_pop(task->lua, results);
     roost_vm_set_waits(task->lua, true);

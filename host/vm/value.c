@@ -3,31 +3,32 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "vm/value_marks.h"
+#include "vm/vm.h"
 #include "wire/json.h"
 
 /* Elements gathered on the stack before a table is made, so that a small one is made at its exact
  * size. */
 #define BATCH 64
 
-static const char array_mark;
-static const char bytes_mark;
+/* Makes a metatable that stands for a kind of table; returns its place in the registry. */
+static int make_mark(lua_State *lua, const char *name, const void **mark) {
+  lua_createtable(lua, 0, 1);
+  lua_pushstring(lua, name);
+  lua_setfield(lua, -2, "__name");
+  *mark = lua_topointer(lua, -1);
+  return luaL_ref(lua, LUA_REGISTRYINDEX);
+}
 
 void roost_value_open(lua_State *lua) {
-  lua_createtable(lua, 0, 1);
-  lua_pushliteral(lua, "roost.array");
-  lua_setfield(lua, -2, "__name");
-  lua_rawsetp(lua, LUA_REGISTRYINDEX, &array_mark);
-  lua_createtable(lua, 0, 1);
-  lua_pushliteral(lua, "roost.bytes");
-  lua_setfield(lua, -2, "__name");
-  lua_rawsetp(lua, LUA_REGISTRYINDEX, &bytes_mark);
+  roost_vm *vm = roost_vm_of(lua);
+  vm->array_ref = make_mark(lua, "roost.array", &vm->array_mark);
+  vm->bytes_ref = make_mark(lua, "roost.bytes", &vm->bytes_mark);
 }
 
 void roost_value_push_null(lua_State *lua) { lua_pushlightuserdata(lua, NULL); }
 
 void roost_value_mark_array(lua_State *lua) {
-  lua_rawgetp(lua, LUA_REGISTRYINDEX, &array_mark);
+  lua_rawgeti(lua, LUA_REGISTRYINDEX, roost_vm_of(lua)->array_ref);
   lua_setmetatable(lua, -2);
 }
 
@@ -35,18 +36,8 @@ void roost_value_mark_bytes(lua_State *lua) {
   lua_createtable(lua, 1, 0);
   lua_insert(lua, -2);
   lua_rawseti(lua, -2, 1);
-  lua_rawgetp(lua, LUA_REGISTRYINDEX, &bytes_mark);
+  lua_rawgeti(lua, LUA_REGISTRYINDEX, roost_vm_of(lua)->bytes_ref);
   lua_setmetatable(lua, -2);
-}
-
-roost_value_marks roost_value_read_marks(lua_State *lua) {
-  roost_value_marks marks;
-  lua_rawgetp(lua, LUA_REGISTRYINDEX, &array_mark);
-  marks.array = lua_topointer(lua, -1);
-  lua_rawgetp(lua, LUA_REGISTRYINDEX, &bytes_mark);
-  marks.bytes = lua_topointer(lua, -1);
-  lua_pop(lua, 2);
-  return marks;
 }
 
 /* ------------------------------------------------------------------------- decoding ---------- */
@@ -158,7 +149,7 @@ int roost_value_push_json(lua_State *lua, roost_slice text, const char **why, si
   decoder d = {.lua = lua};
   roost_json_token token;
   luaL_checkstack(lua, 4, NULL);
-  lua_rawgetp(lua, LUA_REGISTRYINDEX, &array_mark);
+  lua_rawgeti(lua, LUA_REGISTRYINDEX, roost_vm_of(lua)->array_ref);
   d.mark = lua_gettop(lua);
   roost_json_reader_init(&d.reader, text);
   roost_json_type type = roost_json_next(&d.reader, &token);

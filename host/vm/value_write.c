@@ -7,7 +7,7 @@
 
 #include "core/slice.h"
 #include "vm/value.h"
-#include "vm/value_marks.h"
+#include "vm/vm.h"
 #include "wire/json.h"
 
 /* One step of the path to the value being written; nodes live on the C stack. */
@@ -22,7 +22,7 @@ typedef struct step {
 typedef struct encoder {
   lua_State *lua;
   roost_buffer *out;
-  roost_value_marks marks;
+  const roost_vm *vm; /* for its marks */
 } encoder;
 
 /* Every write_ function returns 0, ENOMEM, or EINVAL with the reason pushed. */
@@ -143,7 +143,7 @@ static bool count_elements(lua_State *lua, int index, lua_Integer *count, const 
 static bool is_array(encoder *e, int index, bool *marked) {
   *marked = false;
   if (lua_getmetatable(e->lua, index)) {
-    *marked = lua_topointer(e->lua, -1) == e->marks.array;
+    *marked = lua_topointer(e->lua, -1) == e->vm->array_mark;
     lua_pop(e->lua, 1);
     if (*marked) return true;
   }
@@ -156,7 +156,7 @@ static bool is_array(encoder *e, int index, bool *marked) {
 
 static bool is_bytes(encoder *e, int index) {
   if (!lua_getmetatable(e->lua, index)) return false;
-  bool same = lua_topointer(e->lua, -1) == e->marks.bytes;
+  bool same = lua_topointer(e->lua, -1) == e->vm->bytes_mark;
   lua_pop(e->lua, 1);
   return same;
 }
@@ -210,7 +210,7 @@ static int write_value(encoder *e, const step *outer, int index) {
 }
 
 int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
-  encoder e = {lua, out, roost_value_read_marks(lua)};
+  encoder e = {lua, out, roost_vm_of(lua)};
   size_t before = out->len;
   int top = lua_gettop(lua);
   int status = write_value(&e, NULL, lua_absindex(lua, index));

@@ -7,6 +7,9 @@
 #include "vm/task.h"
 #include "vm/value.h"
 
+/* From here on pauses matter more than throughput. */
+#define LARGE_BYTES ((size_t)4 << 20)
+
 static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
   roost_vm *vm = ud;
   if (ptr == NULL) old_size = 0; /* Lua passes a type tag there */
@@ -22,8 +25,18 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
   return moved;
 }
 
-/* Steps this small keep the longest pause of a state with much live data near 10 ms. */
-static void tune_collector(lua_State *lua) { lua_gc(lua, LUA_GCINC, 150, 100, 10); }
+/* A small state is collected seldom and in default steps: a cycle costs little, but one every few
+ * requests would be most of what a request costs. A large one is collected in steps so small that
+ * the longest pause stays near 10 ms with 200 MB of live data. */
+void roost_vm_tune(roost_vm *vm) {
+  bool large = vm->memory_bytes > LARGE_BYTES;
+  vm->tune_below = large ? LARGE_BYTES / 2 : 0;
+  vm->tune_above = large ? SIZE_MAX : LARGE_BYTES;
+  if (large)
+    lua_gc(vm->lua, LUA_GCINC, 150, 100, 10);
+  else
+    lua_gc(vm->lua, LUA_GCINC, 1000, 100, 13);
+}
 
 static int open_marks(lua_State *lua) {
   roost_error_open(lua);
@@ -50,7 +63,7 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
     return ROOST_ENOMEM;
   }
   *(uintptr_t *)lua_getextraspace(vm->lua) = (uintptr_t)vm;
-  tune_collector(vm->lua);
+  roost_vm_tune(vm);
   lua_pushcfunction(vm->lua, open_marks);
   if (lua_pcall(vm->lua, 0, 0, 0) != LUA_OK) {
     roost_vm_close(vm);

@@ -47,6 +47,8 @@ struct roost_vm {
   void *owner;              /* the generation */
   size_t memory_bytes;      /* held by the state now */
   size_t memory_limit;      /* 0: none */
+  size_t tune_below;        /* outside these two the collector wants other parameters */
+  size_t tune_above;
   roost_task *current;      /* the task that is running; NULL in a main chunk */
   roost_list tasks;         /* all that have started and not ended */
   roost_list idle;          /* ended ones, kept with their coroutine */
@@ -56,6 +58,10 @@ struct roost_vm {
   bool closing;             /* no task may start any more: finalizers run last of all */
   roost_list held;          /* tasks made before it was live */
   roost_buffer trace;       /* traceback of the error being handled */
+  int array_ref;            /* vm/value.h's marks, in the registry */
+  int bytes_ref;
+  const void *array_mark;   /* and their addresses, to be compared with */
+  const void *bytes_mark;
   void (*on_quiet)(roost_vm *vm); /* told when the last task has ended; may be NULL */
 };
 
@@ -72,6 +78,9 @@ roost_vm *roost_vm_of(struct lua_State *lua);
  * the coroutine itself, beside the pointer to its vm. */
 bool roost_vm_waits(struct lua_State *lua);
 void roost_vm_set_waits(struct lua_State *lua, bool waits);
+
+/* Sets the collector's parameters for the memory held now. */
+void roost_vm_tune(roost_vm *vm);
 
 /* Lets tasks and timers that were made so far start. */
 void roost_vm_go_live(roost_vm *vm);

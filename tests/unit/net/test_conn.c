@@ -427,56 +427,6 @@ static void no_idle_timeout_is_the_default_and_can_be_set_back(void **state) {
   finish(&self);
 }
 
-static void over_the_buffer_limit_the_largest_are_not_read(void **state) {
-  ends large;
-  net_record c;
-  net_record d;
-  roost_conn *conns[2];
-  (void)state;
-  start_memory(&large);
-  net_test *test = &large.test;
-  assert_int_equal(roost_conn_pair(&conns[0], &conns[1], test->loop), 0);
-  net_record_init(&c, conns[0]);
-  net_record_init(&d, conns[1]);
-  roost_loop_set_buffer_limit(test->loop, 1000000);
-  roost_conn_account(large.b.conn, 950000);
-  roost_conn_account(c.conn, 100000); /* less than its share */
-  net_test_turns(test, 2);
-  net_write(large.a.conn, "to the large one");
-  net_write(d.conn, "to the small one");
-  net_test_turns(test, 5);
-  assert_int_equal(large.b.bytes.len, 0);
-  assert_true(net_record_has(&c, "to the small one"));
-  roost_conn_account(large.b.conn, 700000);
-  NET_TEST_UNTIL(test, large.b.bytes.len > 0);
-  assert_true(net_record_has(&large.b, "to the large one"));
-  roost_conn_account(large.b.conn, 0);
-  finish(&large);
-  net_record_deinit(&c);
-  net_record_deinit(&d);
-}
-
-static void what_a_closed_conn_held_is_counted_no_more(void **state) {
-  ends self;
-  (void)state;
-  start_memory(&self);
-  roost_conn *conns[2];
-  net_record c;
-  assert_int_equal(roost_conn_pair(&conns[0], &conns[1], self.test.loop), 0);
-  net_record_init(&c, conns[0]);
-  roost_loop_set_buffer_limit(self.test.loop, 10000);
-  roost_conn_account(c.conn, 9000);
-  roost_conn_account(self.b.conn, 8000);
-  net_test_turns(&self.test, 2);
-  net_write(self.a.conn, "later");
-  net_test_turns(&self.test, 3);
-  assert_int_equal(self.b.bytes.len, 0);
-  roost_conn_close(c.conn);
-  NET_TEST_UNTIL(&self.test, self.b.bytes.len == 5);
-  finish(&self);
-  net_record_deinit(&c);
-}
-
 /* --------------------------------------------------------------------- in place -------------- */
 
 typedef struct placed {
@@ -599,8 +549,6 @@ int main(void) {
       cmocka_unit_test(on_writable_may_close),
       cmocka_unit_test(an_idle_conn_ends_but_not_a_used_or_busy_one),
       cmocka_unit_test(no_idle_timeout_is_the_default_and_can_be_set_back),
-      cmocka_unit_test(over_the_buffer_limit_the_largest_are_not_read),
-      cmocka_unit_test(what_a_closed_conn_held_is_counted_no_more),
       cmocka_unit_test(bytes_go_into_the_room_that_is_offered),
       cmocka_unit_test(sockets_are_tuned_and_named),
       cmocka_unit_test(out_of_memory_making_a_conn),

@@ -1,0 +1,70 @@
+#include "net/conn_internal.h"
+
+/*
+ * The limit on the memory of all connections' buffers. Over it, those that hold more than their
+ * share are not read (throttled): half of the limit is for them all together, so that small
+ * messages are still served. One of them, the favoured one, is read all the same: its message
+ * becomes whole, or its end is seen, and memory becomes free; else they could wait for each other.
+ */
+
+/* Whoever holds no more than this is never throttled. */
+#define SMALL_BYTES 4096
+
+static bool is_large(const roost_conn *conn) {
+  const roost_loop *loop = conn->loop;
+  const size_t share = loop->buffer_limit / 2 / loop->conn_count;
+  return conn->counted_bytes > (share > SMALL_BYTES ? share : SMALL_BYTES);
+}
+
+void roost_budget_count(roost_conn *conn) {
+  roost_loop *loop = conn->loop;
+  const size_t bytes = conn->out.cap + conn->sending.cap + conn->accounted_bytes;
+  loop->buffer_bytes += bytes - conn->counted_bytes;
+  conn->counted_bytes = bytes;
+  if (loop->favoured == conn && !is_large(conn))
+    roost_budget_pass_on(conn);
+}
+
+bool roost_budget_must_wait(roost_conn *conn) {
+  roost_loop *loop = conn->loop;
+  if (loop->buffer_limit == 0 || loop->buffer_bytes <= loop->buffer_limit || !is_large(conn))
+    return false;
+  if (loop->favoured == NULL)
+    loop->favoured = conn;
+  if (loop->favoured == conn)
+    return false;
+  conn->throttled = true;
+  loop->throttling = true;
+  return true;
+}
+
+void roost_budget_pass_on(roost_conn *conn) {
+  roost_loop *loop = conn->loop;
+  roost_conn *largest = NULL;
+  if (loop->favoured != conn)
+    return;
+  loop->favoured = NULL;
+  if (!loop->throttling)
+    return;
+  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
+    roost_conn *other = ROOST_LIST_ENTRY(link, roost_conn, link);
+    if (other->throttled && !other->paused && other->state == ROOST_CONN_OPEN &&
+        (largest == NULL || other->counted_bytes > largest->counted_bytes))
+      largest = other;
+  }
+  if (largest == NULL)
+    return;
+  loop->favoured = largest;
+  largest->throttled = false;
+  roost_conn_add_reading(largest);
+}
+
+void roost_budget_release(roost_loop *loop) {
+  loop->throttling = false;
+  loop->favoured = NULL;
+  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
+    roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, link);
+    conn->throttled = false;
+    roost_conn_add_reading(conn);
+  }
+}
