@@ -55,7 +55,7 @@ int roost_bind_finish_call(struct lua_State *lua, roost_call *call, int count);
 void roost_bind_fail_call(struct lua_State *lua, roost_call *call);
 void roost_bind_end_call(roost_call *call);
 
-/* Appends the error on top of the stack and its traceback. */
+/* Appends the error on top of the stack and, in brackets, its traceback. */
 void roost_bind_describe(struct lua_State *lua, roost_generation *generation, roost_buffer *out);
 
 #endif

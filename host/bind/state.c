@@ -102,6 +102,20 @@ static int describe_value(lua_State *lua) {
   return 0;
 }
 
+/* On one line, in brackets; a single frame is where the error says it is. */
+static void append_trace(roost_buffer *out, roost_slice trace) {
+  if (trace.len == 0 || memchr(trace.ptr, '\n', trace.len) == NULL)
+    return;
+  roost_buffer_append_slice(out, ROOST_SLICE(" ["));
+  for (size_t i = 0; i < trace.len; i++) {
+    if (trace.ptr[i] == '\n')
+      roost_buffer_append_slice(out, ROOST_SLICE("; "));
+    else
+      roost_buffer_append_byte(out, trace.ptr[i]);
+  }
+  roost_buffer_append_byte(out, ']');
+}
+
 void roost_bind_describe(lua_State *lua, roost_generation *generation, roost_buffer *out) {
   size_t before = out->len;
   lua_pushcfunction(lua, describe_value);
@@ -112,9 +126,7 @@ void roost_bind_describe(lua_State *lua, roost_generation *generation, roost_buf
     out->len = before;
     roost_buffer_append_slice(out, ROOST_SLICE("error object that cannot be shown"));
   }
-  if (generation->vm->trace.len == 0) return;
-  roost_buffer_append_byte(out, '\n');
-  roost_buffer_append_slice(out, roost_buffer_slice(&generation->vm->trace));
+  append_trace(out, roost_buffer_slice(&generation->vm->trace));
 }
 
 static int begin_hook(lua_State *lua, roost_generation *generation, roost_hook hook) {

@@ -32,10 +32,7 @@ static void on_end(void *ud) {
     roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
     return;
   }
-  if (!self->server.draining || self->drained)
-    return;
-  self->drained = true;
-  if (self->server.on_drained != NULL)
+  if (self->server.draining && self->server.on_drained != NULL)
     self->server.on_drained(self->server.on_drained_ud, &self->server);
 }
 

@@ -29,7 +29,6 @@ typedef struct roost_tcp_server {
   roost_list sessions;
   roost_loop_hook end; /* tells that all is over, in a later turn */
   bool closing;        /* to be freed when the last session is gone */
-  bool drained;        /* on_drained was called */
 } roost_tcp_server;
 
 typedef enum roost_tcp_state {

@@ -92,7 +92,8 @@ describe('roost check', () => {
     const { port } = holder.address();
     const { code, lines } = await check(t, { server: { port } });
     assert.equal(code, 1);
-    assert.equal(lines.filter((line) => line.includes(port) && /in use|EADDRINUSE/.test(line)).length, 1,
+    const clue = (line) => line.includes(port) && /in use|EADDRINUSE/.test(line);
+    assert.equal(lines.filter(clue).length, 1,
       lines.join('\n'));
   });
 
@@ -169,7 +170,9 @@ describe('keys that this version does not know what to do with', () => {
     assert.equal(lines.filter((line) => clue.test(line)).length, 1, lines.join('\n'));
     const { server, ...others } = config;
     const host = await startHost(t, { service, server, ...others });
-    const warnings = host.find(({ level }) => level === 'warn');
+    const isWarning = ({ level }) => level === 'warn';
+    await host.logged(isWarning);
+    const warnings = host.find(isWarning);
     assert.equal(warnings.length, 1, host.log);
     assert.match(JSON.stringify(warnings[0]), clue);
   });

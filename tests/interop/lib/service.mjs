@@ -25,6 +25,7 @@ export async function serve(t, body, options = {}) {
   const host = await startHost(t, { service: luaService(body), ...options });
   const peer = await connect(t, host.port);
   const watcher = await connect(t, host.port);
+  await watcher.call('notes'); // now the host knows of both connections
   /** Waits until `count` texts were noted and gives all there are. */
   const notes = (count) => until(async () => {
     const list = await watcher.call('notes');

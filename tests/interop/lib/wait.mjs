@@ -31,7 +31,7 @@ export async function until(probe, what, { ms = 15_000, every = 10 } = {}) {
 
 const undone = new WeakMap();
 
-/** Has `fn` called when `owner` (a test's `t`, or a suiteScope) is over: last come, first served. */
+/** Has `fn` called when `owner` (a test's `t`, a suiteScope) is over: last come, first served. */
 export function undo(owner, fn) {
   if (!undone.has(owner)) {
     const stack = [];

@@ -378,6 +378,16 @@ static void a_port_taken_meanwhile_costs_an_attempt(void **state) {
   finish(&self);
 }
 
+/* Connects with the last descriptor there is, so that it can't be accepted. */
+static int net_connect_last(fixture *self, int *hoard, size_t *hoarded, int any) {
+  close(hoard[--*hoarded]);
+  const int late = net_connect(port_of(self));
+  while ((hoard[*hoarded] = dup(any)) >= 0)
+    ++*hoarded;
+  net_test_turns(&self->test, 3);
+  return late;
+}
+
 /* In a process of its own, since it takes all descriptors there are. */
 static int run_out_of_descriptors(void) {
   fixture self;
@@ -406,6 +416,9 @@ static int run_out_of_descriptors(void) {
   assert_int_equal(self.accepted, 0);
   net_test_advance(&self.test, 100);
   NET_TEST_UNTIL(&self.test, self.accepted == 4); /* nobody was lost */
+  const int late = net_connect_last(&self, hoard, &hoarded, peers[0]);
+  assert_int_equal(self.paused, 2); /* the next shortage is said again */
+  close(late);
   while (hoarded > 0)
     close(hoard[--hoarded]);
   for (size_t i = 0; i < 4; i++) {
