@@ -18,7 +18,6 @@ typedef struct socket_pipe {
   uv_poll_t poll;
   int descriptor;
   unsigned events; /* what is watched */
-  bool quiet;      /* nothing can be told any more: urgent data would wake us for ever */
   bool closing;
 } socket_pipe;
 
@@ -60,8 +59,6 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 
 static int start_poll(socket_pipe *self) {
   int wanted = 0;
-  if (self->quiet && self->events == 0)
-    return uv_poll_stop(&self->poll);
   if ((self->events & ROOST_PIPE_READ) != 0)
     wanted |= UV_READABLE;
   if ((self->events & ROOST_PIPE_WRITE) != 0)
@@ -75,8 +72,7 @@ static void on_unwatched(socket_pipe *self) {
   const int error = take_error(self);
   struct pollfd now = {.fd = self->descriptor};
   const bool is_over = poll(&now, 1, 0) == 1 && (now.revents & (POLLHUP | POLLERR)) != 0;
-  self->quiet = true;
-  uv_poll_stop(&self->poll);
+  uv_poll_stop(&self->poll); /* urgent data would wake us for ever */
   if (error != 0 || is_over)
     self->pipe.user->broken(self->pipe.ud, error);
 }

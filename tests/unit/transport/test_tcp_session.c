@@ -391,7 +391,7 @@ static void at_max_in_flight_reading_pauses_and_nothing_is_lost(void **state) {
   tcp_expect_silence(&self);
   roost_buffer_init(&expected, roost_alloc_default());
   for (size_t i = 0; i < 20; i++) {
-    net_test_advance(&self.test, 2000); /* full again each time: said once and no more */
+    net_test_advance(&self.test, i < 16 ? 2000 : 0); /* full again: said once and no more */
     assert_int_equal(tcp_answer(&self, i, "1"), 0);
     tcp_put_reply(&expected, "1", "x");
     net_test_turns(&self.test, 2);
