@@ -256,17 +256,27 @@ static void write_all(roost_log *log) {
   }
 }
 
-void roost_log_drain(roost_log *log) {
-  write_all(log);
-  const uint64_t dropped = roost_log_dropped(log);
-  if (dropped == log->told)
-    return;
+/* Written at once, past the queue, which may be full again: a notice that is lost would be counted
+ * among what it tells of. */
+static void tell_lost(roost_log *log, uint64_t dropped) {
   roost_log_line line;
   roost_log_begin(&line, log, ROOST_LOG_ERROR, ROOST_SLICE("log lines were lost"));
   roost_log_integer(&line, "lost", (int64_t)(dropped - log->told));
-  const bool made = line.status == 0;
-  roost_log_end(&line);
-  if (made)
+  if (line.log == NULL)
+    return;
+  roost_log_format_end(&line);
+  if (line.status == 0) {
+    log->fn(log->ud, line.level,
+            roost_slice_of(line.text.ptr + ROOST_LOG_HEADER_BYTES,
+                           line.text.len - ROOST_LOG_HEADER_BYTES));
     log->told = dropped;
+  }
+  roost_buffer_deinit(&line.text);
+}
+
+void roost_log_drain(roost_log *log) {
   write_all(log);
+  const uint64_t dropped = roost_log_dropped(log);
+  if (dropped != log->told)
+    tell_lost(log, dropped);
 }
