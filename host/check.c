@@ -15,7 +15,8 @@ static void on_found(void *ud, bool error, const char *text) {
 
 static bool is_found(const roost_found_list *found, const char *name) {
   for (size_t i = 0; i < found->count; i++)
-    if (strcmp(found->items[i].name, name) == 0) return true;
+    if (strcmp(found->items[i].name, name) == 0)
+      return true;
   return false;
 }
 
@@ -65,11 +66,12 @@ typedef struct look {
 
 static int begin(look *at) {
   roost_found_init(&at->found, at->alloc);
-  at->working_dir =
-      at->source->working_dir ? (char *)at->source->working_dir : getcwd(NULL, 0);
-  if (at->working_dir == NULL) return ROOST_ESYSTEM;
+  at->working_dir = at->source->working_dir ? (char *)at->source->working_dir : getcwd(NULL, 0);
+  if (at->working_dir == NULL)
+    return ROOST_ESYSTEM;
   int status = roost_log_new(&at->log, at->alloc, &at->clock, NULL, NULL);
-  if (status == 0) status = roost_control_start(&at->control, at->alloc, at->log);
+  if (status == 0)
+    status = roost_control_start(&at->control, at->alloc, at->log);
   return status;
 }
 
@@ -77,20 +79,22 @@ static void end(look *at) {
   roost_worker_free(at->worker);
   roost_found_deinit(&at->found);
   roost_control_stop(at->control);
-  if (at->log != NULL) roost_log_free(at->log);
+  if (at->log != NULL)
+    roost_log_free(at->log);
   roost_settings_free(at->settings);
-  if (at->source->working_dir == NULL) free(at->working_dir);
+  if (at->source->working_dir == NULL)
+    free(at->working_dir);
 }
 
 static int load_services(look *at) {
-  const roost_worker_config config = {.alloc = at->alloc,
-                                      .clock = &at->clock,
-                                      .log = at->log,
-                                      .working_dir = at->working_dir};
+  const roost_worker_config config = {
+      .alloc = at->alloc, .clock = &at->clock, .log = at->log, .working_dir = at->working_dir};
   int status = roost_worker_new(&at->worker, &config);
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   status = roost_check_find_services(&at->found, at->settings, at->working_dir, at->problems);
-  if (status == ROOST_ENOMEM) return status;
+  if (status == ROOST_ENOMEM)
+    return status;
   return roost_worker_load(at->worker, &at->found, at->problems);
 }
 
@@ -99,7 +103,8 @@ static int try_listeners(look *at) {
     const roost_server_config *server = &at->settings->servers[i];
     const char *why;
     int status = roost_worker_listen(at->worker, server, &why);
-    if (status == ROOST_ENOMEM) return status;
+    if (status == ROOST_ENOMEM)
+      return status;
     if (status != 0)
       roost_problems_add(at->problems, ROOST_PROBLEM_ERROR,
                          "%s: servers[%zu].port: cannot listen on %s:%u: %s", at->settings->file,
@@ -124,14 +129,19 @@ static int start_services(look *at) {
 
 static int look_at(look *at, bool start) {
   int status = roost_settings_load(&at->settings, at->alloc, at->source, at->problems);
-  if (status != 0) return status == ROOST_ECONFIG ? 0 : status;
+  if (status != 0)
+    return status == ROOST_ECONFIG ? 0 : status;
   bool loaded = true;
   status = load_services(at);
-  if (status == ROOST_ESCRIPT || status == ROOST_ECONFIG) loaded = false;
-  else if (status != 0) return status;
+  if (status == ROOST_ESCRIPT || status == ROOST_ECONFIG)
+    loaded = false;
+  else if (status != 0)
+    return status;
   status = try_listeners(at);
-  if (status == 0) status = roost_worker_check_conflicts(at->worker, ROOST_PROBLEM_ERROR, at->problems);
-  if (status == 0 && start && loaded) status = start_services(at);
+  if (status == 0)
+    status = roost_worker_check_conflicts(at->worker, ROOST_PROBLEM_ERROR, at->problems);
+  if (status == 0 && start && loaded)
+    status = start_services(at);
   return status;
 }
 
@@ -139,7 +149,8 @@ int roost_check(const roost_alloc *alloc, const roost_settings_source *source, b
                 roost_problems *problems) {
   look at = {.alloc = alloc, .source = source, .problems = problems};
   int status = begin(&at);
-  if (status == 0) status = look_at(&at, start);
+  if (status == 0)
+    status = look_at(&at, start);
   end(&at);
   return status;
 }

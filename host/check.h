@@ -16,7 +16,8 @@
 int roost_check(const roost_alloc *alloc, const roost_settings_source *source, bool start,
                 roost_problems *problems);
 
-/* Finds the services that settings name, those that listeners expose among them. ECONFIG where problems has errors, ENOMEM. */
+/* Finds the services that settings name, those that listeners expose among them. ECONFIG where
+ * problems has errors, ENOMEM. */
 int roost_check_find_services(roost_found_list *found, const roost_settings *settings,
                               const char *working_dir, roost_problems *problems);
 

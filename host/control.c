@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#define WAIT_MS 1000
+#define WAIT_MS       1000
 #define TRIM_AFTER_MS 1000 /* and so at most this often */
 
 struct roost_control {
@@ -20,7 +20,8 @@ struct roost_control {
 /* What was freed in one burst is given back together, once it has been quiet for a moment. */
 static void trim(roost_control *control, uint64_t *next_us) {
   uint64_t now_us = roost_clock_now_us(&control->clock);
-  if (now_us < *next_us || !atomic_exchange(&control->wants_trim, false)) return;
+  if (now_us < *next_us || !atomic_exchange(&control->wants_trim, false))
+    return;
   *next_us = now_us + TRIM_AFTER_MS * 1000;
 #ifdef __GLIBC__
   malloc_trim(0);
@@ -38,14 +39,17 @@ static void *run(void *ud) {
   return NULL;
 }
 
-void roost_control_trim(roost_control *control) { atomic_store(&control->wants_trim, true); }
+void roost_control_trim(roost_control *control) {
+  atomic_store(&control->wants_trim, true);
+}
 
 int roost_control_start(roost_control **out, const roost_alloc *alloc, roost_log *log) {
   roost_control *control = roost_alloc_get(alloc, sizeof *control);
   sigset_t all;
   sigset_t before;
   *out = NULL;
-  if (control == NULL) return ROOST_ENOMEM;
+  if (control == NULL)
+    return ROOST_ENOMEM;
   control->log = log;
   control->alloc = alloc;
   sigfillset(&all);
@@ -61,7 +65,8 @@ int roost_control_start(roost_control **out, const roost_alloc *alloc, roost_log
 }
 
 void roost_control_stop(roost_control *control) {
-  if (control == NULL) return;
+  if (control == NULL)
+    return;
   atomic_store(&control->stopping, true);
   roost_log_wake(control->log);
   pthread_join(control->thread, NULL);

@@ -31,7 +31,7 @@ typedef struct own_server {
 struct roost_host {
   roost_alloc alloc;
   roost_clock clock;
-  roost_config config;      /* its texts are owned */
+  roost_config config; /* its texts are owned */
   roost_log *log;
   roost_control *control;
   roost_worker *worker;
@@ -39,25 +39,27 @@ struct roost_host {
   roost_override *overrides;
   size_t override_count;
   own_server *own_servers;
-  size_t server_count;      /* listeners made so far, for their names */
-  roost_buffer error;       /* text of the last failure, NUL-terminated */
-  bool loaded;              /* load_config was called */
-  bool broken;              /* and failed: there is nothing to run */
-  bool inside;              /* run or poll is on the stack */
-  pthread_mutex_t mutex;    /* guards posted */
-  roost_list posted;        /* posted.link, in the order they came */
+  size_t server_count;   /* listeners made so far, for their names */
+  roost_buffer error;    /* text of the last failure, NUL-terminated */
+  bool loaded;           /* load_config was called */
+  bool broken;           /* and failed: there is nothing to run */
+  bool inside;           /* run or poll is on the stack */
+  pthread_mutex_t mutex; /* guards posted */
+  roost_list posted;     /* posted.link, in the order they came */
 };
 
 /* ------------------------------------------------------------------------- errors ------------ */
 
 const char *roost_host_error(const roost_host *host) {
-  if (host == NULL) return "out of memory";
+  if (host == NULL)
+    return "out of memory";
   return host->error.len > 0 ? host->error.ptr : "";
 }
 
 /* Ends the text; one that memory was too short for is none. */
 static void end_error(roost_host *host) {
-  if (roost_buffer_append_byte(&host->error, '\0') != 0) roost_buffer_clear(&host->error);
+  if (roost_buffer_append_byte(&host->error, '\0') != 0)
+    roost_buffer_clear(&host->error);
 }
 
 static int fail(roost_host *host, int status, const char *text) {
@@ -86,7 +88,8 @@ static int report(roost_host *host, const roost_problems *problems, int status) 
   }
   if (status != 0 && host->error.len == 0)
     roost_buffer_append_slice(&host->error, roost_slice_text(roost_status_name(status)));
-  if (host->error.len > 0) end_error(host);
+  if (host->error.len > 0)
+    end_error(host);
   return status;
 }
 
@@ -116,7 +119,8 @@ static int copy_config(roost_host *host, const roost_config *cfg) {
 /* Memory of an allocator of the embedder's is his to give back. */
 static void on_memory_freed(void *ud) {
   const roost_host *host = ud;
-  if (host->alloc.resize == roost_alloc_default()->resize) roost_control_trim(host->control);
+  if (host->alloc.resize == roost_alloc_default()->resize)
+    roost_control_trim(host->control);
 }
 
 static int make_worker(roost_host *host) {
@@ -132,10 +136,12 @@ static int make_worker(roost_host *host) {
 
 int roost_host_new(roost_host **out, const roost_config *cfg) {
   *out = NULL;
-  if (cfg == NULL || cfg->struct_size != sizeof *cfg) return ROOST_EINVAL;
+  if (cfg == NULL || cfg->struct_size != sizeof *cfg)
+    return ROOST_EINVAL;
   const roost_alloc *alloc = cfg->alloc.resize ? &cfg->alloc : roost_alloc_default();
   roost_host *host = roost_alloc_get(alloc, sizeof *host);
-  if (host == NULL) return ROOST_ENOMEM;
+  if (host == NULL)
+    return ROOST_ENOMEM;
   host->alloc = *alloc;
   roost_buffer_init(&host->error, &host->alloc);
   roost_list_init(&host->posted);
@@ -143,8 +149,10 @@ int roost_host_new(roost_host **out, const roost_config *cfg) {
   int status = copy_config(host, cfg);
   if (status == 0)
     status = roost_log_new(&host->log, &host->alloc, &host->clock, cfg->log, cfg->log_ud);
-  if (status == 0) status = roost_control_start(&host->control, &host->alloc, host->log);
-  if (status == 0) status = make_worker(host);
+  if (status == 0)
+    status = roost_control_start(&host->control, &host->alloc, host->log);
+  if (status == 0)
+    status = make_worker(host);
   if (status != 0) {
     roost_host_free(host);
     return status;
@@ -169,11 +177,13 @@ static void own_server_free(const roost_host *host, own_server *server) {
 static void drop_posted(roost_host *host);
 
 void roost_host_free(roost_host *host) {
-  if (host == NULL) return;
+  if (host == NULL)
+    return;
   drop_posted(host);
   roost_worker_free(host->worker);
   roost_control_stop(host->control);
-  if (host->log != NULL) roost_log_free(host->log);
+  if (host->log != NULL)
+    roost_log_free(host->log);
   while (host->own_servers != NULL) {
     own_server *server = host->own_servers;
     host->own_servers = server->next;
@@ -232,9 +242,10 @@ static void apply_limits(const roost_host *host) {
 static int load_services(roost_host *host, roost_problems *problems) {
   roost_found_list found;
   roost_found_init(&found, &host->alloc);
-  int status = roost_check_find_services(&found, host->settings, host->config.working_dir,
-                                            problems);
-  if (status == 0) status = roost_worker_load(host->worker, &found, problems);
+  int status =
+      roost_check_find_services(&found, host->settings, host->config.working_dir, problems);
+  if (status == 0)
+    status = roost_worker_load(host->worker, &found, problems);
   roost_found_deinit(&found);
   return status;
 }
@@ -258,17 +269,20 @@ static int listen_all(roost_host *host, roost_problems *problems) {
 static int load(roost_host *host, const char *path, roost_problems *problems) {
   if (host->config.services != NULL) {
     int status = add_override(host, "services", host->config.services, true);
-    if (status != 0) return status;
+    if (status != 0)
+      return status;
   }
   roost_settings_source source = {path, host->config.working_dir, host->overrides,
                                   host->override_count};
   int status = roost_settings_load(&host->settings, &host->alloc, &source, problems);
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   roost_log_set_level(host->log, host->settings->log_level);
   roost_log_set_format(host->log, host->settings->log_format);
   apply_limits(host);
   status = load_services(host, problems);
-  if (status == 0) status = listen_all(host, problems);
+  if (status == 0)
+    status = listen_all(host, problems);
   if (status == 0)
     status = roost_worker_check_conflicts(host->worker, ROOST_PROBLEM_WARNING, problems);
   return status;
@@ -292,17 +306,21 @@ int roost_host_load_config(roost_host *host, const char *path) {
 /* "tcp://HOST:PORT", with an IPv6 address in brackets. */
 static bool split_url(const char *url, roost_slice *name, uint16_t *port) {
   static const char scheme[] = "tcp://";
-  if (strncmp(url, scheme, sizeof scheme - 1) != 0) return false;
+  if (strncmp(url, scheme, sizeof scheme - 1) != 0)
+    return false;
   const char *host = url + sizeof scheme - 1;
   const char *colon = strrchr(host, ':');
-  if (colon == NULL || colon == host) return false;
+  if (colon == NULL || colon == host)
+    return false;
   char *end;
   long number = strtol(colon + 1, &end, 10);
-  if (end == colon + 1 || *end != '\0' || number < 0 || number > UINT16_MAX) return false;
+  if (end == colon + 1 || *end != '\0' || number < 0 || number > UINT16_MAX)
+    return false;
   *port = (uint16_t)number;
   *name = roost_slice_of(host, (size_t)(colon - host));
   bool bracketed = name->ptr[0] == '[' && name->ptr[name->len - 1] == ']';
-  if (bracketed) *name = roost_slice_of(name->ptr + 1, name->len - 2);
+  if (bracketed)
+    *name = roost_slice_of(name->ptr + 1, name->len - 2);
   return name->len > 0;
 }
 
@@ -313,7 +331,8 @@ static int own_server_new(own_server **out, roost_host *host, const char *url) {
   if (!split_url(url, &name, &port))
     return fail_about(host, ROOST_EINVAL, url, "expected tcp://HOST:PORT");
   own_server *server = roost_alloc_get(&host->alloc, sizeof *server);
-  if (server == NULL) return fail(host, ROOST_ENOMEM, "out of memory");
+  if (server == NULL)
+    return fail(host, ROOST_ENOMEM, "out of memory");
   server->host = roost_alloc_text(&host->alloc, name);
   if (server->host == NULL || !roost_is_loopback(server->host)) {
     bool exposed = server->host != NULL;
@@ -335,11 +354,13 @@ static int own_server_new(own_server **out, roost_host *host, const char *url) {
 int roost_host_listen(roost_host *host, const char *url) {
   own_server *server;
   const char *why;
-  if (url == NULL) return fail(host, ROOST_EINVAL, "a URL is needed");
+  if (url == NULL)
+    return fail(host, ROOST_EINVAL, "a URL is needed");
   if (host->worker->state > ROOST_WORKER_RUNNING)
     return fail(host, ROOST_ESTATE, "the host is stopping");
   int status = own_server_new(&server, host, url);
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   status = roost_worker_listen(host->worker, &server->config, &why);
   if (status != 0) {
     own_server_free(host, server);
@@ -352,7 +373,8 @@ int roost_host_listen(roost_host *host, const char *url) {
 }
 
 int roost_host_port(const roost_host *host, size_t server) {
-  if (server >= host->worker->server_count) return ROOST_ENOENT;
+  if (server >= host->worker->server_count)
+    return ROOST_ENOENT;
   return host->worker->servers[server]->address.port;
 }
 
@@ -364,10 +386,10 @@ int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *f
     return fail(host, ROOST_EINVAL, "a pattern in UTF-8 and a function are needed");
   roost_buffer_init(&json, &host->alloc);
   int status = roost_json_validate(text) == 0 ? roost_buffer_append_slice(&json, text)
-                                          : roost_json_write_string(&json, text);
+                                              : roost_json_write_string(&json, text);
   if (status == 0)
-    status = roost_dispatch_add_handler(host->worker->dispatch, roost_buffer_slice(&json), fn, ud,
-                                        &why);
+    status =
+        roost_dispatch_add_handler(host->worker->dispatch, roost_buffer_slice(&json), fn, ud, &why);
   roost_buffer_deinit(&json);
   return status == 0 ? 0 : fail_about(host, status, pattern, why);
 }
@@ -375,9 +397,12 @@ int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *f
 /* ------------------------------------------------------------------------- running ----------- */
 
 static int enter(roost_host *host) {
-  if (host->inside) return fail(host, ROOST_ESTATE, "the host is running already");
-  if (host->broken) return fail(host, ROOST_ESTATE, "the configuration could not be loaded");
-  if (host->worker->state == ROOST_WORKER_IDLE) roost_worker_start(host->worker);
+  if (host->inside)
+    return fail(host, ROOST_ESTATE, "the host is running already");
+  if (host->broken)
+    return fail(host, ROOST_ESTATE, "the configuration could not be loaded");
+  if (host->worker->state == ROOST_WORKER_IDLE)
+    roost_worker_start(host->worker);
   host->inside = true;
   return 0;
 }
@@ -391,30 +416,37 @@ static int leave(roost_host *host, int status) {
     end_error(host);
     return ROOST_ESCRIPT;
   }
-  if (status != 0) return fail(host, status, "the event loop failed");
+  if (status != 0)
+    return fail(host, status, "the event loop failed");
   return host->worker->state != ROOST_WORKER_DRAINED;
 }
 
 int roost_host_run(roost_host *host) {
   int status = enter(host);
-  if (status != 0) return status;
-  if (host->worker->state < ROOST_WORKER_DRAINED) status = roost_loop_run(host->worker->loop);
+  if (status != 0)
+    return status;
+  if (host->worker->state < ROOST_WORKER_DRAINED)
+    status = roost_loop_run(host->worker->loop);
   status = leave(host, status);
   return status > 0 ? 0 : status;
 }
 
 int roost_host_poll(roost_host *host, uint32_t timeout_ms) {
   int status = enter(host);
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   if (host->worker->state < ROOST_WORKER_DRAINED)
     status = roost_loop_poll(host->worker->loop, timeout_ms);
   return leave(host, status);
 }
 
-int roost_host_fd(const roost_host *host) { return roost_loop_fd(host->worker->loop); }
+int roost_host_fd(const roost_host *host) {
+  return roost_loop_fd(host->worker->loop);
+}
 
 int roost_host_timeout(const roost_host *host) {
-  if (host->worker->state == ROOST_WORKER_IDLE) return 0;
+  if (host->worker->state == ROOST_WORKER_IDLE)
+    return 0;
   return roost_loop_timeout(host->worker->loop);
 }
 
@@ -439,7 +471,8 @@ static posted *take_posted(roost_host *host) {
 static void run_posted(void *ud) {
   roost_host *host = ud;
   posted *own = take_posted(host);
-  if (own == NULL) return;
+  if (own == NULL)
+    return;
   posted job = *own;
   roost_alloc_put(&host->alloc, own, sizeof *own);
   job.fn(job.ud, host);
@@ -447,21 +480,25 @@ static void run_posted(void *ud) {
 
 static void drop_posted(roost_host *host) {
   posted *job;
-  while ((job = take_posted(host)) != NULL) roost_alloc_put(&host->alloc, job, sizeof *job);
+  while ((job = take_posted(host)) != NULL)
+    roost_alloc_put(&host->alloc, job, sizeof *job);
 }
 
 /* The queue is the host's own, so that what is never run can be freed. */
 int roost_host_post(roost_host *host, roost_post_fn *fn, void *ud) {
   posted *job = roost_alloc_get(&host->alloc, sizeof *job);
-  if (job == NULL) return ROOST_ENOMEM;
+  if (job == NULL)
+    return ROOST_ENOMEM;
   job->fn = fn;
   job->ud = ud;
   pthread_mutex_lock(&host->mutex);
   roost_list_append(&host->posted, &job->link);
   int status = roost_loop_post(host->worker->loop, run_posted, host);
-  if (status != 0) roost_list_remove(&job->link);
+  if (status != 0)
+    roost_list_remove(&job->link);
   pthread_mutex_unlock(&host->mutex);
-  if (status != 0) roost_alloc_put(&host->alloc, job, sizeof *job);
+  if (status != 0)
+    roost_alloc_put(&host->alloc, job, sizeof *job);
   return status;
 }
 

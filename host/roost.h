@@ -45,19 +45,19 @@ extern "C" {
 
 enum {
   ROOST_OK = 0,
-  ROOST_ENOMEM = -1,      /* the allocator refused */
-  ROOST_EINVAL = -2,      /* an argument or a value is wrong */
-  ROOST_ECONFIG = -3,     /* the configuration is wrong; the text names file and key */
-  ROOST_ESCRIPT = -4,     /* a script could not be loaded or raised an error */
-  ROOST_EPROTO = -5,      /* bytes that are not the protocol's */
-  ROOST_EFULL = -6,       /* a limit is reached */
-  ROOST_ETIMEDOUT = -7,   /* the deadline is over */
-  ROOST_EGONE = -8,       /* the other side has left */
-  ROOST_ENOENT = -9,      /* no such file, service, pattern or client */
-  ROOST_ESTATE = -10,     /* not now: the host is in the wrong state for this */
-  ROOST_ECONNECT = -11,   /* a connection could not be made */
-  ROOST_ESYSTEM = -12,    /* the operating system refused; the text says what */
-  ROOST_EREMOTE = -13,    /* the peer answered with an error */
+  ROOST_ENOMEM = -1,       /* the allocator refused */
+  ROOST_EINVAL = -2,       /* an argument or a value is wrong */
+  ROOST_ECONFIG = -3,      /* the configuration is wrong; the text names file and key */
+  ROOST_ESCRIPT = -4,      /* a script could not be loaded or raised an error */
+  ROOST_EPROTO = -5,       /* bytes that are not the protocol's */
+  ROOST_EFULL = -6,        /* a limit is reached */
+  ROOST_ETIMEDOUT = -7,    /* the deadline is over */
+  ROOST_EGONE = -8,        /* the other side has left */
+  ROOST_ENOENT = -9,       /* no such file, service, pattern or client */
+  ROOST_ESTATE = -10,      /* not now: the host is in the wrong state for this */
+  ROOST_ECONNECT = -11,    /* a connection could not be made */
+  ROOST_ESYSTEM = -12,     /* the operating system refused; the text says what */
+  ROOST_EREMOTE = -13,     /* the peer answered with an error */
   ROOST_EUNSUPPORTED = -14 /* not in this build */
 };
 
@@ -174,21 +174,21 @@ ROOST_API int roost_host_post(roost_host *host, roost_post_fn *fn, void *ud);
 
 /* Counters since the host was made, of all listeners and services together. */
 typedef struct roost_stats {
-  size_t struct_size;      /* set by the caller: sizeof(roost_stats) */
-  uint64_t connections;    /* open now */
-  uint64_t accepted;       /* in all */
-  uint64_t denied;         /* turned away by a limit */
-  uint64_t bytes_in;       /* read from peers */
-  uint64_t bytes_out;      /* written to peers */
-  uint64_t requests;       /* dispatched to a handler */
-  uint64_t events;         /* dispatched to a handler */
-  uint64_t unhandled;      /* no handler for the pattern */
-  uint64_t errors;         /* answered with an error, or an event's handler raised */
-  uint64_t timeouts;       /* ended by their deadline */
-  uint64_t in_flight;      /* running now */
-  uint64_t services;       /* live now */
-  uint64_t memory_bytes;   /* held by all Lua states now */
-  uint64_t log_dropped;    /* log lines lost because the queue was full */
+  size_t struct_size;    /* set by the caller: sizeof(roost_stats) */
+  uint64_t connections;  /* open now */
+  uint64_t accepted;     /* in all */
+  uint64_t denied;       /* turned away by a limit */
+  uint64_t bytes_in;     /* read from peers */
+  uint64_t bytes_out;    /* written to peers */
+  uint64_t requests;     /* dispatched to a handler */
+  uint64_t events;       /* dispatched to a handler */
+  uint64_t unhandled;    /* no handler for the pattern */
+  uint64_t errors;       /* answered with an error, or an event's handler raised */
+  uint64_t timeouts;     /* ended by their deadline */
+  uint64_t in_flight;    /* running now */
+  uint64_t services;     /* live now */
+  uint64_t memory_bytes; /* held by all Lua states now */
+  uint64_t log_dropped;  /* log lines lost because the queue was full */
 } roost_stats;
 
 ROOST_API void roost_host_stats(const roost_host *host, roost_stats *out);
@@ -198,8 +198,9 @@ ROOST_API void roost_host_stats(const roost_host *host, roost_stats *out);
 /* Called on the host's thread for each request or event; must not block. */
 typedef void roost_handler_fn(void *ud, roost_call *call);
 
-/* Adds a C handler to the table that Lua handlers are in. pattern is JSON text ("{\"cmd\":\"sum\"}")
- * or plain text ("sum"). Before or after load_config. Errors: EINVAL (pattern), ENOMEM. */
+/* Adds a C handler to the table that Lua handlers are in. pattern is JSON text
+ * ("{\"cmd\":\"sum\"}") or plain text ("sum"). Before or after load_config. Errors: EINVAL
+ * (pattern), ENOMEM. */
 ROOST_API int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *fn,
                                 void *ud);
 

@@ -12,7 +12,7 @@ static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
                                                    .service_memory_bytes = 0,
                                                    .buffer_memory_bytes = (size_t)256 << 20};
 
-#define ROUNDS_PER_TURN 16
+#define ROUNDS_PER_TURN   16
 #define MUCH_MEMORY_BYTES ((size_t)4 << 20)
 
 /* What a cancelled task is given before it is reset, and a little more. */
@@ -24,7 +24,8 @@ static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
  * last item unsent; but not for ever. */
 static void run_ready(roost_worker *worker) {
   for (int round = 0; round < ROUNDS_PER_TURN; round++)
-    if (!roost_runner_turn(&worker->runner)) return;
+    if (!roost_runner_turn(&worker->runner))
+      return;
   roost_loop_defer(worker->loop, &worker->again);
 }
 
@@ -46,7 +47,9 @@ static void on_flush(void *ud) {
   note_memory(worker);
 }
 
-static void on_again(void *ud) { (void)ud; /* the flush of this turn does it */ }
+static void on_again(void *ud) {
+  (void)ud; /* the flush of this turn does it */
+}
 
 /* ------------------------------------------------------------------------- making ------------ */
 
@@ -55,7 +58,8 @@ static void on_cutoff(roost_timer *timer);
 static int make_parts(roost_worker *worker) {
   const roost_worker_config *config = &worker->config;
   int status = roost_loop_new(&worker->loop, config->alloc, config->clock);
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   roost_loop_add_flush(worker->loop, &worker->flush);
   roost_dispatch_config dispatch = {.alloc = config->alloc,
                                     .clock = config->clock,
@@ -79,7 +83,8 @@ void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *li
 int roost_worker_new(roost_worker **out, const roost_worker_config *config) {
   roost_worker *worker = roost_alloc_get(config->alloc, sizeof *worker);
   *out = NULL;
-  if (worker == NULL) return ROOST_ENOMEM;
+  if (worker == NULL)
+    return ROOST_ENOMEM;
   worker->config = *config;
   worker->flush = (roost_loop_hook){.fn = on_flush, .ud = worker};
   worker->again = (roost_loop_hook){.fn = on_again, .ud = worker};
@@ -99,7 +104,8 @@ int roost_worker_new(roost_worker **out, const roost_worker_config *config) {
 }
 
 void roost_worker_free(roost_worker *worker) {
-  if (worker == NULL) return;
+  if (worker == NULL)
+    return;
   const roost_alloc *alloc = worker->config.alloc;
   for (size_t i = 0; i < worker->server_count; i++)
     worker->servers[i]->ops->close(worker->servers[i]);
@@ -125,9 +131,10 @@ static int load_one(roost_worker *worker, const roost_found *found, roost_proble
   roost_service *service;
   roost_generation *generation;
   roost_buffer error;
-  int status = roost_dispatch_add_service(&service, worker->dispatch, found->name, found->root,
-                                          found->path);
-  if (status != 0) return status;
+  int status =
+      roost_dispatch_add_service(&service, worker->dispatch, found->name, found->root, found->path);
+  if (status != 0)
+    return status;
   roost_buffer_init(&error, worker->config.alloc);
   status = roost_generation_load(&generation, service, &error);
   if (status == 0) {
@@ -147,7 +154,8 @@ int roost_worker_load(roost_worker *worker, const roost_found_list *found,
   int first = 0;
   for (size_t i = 0; i < found->count; i++) {
     int status = load_one(worker, &found->items[i], problems);
-    if (first == 0) first = status;
+    if (first == 0)
+      first = status;
   }
   return first;
 }
@@ -167,7 +175,8 @@ static void on_conflict(void *ud, const roost_server_config *server, const roost
   roost_problems_add(to->problems, to->severity,
                      "server %s: pattern %.*s has two message handlers, the later wins: %s, "
                      "not %s",
-                     server->name, (int)kept->route.len, kept->route.ptr, owner_of(kept), owner_of(replaced));
+                     server->name, (int)kept->route.len, kept->route.ptr, owner_of(kept),
+                     owner_of(replaced));
 }
 
 int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
@@ -205,8 +214,7 @@ static void start_server(const roost_worker *worker, roost_server *server) {
   say_listening(worker, server);
 }
 
-int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
-                        const char **why) {
+int roost_worker_listen(roost_worker *worker, const roost_server_config *config, const char **why) {
   const roost_alloc *alloc = worker->config.alloc;
   size_t count = worker->server_count;
   roost_gate *gate = NULL;
@@ -218,23 +226,27 @@ int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
   }
   roost_server **grown = roost_alloc_resize(alloc, worker->servers, count * sizeof *grown,
                                             (count + 1) * sizeof *grown);
-  if (grown == NULL) return ROOST_ENOMEM;
+  if (grown == NULL)
+    return ROOST_ENOMEM;
   worker->servers = grown;
   int status = roost_dispatch_add_gate(&gate, worker->dispatch, config);
   if (status == 0)
     status = roost_tcp_server_open(&server, worker->loop, config, worker->config.log,
                                    &roost_dispatch_sink, gate, why);
   if (status != 0) { /* give the place back, so that the size stays the count */
-    if (gate != NULL) roost_dispatch_remove_gate(gate);
+    if (gate != NULL)
+      roost_dispatch_remove_gate(gate);
     grown = roost_alloc_resize(alloc, grown, (count + 1) * sizeof *grown, count * sizeof *grown);
-    if (grown != NULL || count == 0) worker->servers = grown;
+    if (grown != NULL || count == 0)
+      worker->servers = grown;
     *why = roost_error_text(*why);
     return status;
   }
   server->on_drained = on_server_drained;
   server->on_drained_ud = worker;
   worker->servers[worker->server_count++] = server;
-  if (worker->state == ROOST_WORKER_RUNNING) start_server(worker, server);
+  if (worker->state == ROOST_WORKER_RUNNING)
+    start_server(worker, server);
   return 0;
 }
 
@@ -250,10 +262,12 @@ static void fail(roost_worker *worker, const roost_generation *generation) {
 
 static void go_live(roost_worker *worker) {
   worker->state = ROOST_WORKER_RUNNING;
-  if (worker->check_only) return;
+  if (worker->check_only)
+    return;
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
     roost_generation_publish(worker->dispatch->services[i]->current);
-  for (size_t i = 0; i < worker->server_count; i++) start_server(worker, worker->servers[i]);
+  for (size_t i = 0; i < worker->server_count; i++)
+    start_server(worker, worker->servers[i]);
   roost_log_line line;
   roost_log_begin(&line, worker->config.log, ROOST_LOG_INFO, ROOST_SLICE("ready"));
   roost_log_integer(&line, "services", (int64_t)worker->dispatch->service_count);
@@ -281,16 +295,19 @@ void roost_worker_start(roost_worker *worker) {
     if (worker->state == ROOST_WORKER_STARTING)
       roost_generation_start(worker->dispatch->services[i]->current,
                              worker->limits.start_timeout_ms);
-  if (worker->state == ROOST_WORKER_STARTING && --worker->starting == 0) go_live(worker);
+  if (worker->state == ROOST_WORKER_STARTING && --worker->starting == 0)
+    go_live(worker);
 }
 
 /* ------------------------------------------------------------------------- draining ---------- */
 
 static bool is_drained(const roost_worker *worker) {
-  if (worker->drained_count < worker->server_count) return false;
+  if (worker->drained_count < worker->server_count)
+    return false;
   for (size_t i = 0; i < worker->dispatch->service_count; i++) {
     const roost_generation *generation = worker->dispatch->services[i]->current;
-    if (generation == NULL) continue;
+    if (generation == NULL)
+      continue;
     if (generation->state != ROOST_GENERATION_STOPPING || !roost_generation_quiet(generation))
       return false;
   }
@@ -305,7 +322,8 @@ static void finish_drain(roost_worker *worker) {
 }
 
 static void check_drained(roost_worker *worker) {
-  if (worker->state == ROOST_WORKER_DRAINING && is_drained(worker)) finish_drain(worker);
+  if (worker->state == ROOST_WORKER_DRAINING && is_drained(worker))
+    finish_drain(worker);
 }
 
 static void on_cutoff(roost_timer *timer) {
@@ -327,7 +345,8 @@ static void on_cutoff(roost_timer *timer) {
 
 void roost_worker_drain(roost_worker *worker) {
   bool was_running = worker->state == ROOST_WORKER_RUNNING;
-  if (worker->state == ROOST_WORKER_DRAINING || worker->state == ROOST_WORKER_DRAINED) return;
+  if (worker->state == ROOST_WORKER_DRAINING || worker->state == ROOST_WORKER_DRAINED)
+    return;
   worker->state = ROOST_WORKER_DRAINING;
   roost_log_say(worker->config.log, ROOST_LOG_INFO, "draining");
   roost_timer_start(roost_loop_wheel(worker->loop), &worker->cutoff,
@@ -336,7 +355,8 @@ void roost_worker_drain(roost_worker *worker) {
     worker->servers[i]->ops->drain(worker->servers[i]);
   for (size_t i = 0; i < worker->dispatch->service_count; i++) {
     roost_generation *generation = worker->dispatch->services[i]->current;
-    if (generation == NULL) continue;
+    if (generation == NULL)
+      continue;
     if (was_running)
       roost_generation_stop(generation);
     else
@@ -358,7 +378,8 @@ void roost_worker_stats(const roost_worker *worker, roost_stats *out) {
   out->services += worker->dispatch->service_count;
   for (size_t i = 0; i < worker->dispatch->service_count; i++) {
     const roost_generation *generation = worker->dispatch->services[i]->current;
-    if (generation != NULL) out->memory_bytes += generation->vm->memory_bytes;
+    if (generation != NULL)
+      out->memory_bytes += generation->vm->memory_bytes;
   }
   for (size_t i = 0; i < worker->server_count; i++) {
     const roost_server_stats *server = &worker->servers[i]->stats;

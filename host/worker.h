@@ -28,10 +28,10 @@ typedef struct roost_worker_config {
   const roost_alloc *alloc;
   roost_clock *clock;
   roost_log *log;
-  const char *working_dir;     /* for lua/?.lua */
-  const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
+  const char *working_dir;           /* for lua/?.lua */
+  const char *lua_dir;               /* the Lua half of the API; NULL: compiled in */
   void (*on_memory_freed)(void *ud); /* much of what connections held was freed; may be NULL */
-  void *ud;                    /* handed to it */
+  void *ud;                          /* handed to it */
 } roost_worker_config;
 
 typedef struct roost_worker_limits {
@@ -50,16 +50,16 @@ typedef struct roost_worker {
   roost_dispatch *dispatch;
   roost_server **servers; /* in the order they were made */
   size_t server_count;
-  size_t drained_count;   /* of servers */
+  size_t drained_count; /* of servers */
   roost_worker_state state;
-  size_t starting;        /* services whose on_start is not over */
-  roost_loop_hook flush;  /* each turn: ready tasks, then waiting items */
-  roost_loop_hook again;  /* keeps the loop awake while tasks are ready */
-  size_t buffers_peak;    /* of connections' buffers, since on_memory_freed */
-  roost_timer cutoff;     /* drain_timeout, then the second that cancelled tasks have */
-  bool cut;               /* drain_timeout is over */
-  bool check_only;        /* starting ends in running without going live */
-  roost_buffer error;     /* why it failed */
+  size_t starting;       /* services whose on_start is not over */
+  roost_loop_hook flush; /* each turn: ready tasks, then waiting items */
+  roost_loop_hook again; /* keeps the loop awake while tasks are ready */
+  size_t buffers_peak;   /* of connections' buffers, since on_memory_freed */
+  roost_timer cutoff;    /* drain_timeout, then the second that cancelled tasks have */
+  bool cut;              /* drain_timeout is over */
+  bool check_only;       /* starting ends in running without going live */
+  roost_buffer error;    /* why it failed */
 } roost_worker;
 
 /* config is copied; the limits are the defaults. ENOMEM, ESYSTEM. */
@@ -83,8 +83,7 @@ int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
 
 /* Binds a server; config is borrowed for the worker's life. *why as roost_tcp_server_open.
  * ESYSTEM, EUNSUPPORTED, ENOMEM. */
-int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
-                        const char **why);
+int roost_worker_listen(roost_worker *worker, const roost_server_config *config, const char **why);
 
 /* Runs every on_start, then has the servers accept; the state tells when. */
 void roost_worker_start(roost_worker *worker);

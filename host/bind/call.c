@@ -30,7 +30,8 @@ int roost_bind_begin_call(lua_State *lua, roost_call *call) {
   const roost_handler *handler = call->handler;
   lua_rawgeti(lua, LUA_REGISTRYINDEX, handler->function);
   push_data(lua, call);
-  if (!handler->wants_ctx) return 1;
+  if (!handler->wants_ctx)
+    return 1;
   roost_bind_push_ctx(lua, call, lua_gettop(lua));
   return 2;
 }
@@ -38,7 +39,8 @@ int roost_bind_begin_call(lua_State *lua, roost_call *call) {
 /* ------------------------------------------------------------------------- out --------------- */
 
 static bool is_stream(lua_State *lua, int index) {
-  if (lua_type(lua, index) != LUA_TTABLE || !lua_getmetatable(lua, index)) return false;
+  if (lua_type(lua, index) != LUA_TTABLE || !lua_getmetatable(lua, index))
+    return false;
   lua_rawgetp(lua, LUA_REGISTRYINDEX, &stream_key);
   bool same = lua_rawequal(lua, -1, -2);
   lua_pop(lua, 2);
@@ -57,7 +59,8 @@ static int push_drain(lua_State *lua, roost_call *call, int index) {
 
 static void send_value(lua_State *lua, roost_call *call, int index) {
   roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_LAST);
-  if (out == NULL) return;
+  if (out == NULL)
+    return;
   int status = roost_value_write_json(lua, index, out);
   if (status == 0) {
     roost_call_reply_end(call, ROOST_REPLY_LAST);
@@ -89,7 +92,8 @@ int roost_bind_finish_call(lua_State *lua, roost_call *call, int count) {
 
 /* Whether the table at index holds status and message and nothing else. */
 static bool is_plain_error(lua_State *lua, int index) {
-  if (!lua_istable(lua, index)) return false;
+  if (!lua_istable(lua, index))
+    return false;
   int others = 0;
   int known = 0;
   lua_pushnil(lua);
@@ -108,23 +112,27 @@ static bool is_plain_error(lua_State *lua, int index) {
 static int write_field(lua_State *lua, int index, const char *text, const char *field,
                        roost_buffer *out) {
   int status = roost_buffer_append_slice(out, roost_slice_text(text));
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   lua_getfield(lua, index, field);
   return roost_value_write_json(lua, -1, out);
 }
 
 /* The usual payload has Nest's key order; a Lua table has none of its own. */
 static int write_payload(lua_State *lua, int index, roost_buffer *out) {
-  if (!is_plain_error(lua, index)) return roost_value_write_json(lua, index, out);
+  if (!is_plain_error(lua, index))
+    return roost_value_write_json(lua, index, out);
   int status = write_field(lua, index, "{\"status\":", "status", out);
-  if (status == 0) status = write_field(lua, index, ",\"message\":", "message", out);
+  if (status == 0)
+    status = write_field(lua, index, ",\"message\":", "message", out);
   return status != 0 ? status : roost_buffer_append_byte(out, '}');
 }
 
 /* Sends what an exception carries; false where it cannot be written, with the reason pushed. */
 static bool send_payload(lua_State *lua, roost_call *call, int index) {
   roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_ERROR);
-  if (out == NULL) return true;
+  if (out == NULL)
+    return true;
   lua_getfield(lua, index, "response");
   int status = write_payload(lua, lua_gettop(lua), out);
   if (status == 0) {
@@ -132,7 +140,8 @@ static bool send_payload(lua_State *lua, roost_call *call, int index) {
     return true;
   }
   roost_call_reply_undo(call);
-  if (status != ROOST_EINVAL) lua_pushliteral(lua, "out of memory");
+  if (status != ROOST_EINVAL)
+    lua_pushliteral(lua, "out of memory");
   return false;
 }
 
@@ -146,11 +155,13 @@ static void log_failure(lua_State *lua, roost_call *call, int index) {
 
 void roost_bind_fail_call(lua_State *lua, roost_call *call) {
   int error = lua_gettop(lua);
-  if (call->abandoned && roost_error_is(lua, error, "CancelledError")) return;
+  if (call->abandoned && roost_error_is(lua, error, "CancelledError"))
+    return;
   if (!call->event && roost_error_is_exception(lua, error)) {
     call->dispatch->stats.errors++;
     call->generation->service->stats.errors++;
-    if (send_payload(lua, call, error)) return;
+    if (send_payload(lua, call, error))
+      return;
     lua_replace(lua, error);
     lua_settop(lua, error);
   }
@@ -185,9 +196,7 @@ static int error_table(lua_State *lua) {
 }
 
 void roost_bind_open_call(lua_State *lua) {
-  static const luaL_Reg functions[] = {{"set_stream", set_stream},
-                                       {"exception", exception},
-                                       {"error", error_table},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"set_stream", set_stream}, {"exception", exception}, {"error", error_table}, {NULL, NULL}};
   luaL_setfuncs(lua, functions, 0);
 }

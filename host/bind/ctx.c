@@ -11,8 +11,8 @@
 #include "vm/value.h"
 #include "wire/pattern.h"
 
-#define CTX_NAME "roost.ctx"
-#define DATA_SLOT 1
+#define CTX_NAME    "roost.ctx"
+#define DATA_SLOT   1
 #define FIELDS_SLOT 2
 
 typedef struct ctx {
@@ -31,8 +31,7 @@ void roost_bind_push_ctx(lua_State *lua, roost_call *call, int data) {
   }
   if (data != 0)
     lua_pushvalue(lua, data);
-  else if (call->data.ptr == NULL ||
-           roost_value_push_json(lua, call->data, NULL, NULL) != 0)
+  else if (call->data.ptr == NULL || roost_value_push_json(lua, call->data, NULL, NULL) != 0)
     lua_pushnil(lua);
   ctx *self = lua_newuserdatauv(lua, sizeof *self, 2);
   self->call = NULL;
@@ -46,7 +45,8 @@ void roost_bind_push_ctx(lua_State *lua, roost_call *call, int data) {
 }
 
 void roost_bind_end_call(roost_call *call) {
-  if (call->script == NULL) return;
+  if (call->script == NULL)
+    return;
   ((ctx *)call->script)->call = NULL;
   luaL_unref(call->generation->vm->lua, LUA_REGISTRYINDEX, call->script_ref);
   call->script = NULL;
@@ -59,12 +59,17 @@ roost_call *roost_bind_check_ctx(lua_State *lua, int index) {
 /* ------------------------------------------------------------------------- fields ------------ */
 
 static void push_json(lua_State *lua, roost_slice json) {
-  if (json.ptr == NULL || roost_value_push_json(lua, json, NULL, NULL) != 0) lua_pushnil(lua);
+  if (json.ptr == NULL || roost_value_push_json(lua, json, NULL, NULL) != 0)
+    lua_pushnil(lua);
 }
 
-static void push_pattern(lua_State *lua, roost_call *call) { push_json(lua, call->pattern); }
+static void push_pattern(lua_State *lua, roost_call *call) {
+  push_json(lua, call->pattern);
+}
 
-static void push_id(lua_State *lua, roost_call *call) { push_json(lua, call->id); }
+static void push_id(lua_State *lua, roost_call *call) {
+  push_json(lua, call->id);
+}
 
 static void push_route(lua_State *lua, roost_call *call) {
   lua_pushlstring(lua, call->handler->route.ptr, call->handler->route.len);
@@ -93,16 +98,19 @@ static void push_server(lua_State *lua, roost_call *call) {
 
 static void push_metadata(lua_State *lua, roost_call *call) {
   push_json(lua, call->metadata);
-  if (lua_istable(lua, -1)) return;
+  if (lua_istable(lua, -1))
+    return;
   lua_pop(lua, 1);
   lua_newtable(lua);
 }
 
 static void push_peer(lua_State *lua, roost_call *call) {
   const roost_address *peer = &call->peer;
-  if (!call->is_kept && call->origin != NULL) peer = call->origin->ops->remote(call->origin);
+  if (!call->is_kept && call->origin != NULL)
+    peer = call->origin->ops->remote(call->origin);
   lua_createtable(lua, 0, 2);
-  if (peer == NULL || peer->text[0] == '\0') return;
+  if (peer == NULL || peer->text[0] == '\0')
+    return;
   lua_pushstring(lua, peer->text);
   lua_setfield(lua, -2, "address");
   lua_pushinteger(lua, peer->port);
@@ -120,10 +128,10 @@ typedef struct field {
 } field;
 
 static const field fields[] = {
-    {"pattern", push_pattern}, {"route", push_route},         {"subject", push_subject},
-    {"topic", push_subject},   {"channel", push_subject},     {"id", push_id},
-    {"kind", push_kind},       {"transport", push_transport}, {"server", push_server},
-    {"metadata", push_metadata}, {"peer", push_peer},         {"state", push_state},
+    {"pattern", push_pattern},   {"route", push_route},         {"subject", push_subject},
+    {"topic", push_subject},     {"channel", push_subject},     {"id", push_id},
+    {"kind", push_kind},         {"transport", push_transport}, {"server", push_server},
+    {"metadata", push_metadata}, {"peer", push_peer},           {"state", push_state},
 };
 
 /* Never remembered: it moves with each reply. */
@@ -138,7 +146,8 @@ static int push_deadline(lua_State *lua, const roost_call *call) {
 
 /* The table of remembered fields, made where there is none. */
 static void push_fields(lua_State *lua) {
-  if (lua_getiuservalue(lua, 1, FIELDS_SLOT) == LUA_TTABLE) return;
+  if (lua_getiuservalue(lua, 1, FIELDS_SLOT) == LUA_TTABLE)
+    return;
   lua_pop(lua, 1);
   lua_newtable(lua);
   lua_pushvalue(lua, -1);
@@ -152,7 +161,8 @@ static bool make_field(lua_State *lua, const ctx *self, int known) {
     roost_bind_push_log(lua, 1);
   } else {
     lua_pushvalue(lua, 2);
-    if (lua_rawget(lua, lua_upvalueindex(2)) == LUA_TNIL || self->call == NULL) return false;
+    if (lua_rawget(lua, lua_upvalueindex(2)) == LUA_TNIL || self->call == NULL)
+      return false;
     fields[lua_tointeger(lua, -1) - 1].push(lua, self->call);
   }
   lua_pushvalue(lua, 2);
@@ -166,8 +176,10 @@ static int ctx_index(lua_State *lua) {
   const ctx *self = luaL_checkudata(lua, 1, CTX_NAME);
   const char *key = luaL_checkstring(lua, 2);
   lua_pushvalue(lua, 2);
-  if (lua_rawget(lua, lua_upvalueindex(1)) != LUA_TNIL) return 1;
-  if (strcmp(key, "deadline") == 0) return push_deadline(lua, self->call);
+  if (lua_rawget(lua, lua_upvalueindex(1)) != LUA_TNIL)
+    return 1;
+  if (strcmp(key, "deadline") == 0)
+    return push_deadline(lua, self->call);
   if (strcmp(key, "data") == 0) {
     lua_getiuservalue(lua, 1, DATA_SLOT);
     return 1;
@@ -179,7 +191,8 @@ static int ctx_index(lua_State *lua) {
   push_fields(lua);
   int known = lua_gettop(lua);
   lua_pushvalue(lua, 2);
-  if (lua_rawget(lua, known) != LUA_TNIL) return 1;
+  if (lua_rawget(lua, known) != LUA_TNIL)
+    return 1;
   return make_field(lua, self, known) ? 1 : 0;
 }
 
@@ -200,7 +213,8 @@ static int emit(lua_State *lua) {
     lua_pushboolean(lua, false);
     return 1;
   }
-  if (roost_call_crowded(call)) return roost_task_wait_in(lua, &call->waiters, 0, emit_again);
+  if (roost_call_crowded(call))
+    return roost_task_wait_in(lua, &call->waiters, 0, emit_again);
   if (roost_call_item_begin(call, &item) != 0) {
     lua_pushboolean(lua, false);
     return 1;
@@ -208,7 +222,8 @@ static int emit(lua_State *lua) {
   int status = lua_isnil(lua, 2) ? 0 : roost_value_write_json(lua, 2, item);
   if (status == ROOST_EINVAL)
     return luaL_error(lua, "the item cannot be sent: %s", lua_tostring(lua, -1));
-  if (status != 0) return luaL_error(lua, "out of memory");
+  if (status != 0)
+    return luaL_error(lua, "out of memory");
   roost_call_item_end(call);
   lua_pushboolean(lua, true);
   return 1;
@@ -228,7 +243,8 @@ static int cancelled(lua_State *lua) {
 }
 
 static void set_address(lua_State *lua, const char *name, const roost_address *address) {
-  if (address == NULL) return;
+  if (address == NULL)
+    return;
   lua_createtable(lua, 0, 2);
   lua_pushstring(lua, address->text);
   lua_setfield(lua, -2, "address");
@@ -240,14 +256,16 @@ static void set_address(lua_State *lua, const char *name, const roost_address *a
 /* close(): drops the caller. Upvalue 1: the ctx. */
 static int close_peer(lua_State *lua) {
   const roost_call *call = roost_bind_check_ctx(lua, lua_upvalueindex(1));
-  if (call != NULL && call->origin != NULL) call->origin->ops->close(call->origin);
+  if (call != NULL && call->origin != NULL)
+    call->origin->ops->close(call->origin);
   return 0;
 }
 
 /* ctx:unwrap() -> { transport, local, remote, close }, nil when the caller has left */
 static int unwrap(lua_State *lua) {
   const roost_call *call = roost_bind_check_ctx(lua, 1);
-  if (call == NULL || call->origin == NULL) return 0;
+  if (call == NULL || call->origin == NULL)
+    return 0;
   lua_createtable(lua, 0, 4);
   lua_pushstring(lua, call->server->transport);
   lua_setfield(lua, -2, "transport");
@@ -271,7 +289,8 @@ static int ack(lua_State *lua) {
 /* core.context() -> the current ctx or nil */
 static int context(lua_State *lua) {
   roost_call *call = roost_bind_current_call(lua);
-  if (call == NULL) return 0;
+  if (call == NULL)
+    return 0;
   roost_bind_push_ctx(lua, call, 0);
   return 1;
 }
@@ -286,20 +305,23 @@ static int wait_again(lua_State *lua, int status, lua_KContext context_) {
 /* core.ctx_wait(ctx): until core.ctx_wake, the caller has left, or his buffer has room again. */
 static int ctx_wait(lua_State *lua) {
   roost_call *call = roost_bind_check_ctx(lua, 1);
-  if (call == NULL) return 0;
+  if (call == NULL)
+    return 0;
   return roost_task_wait_in(lua, &call->waiters, 0, wait_again);
 }
 
 /* core.ctx_wake(ctx) */
 static int ctx_wake(lua_State *lua) {
   roost_call *call = roost_bind_check_ctx(lua, 1);
-  if (call != NULL) roost_task_wake_all(&call->waiters);
+  if (call != NULL)
+    roost_task_wake_all(&call->waiters);
   return 0;
 }
 
 void roost_bind_open_ctx(lua_State *lua) {
-  static const luaL_Reg methods[] = {
-      {"emit", emit}, {"cancelled", cancelled}, {"unwrap", unwrap}, {"ack", ack}, {"nack", ack}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"emit", emit},     {"cancelled", cancelled},
+                                     {"unwrap", unwrap}, {"ack", ack},
+                                     {"nack", ack},      {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"context", context}, {"ctx_wait", ctx_wait}, {"ctx_wake", ctx_wake}, {NULL, NULL}};
   luaL_newmetatable(lua, CTX_NAME);

@@ -13,8 +13,10 @@ static int encode(lua_State *lua) {
   luaL_checkany(lua, 1);
   roost_buffer *out = roost_bind_push_buffer(lua);
   int status = roost_value_write_json(lua, 1, out);
-  if (status == ROOST_EINVAL) return luaL_error(lua, "%s", lua_tostring(lua, -1));
-  if (status != 0) return luaL_error(lua, "out of memory");
+  if (status == ROOST_EINVAL)
+    return luaL_error(lua, "%s", lua_tostring(lua, -1));
+  if (status != 0)
+    return luaL_error(lua, "out of memory");
   lua_pushlstring(lua, out->ptr, out->len);
   roost_buffer_deinit(out);
   return 1;

@@ -52,7 +52,8 @@ static void add_field(lua_State *lua, roost_log_line *line, roost_buffer *scratc
   lua_settop(lua, value);
 }
 
-/* add_fields(fields table, line): protected, so that the line is ended whatever a __tostring does. */
+/* add_fields(fields table, line): protected, so that the line is ended whatever a __tostring does.
+ */
 static int add_fields(lua_State *lua) {
   roost_log_line *line = lua_touserdata(lua, 2);
   roost_buffer *scratch = roost_bind_push_buffer(lua);
@@ -69,14 +70,17 @@ static int log_at(lua_State *lua) {
   luaL_checkudata(lua, 1, LOG_NAME);
   roost_log_level level = (roost_log_level)lua_tointeger(lua, lua_upvalueindex(1));
   roost_log *log = roost_bind_generation(lua)->dispatch->config.log;
-  if (!roost_log_enabled(log, level)) return 0;
+  if (!roost_log_enabled(log, level))
+    return 0;
   bool has_fields = !lua_isnoneornil(lua, 3);
-  if (has_fields) luaL_checktype(lua, 3, LUA_TTABLE);
+  if (has_fields)
+    luaL_checktype(lua, 3, LUA_TTABLE);
   roost_log_line line;
   roost_slice message;
   message.ptr = luaL_tolstring(lua, 2, &message.len);
   roost_call *call = NULL;
-  if (lua_getiuservalue(lua, 1, 1) == LUA_TUSERDATA) call = roost_bind_check_ctx(lua, -1);
+  if (lua_getiuservalue(lua, 1, 1) == LUA_TUSERDATA)
+    call = roost_bind_check_ctx(lua, -1);
   lua_pushcfunction(lua, add_fields);
   lua_pushvalue(lua, 3);
   lua_pushlightuserdata(lua, &line);
@@ -96,7 +100,8 @@ void roost_bind_log_error(lua_State *lua, const char *message, int index) {
                   roost_slice_text(message));
   add_origin(lua, &line, roost_bind_current_call(lua));
   roost_log_text(&line, "err", roost_buffer_slice(text));
-  if (vm->trace.len > 0) roost_log_text(&line, "trace", roost_buffer_slice(&vm->trace));
+  if (vm->trace.len > 0)
+    roost_log_text(&line, "trace", roost_buffer_slice(&vm->trace));
   roost_log_end(&line);
   lua_pop(lua, 1);
 }
@@ -107,7 +112,8 @@ static int print(lua_State *lua) {
   luaL_Buffer text;
   luaL_buffinit(lua, &text);
   for (int i = 1; i <= count; i++) {
-    if (i > 1) luaL_addchar(&text, '\t');
+    if (i > 1)
+      luaL_addchar(&text, '\t');
     luaL_tolstring(lua, i, NULL);
     luaL_addvalue(&text);
   }
@@ -115,8 +121,7 @@ static int print(lua_State *lua) {
   roost_slice message;
   roost_log_line line;
   message.ptr = lua_tolstring(lua, -1, &message.len);
-  roost_log_begin(&line, roost_bind_generation(lua)->dispatch->config.log, ROOST_LOG_INFO,
-                  message);
+  roost_log_begin(&line, roost_bind_generation(lua)->dispatch->config.log, ROOST_LOG_INFO, message);
   add_origin(lua, &line, roost_bind_current_call(lua));
   roost_log_end(&line);
   return 0;

@@ -29,7 +29,8 @@ static int add_pattern(lua_State *lua, roost_handler *handler, const char **why)
   if (status == 0)
     return roost_generation_add(roost_bind_generation(lua), handler, roost_buffer_slice(pattern),
                                 why);
-  if (status == ROOST_EINVAL) *why = lua_tostring(lua, -1);
+  if (status == ROOST_EINVAL)
+    *why = lua_tostring(lua, -1);
   return status;
 }
 
@@ -47,7 +48,8 @@ static int add_handler(lua_State *lua) {
                            .wants_ctx = takes_ctx(lua, 5)};
   handler.function = luaL_ref(lua, LUA_REGISTRYINDEX);
   int status = add_pattern(lua, &handler, &why);
-  if (status != 0) return luaL_error(lua, "%s", why);
+  if (status != 0)
+    return luaL_error(lua, "%s", why);
   return 0;
 }
 

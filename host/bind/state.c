@@ -9,11 +9,14 @@
 
 static const char core_key;
 
-roost_generation *roost_bind_generation(lua_State *lua) { return roost_vm_of(lua)->owner; }
+roost_generation *roost_bind_generation(lua_State *lua) {
+  return roost_vm_of(lua)->owner;
+}
 
 /* ------------------------------------------------------------------------- opening ----------- */
 
-/* Where a module of the Lua half lies in a folder: roost -> roost/init.lua, roost.x -> roost/x.lua */
+/* Where a module of the Lua half lies in a folder: roost -> roost/init.lua, roost.x -> roost/x.lua
+ */
 static void push_module_path(lua_State *lua, const char *folder, const char *name) {
   if (strchr(name, '.') == NULL) {
     lua_pushfstring(lua, "%s/%s/init.lua", folder, name);
@@ -43,7 +46,8 @@ static int load_module(lua_State *lua) {
 static void preload_lua_half(lua_State *lua) {
   luaL_getsubtable(lua, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   for (const roost_embedded_file *file = roost_embedded_files; file->name != NULL; file++) {
-    if (strchr(file->name, '/') != NULL) continue; /* not a module */
+    if (strchr(file->name, '/') != NULL)
+      continue; /* not a module */
     lua_pushlightuserdata(lua, (void *)(uintptr_t)file);
     lua_pushcclosure(lua, load_module, 1);
     lua_setfield(lua, -2, file->name);
@@ -91,8 +95,10 @@ static int load(roost_generation *generation, roost_buffer *error) {
   lua_pushcfunction(lua, roost_error_traceback);
   lua_pushcfunction(lua, load_service);
   int status = lua_pcall(lua, 0, 0, 1);
-  if (status == LUA_ERRMEM) roost_buffer_clear(&generation->vm->trace);
-  if (status != LUA_OK) roost_bind_describe(lua, generation, error);
+  if (status == LUA_ERRMEM)
+    roost_buffer_clear(&generation->vm->trace);
+  if (status != LUA_OK)
+    roost_bind_describe(lua, generation, error);
   lua_settop(lua, 0);
   return status == LUA_OK ? 0 : status == LUA_ERRMEM ? ROOST_ENOMEM : ROOST_ESCRIPT;
 }

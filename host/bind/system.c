@@ -30,7 +30,8 @@ static int wall_time(lua_State *lua) {
 static int env(lua_State *lua) {
   const char *value = getenv(luaL_checkstring(lua, 1));
   lua_settop(lua, 2);
-  if (value != NULL) lua_pushstring(lua, value);
+  if (value != NULL)
+    lua_pushstring(lua, value);
   return 1;
 }
 

@@ -13,13 +13,13 @@
 
 #define HANDLE_NAME "roost.task"
 #define SIGNAL_NAME "roost.signal"
-#define MS_MAX 9007199254740992.0 /* 2^53 */
+#define MS_MAX      9007199254740992.0 /* 2^53 */
 
 typedef struct handle {
   roost_task *task; /* NULL: it has ended */
   roost_call *call; /* pinned; NULL: not started in a request */
   roost_vm *vm;
-  int ref;          /* keeps the handle in the registry */
+  int ref; /* keeps the handle in the registry */
 } handle;
 
 /* ------------------------------------------------------------------------- sleep ------------- */
@@ -28,7 +28,8 @@ typedef struct handle {
 static uint64_t check_ms(lua_State *lua, int index) {
   lua_Number ms = luaL_checknumber(lua, index);
   luaL_argcheck(lua, !isnan(ms), index, "not a number of milliseconds");
-  if (ms <= 0) return 0;
+  if (ms <= 0)
+    return 0;
   return ms >= MS_MAX ? (uint64_t)MS_MAX : (uint64_t)ceil(ms);
 }
 
@@ -48,9 +49,11 @@ static int sleep_ms(lua_State *lua) {
 /* core.doze(ms): as sleep, but the task ends when its service stops meanwhile. */
 static int doze(lua_State *lua) {
   roost_task *task = roost_task_current(lua);
-  if (roost_bind_generation(lua)->state == ROOST_GENERATION_STOPPING) roost_task_cancel(task);
+  if (roost_bind_generation(lua)->state == ROOST_GENERATION_STOPPING)
+    roost_task_cancel(task);
   uint64_t ms = check_ms(lua, 1);
-  if (!task->cancelled) task->dormant = true;
+  if (!task->cancelled)
+    task->dormant = true;
   return roost_task_wait(lua, ms, 0, slept);
 }
 
@@ -73,7 +76,8 @@ static int spawned_begin(lua_State *lua, void *ud) {
 static void spawned_fail(lua_State *lua, void *ud) {
   const handle *self = ud;
   int error = lua_gettop(lua);
-  if (self->task->cancelled && roost_error_is(lua, error, "CancelledError")) return;
+  if (self->task->cancelled && roost_error_is(lua, error, "CancelledError"))
+    return;
   roost_bind_log_error(lua, "task failed", error);
 }
 
@@ -84,11 +88,11 @@ static void spawned_ended(void *ud, bool reset) {
   self->task = NULL;
   self->call = NULL;
   luaL_unref(self->vm->lua, LUA_REGISTRYINDEX, self->ref);
-  if (call != NULL) roost_call_unpin(call);
+  if (call != NULL)
+    roost_call_unpin(call);
 }
 
-static const roost_task_ops spawned_ops = {spawned_begin, NULL, spawned_fail, spawned_ended,
-                                           false};
+static const roost_task_ops spawned_ops = {spawned_begin, NULL, spawned_fail, spawned_ended, false};
 static const roost_task_ops part_ops = {spawned_begin, NULL, spawned_fail, spawned_ended, true};
 
 /* core.spawn(function, detached, part) -> handle; detached: without the context of this request;
@@ -120,7 +124,8 @@ static int spawn(lua_State *lua) {
 /* handle:cancel() */
 static int cancel(lua_State *lua) {
   const handle *self = luaL_checkudata(lua, 1, HANDLE_NAME);
-  if (self->task != NULL) roost_task_cancel(self->task);
+  if (self->task != NULL)
+    roost_task_cancel(self->task);
   return 0;
 }
 
@@ -177,14 +182,10 @@ void roost_bind_open_task(lua_State *lua) {
   static const luaL_Reg handle_methods[] = {{"cancel", cancel}, {NULL, NULL}};
   static const luaL_Reg signal_methods[] = {
       {"wait", signal_wait}, {"notify", signal_notify}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"sleep", sleep_ms},
-                                       {"doze", doze},
-                                       {"ticks", ticks},
-                                       {"spawn", spawn},
-                                       {"report", report},
-                                       {"traceback", roost_error_traceback},
-                                       {"signal", signal_new},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"sleep", sleep_ms},    {"doze", doze},
+                                       {"ticks", ticks},       {"spawn", spawn},
+                                       {"report", report},     {"traceback", roost_error_traceback},
+                                       {"signal", signal_new}, {NULL, NULL}};
   make_class(lua, HANDLE_NAME, handle_methods);
   make_class(lua, SIGNAL_NAME, signal_methods);
   luaL_setfuncs(lua, functions, 0);

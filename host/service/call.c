@@ -3,7 +3,7 @@
 #include "service/dispatch.h"
 #include "wire/json.h"
 
-#define IDLE_MAX 1024
+#define IDLE_MAX   1024
 #define KEEP_BYTES 4096 /* a pooled call holds no larger buffer */
 
 static const char internal_error[] = "Internal server error";
@@ -21,7 +21,8 @@ static roost_call *call_take(roost_dispatch *dispatch) {
     return call;
   }
   call = roost_alloc_get(dispatch->config.alloc, sizeof *call);
-  if (call == NULL) return NULL;
+  if (call == NULL)
+    return NULL;
   call->dispatch = dispatch;
   roost_list_init(&call->link);
   roost_list_init(&call->running_link);
@@ -68,7 +69,8 @@ void roost_call_free_all(roost_dispatch *dispatch) {
 
 /* No longer counts against its connection's limits. */
 static void uncount(roost_call *call) {
-  if (!call->counted) return;
+  if (!call->counted)
+    return;
   call->counted = false;
   if (call->item_sent)
     call->origin->streams--;
@@ -86,44 +88,54 @@ static void release(roost_call *call) {
   call->dispatch->config.binding->end_call(call);
   roost_list_remove(&call->running_link);
   call_give(call);
-  if (generation != NULL) roost_generation_unpin(generation);
+  if (generation != NULL)
+    roost_generation_unpin(generation);
 }
 
 static void keep(roost_call *call, bool with_data);
 
 /* An error may have passed by while a reply was written. */
 static void undo_open(roost_call *call) {
-  if (call->writing && call->origin != NULL) roost_call_reply_undo(call);
+  if (call->writing && call->origin != NULL)
+    roost_call_reply_undo(call);
   call->writing = false;
 }
 
 void roost_call_end(roost_call *call) {
   undo_open(call);
-  if (call->item_waits) roost_call_reply_none(call);
+  if (call->item_waits)
+    roost_call_reply_none(call);
   call->answered = true;
   roost_task_wake_all(&call->waiters);
   roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
   uncount(call);
   call->dispatch->stats.in_flight--;
-  if (call->generation != NULL) service_of(call)->stats.in_flight--;
-  if (call->pins > 1 && !call->is_kept) keep(call, call->script == NULL);
+  if (call->generation != NULL)
+    service_of(call)->stats.in_flight--;
+  if (call->pins > 1 && !call->is_kept)
+    keep(call, call->script == NULL);
   roost_list_remove(&call->link);
   call->origin = NULL;
   roost_call_unpin(call);
 }
 
-void roost_call_pin(roost_call *call) { call->pins++; }
+void roost_call_pin(roost_call *call) {
+  call->pins++;
+}
 
 void roost_call_unpin(roost_call *call) {
-  if (--call->pins == 0) release(call);
+  if (--call->pins == 0)
+    release(call);
 }
 
 /* ------------------------------------------------------------------------- keeping ----------- */
 
 static void keep_slice(roost_call *call, roost_slice *slice) {
-  if (slice->ptr == NULL) return;
+  if (slice->ptr == NULL)
+    return;
   char *copy = call->kept.ptr + call->kept.len;
-  if (slice->len > 0) memcpy(copy, slice->ptr, slice->len);
+  if (slice->len > 0)
+    memcpy(copy, slice->ptr, slice->len);
   call->kept.len += slice->len;
   slice->ptr = copy;
 }
@@ -136,7 +148,8 @@ static void keep(roost_call *call, bool with_data) {
     const roost_address *peer = call->origin->ops->remote(call->origin);
     call->peer = peer != NULL ? *peer : (roost_address){0};
   }
-  if (!with_data) call->data = (roost_slice){NULL, 0};
+  if (!with_data)
+    call->data = (roost_slice){NULL, 0};
   size_t need = call->pattern.len + call->id.len + call->metadata.len + call->data.len + 1;
   if (roost_buffer_reserve(&call->kept, need) != 0) {
     call->pattern = call->id = call->metadata = call->data = (roost_slice){NULL, 0};
@@ -163,13 +176,15 @@ static void item_done(roost_call *call) {
 /* Sends the waiting item, which is undefined where it has no text; last: the end rides on it. */
 static void send_item(roost_call *call, bool last) {
   item_done(call);
-  if (!roost_call_owed(call)) return;
+  if (!roost_call_owed(call))
+    return;
   bool is_void = call->item.len == 0;
   roost_reply_kind kind = last ? (is_void ? ROOST_REPLY_END : ROOST_REPLY_LAST)
                                : (is_void ? ROOST_REPLY_VOID : ROOST_REPLY_ITEM);
   const roost_origin_ops *ops = call->origin->ops;
   roost_buffer *out = ops->reply_begin(call->origin, kind);
-  if (out == NULL) return;
+  if (out == NULL)
+    return;
   if (roost_buffer_append_slice(out, roost_buffer_slice(&call->item)) != 0)
     ops->reply_undo(call->origin);
   else
@@ -178,13 +193,15 @@ static void send_item(roost_call *call, bool last) {
 }
 
 void roost_call_flush(roost_call *call) {
-  if (call->item_waits) send_item(call, false);
+  if (call->item_waits)
+    send_item(call, false);
 }
 
 roost_buffer *roost_call_reply_begin(roost_call *call, roost_reply_kind kind) {
   undo_open(call);
   roost_call_flush(call);
-  if (!roost_call_owed(call)) return NULL;
+  if (!roost_call_owed(call))
+    return NULL;
   roost_buffer *out = call->origin->ops->reply_begin(call->origin, kind);
   call->writing = out != NULL;
   return out;
@@ -223,12 +240,15 @@ void roost_call_reply_error(roost_call *call, roost_slice message) {
 
 /* ------------------------------------------------------------------------- streams ----------- */
 
-void roost_call_set_streaming(roost_call *call) { call->streaming = true; }
+void roost_call_set_streaming(roost_call *call) {
+  call->streaming = true;
+}
 
 /* With its first item a stream no longer counts as in flight. */
 static void count_stream(roost_call *call) {
   call->item_sent = call->streaming = true;
-  if (!call->counted) return;
+  if (!call->counted)
+    return;
   call->origin->in_flight--;
   call->origin->streams++;
   call->origin->ops->eased(call->origin);
@@ -236,14 +256,16 @@ static void count_stream(roost_call *call) {
 
 int roost_call_item_begin(roost_call *call, roost_buffer **buffer) {
   *buffer = &call->item;
-  if (!roost_call_owed(call) || call->abandoned) return ROOST_EGONE;
+  if (!roost_call_owed(call) || call->abandoned)
+    return ROOST_EGONE;
   uint32_t max = call->server->max_streams;
   if (!call->item_sent && max != 0 && call->origin->streams >= max) {
     roost_call_reply_error(call, ROOST_SLICE("Too many streams"));
     call->abandoned = true;
     return ROOST_EFULL;
   }
-  if (!call->item_sent) count_stream(call);
+  if (!call->item_sent)
+    count_stream(call);
   roost_call_flush(call);
   roost_buffer_clear(&call->item);
   return 0;
@@ -281,14 +303,16 @@ static void arm(roost_call *call) {
 static void cancel(roost_call *call) {
   call->abandoned = true;
   roost_task_wake_all(&call->waiters);
-  if (call->task != NULL) roost_task_cancel(call->task);
+  if (call->task != NULL)
+    roost_task_cancel(call->task);
 }
 
 static void on_deadline(roost_timer *timer) {
   roost_call *call = ROOST_LIST_ENTRY(timer, roost_call, deadline);
   roost_log_line line;
   call->dispatch->stats.timeouts++;
-  if (call->generation != NULL) service_of(call)->stats.timeouts++;
+  if (call->generation != NULL)
+    service_of(call)->stats.timeouts++;
   if (roost_log_limited(call->dispatch->config.log, ROOST_LOG_KIND_TIMEOUT)) {
     roost_log_begin(&line, call->dispatch->config.log, ROOST_LOG_WARN,
                     ROOST_SLICE("handler ran out of time"));
@@ -303,7 +327,8 @@ static void on_deadline(roost_timer *timer) {
 void roost_call_gone(roost_call *call, bool reachable) {
   call->abandoned = true;
   if (call->streaming || !reachable) {
-    if (call->item_waits) item_done(call);
+    if (call->item_waits)
+      item_done(call);
     roost_list_remove(&call->link);
     uncount(call);
     call->origin = NULL;
@@ -330,7 +355,8 @@ static int task_finish(struct lua_State *lua, void *ud, int count) {
 
 static void task_fail(struct lua_State *lua, void *ud) {
   roost_call *call = ud;
-  if (!call->refused) call->dispatch->config.binding->fail_call(lua, call);
+  if (!call->refused)
+    call->dispatch->config.binding->fail_call(lua, call);
 }
 
 static void task_ended(void *ud, bool reset) {
@@ -342,7 +368,8 @@ static void task_ended(void *ud, bool reset) {
                              (roost_slice){NULL, 0});
     roost_call_reply_error(call, roost_slice_text(internal_error));
   }
-  if (!call->running) roost_call_end(call);
+  if (!call->running)
+    roost_call_end(call);
 }
 
 static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task_ended, false};
@@ -350,11 +377,11 @@ static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task
 static int run_lua(roost_call *call) {
   roost_task *task;
   call->running = true;
-  int status =
-      roost_task_start(&task, call->generation->vm, &task_ops, call, call);
+  int status = roost_task_start(&task, call->generation->vm, &task_ops, call, call);
   call->running = false;
   if (status != 0 || task == NULL) {
-    if (call->refused) status = ROOST_EPROTO;
+    if (call->refused)
+      status = ROOST_EPROTO;
     roost_call_end(call);
     return status;
   }
@@ -401,7 +428,8 @@ static void count_start(roost_call *call) {
   call->origin->in_flight++;
   dispatch->stats.in_flight++;
   *(event ? &dispatch->stats.events : &dispatch->stats.requests) += 1;
-  if (call->generation == NULL) return;
+  if (call->generation == NULL)
+    return;
   roost_service_stats *stats = &service_of(call)->stats;
   stats->in_flight++;
   *(event ? &stats->events : &stats->requests) += 1;
@@ -410,7 +438,8 @@ static void count_start(roost_call *call) {
 int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
                      const roost_handler *handler, bool event) {
   roost_call *call = call_take(dispatch);
-  if (call == NULL) return ROOST_ENOMEM;
+  if (call == NULL)
+    return ROOST_ENOMEM;
   reset_flags(call);
   call->origin = origin;
   call->server = origin->server->config;
@@ -429,7 +458,8 @@ int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost
   roost_list_append(&origin->calls, &call->link);
   roost_list_append(&dispatch->calls, &call->running_link);
   count_start(call);
-  if (call->generation == NULL) return run_c(call);
+  if (call->generation == NULL)
+    return run_c(call);
   roost_generation_pin(call->generation);
   return run_lua(call);
 }

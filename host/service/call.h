@@ -18,11 +18,11 @@
 #include "transport/transport.h"
 
 struct roost_call {
-  roost_list link;              /* in origin->calls, or in dispatch->idle_calls */
-  roost_list running_link;      /* in dispatch->calls until it is released */
-  roost_list flush;             /* in dispatch->items while an item waits */
+  roost_list link;         /* in origin->calls, or in dispatch->idle_calls */
+  roost_list running_link; /* in dispatch->calls until it is released */
+  roost_list flush;        /* in dispatch->items while an item waits */
   roost_dispatch *dispatch;
-  roost_origin *origin;         /* NULL: the caller has left */
+  roost_origin *origin;              /* NULL: the caller has left */
   const roost_server_config *server; /* it came in by */
   const roost_handler *handler;
   roost_generation *generation; /* pinned; NULL: a C handler's */
@@ -37,21 +37,21 @@ struct roost_call {
   roost_buffer kept;            /* memory of the slices once they are kept */
   roost_buffer item;            /* the item that waits */
   roost_timer deadline;
-  uint64_t started_ms;          /* loop time when it came */
-  uint64_t timeout_ms;          /* wait for the next reply; 0: none */
-  roost_address peer;           /* of the caller, once it is kept */
-  uint32_t pins;                /* its own run, and tasks spawned in it */
-  bool event;                   /* no reply is wanted */
-  bool counted;                 /* in origin->in_flight or ->streams */
-  bool streaming;               /* an item was sent, or a stream is being sent */
-  bool item_sent;               /* counted in origin->streams, no longer in ->in_flight */
-  bool answered;                /* the last reply has gone */
+  uint64_t started_ms; /* loop time when it came */
+  uint64_t timeout_ms; /* wait for the next reply; 0: none */
+  roost_address peer;  /* of the caller, once it is kept */
+  uint32_t pins;       /* its own run, and tasks spawned in it */
+  bool event;          /* no reply is wanted */
+  bool counted;        /* in origin->in_flight or ->streams */
+  bool streaming;      /* an item was sent, or a stream is being sent */
+  bool item_sent;      /* counted in origin->streams, no longer in ->in_flight */
+  bool answered;       /* the last reply has gone */
   bool item_waits;
-  bool writing;                 /* between reply_begin and its end or undo */
-  bool finished;                /* a C handler has replied or failed it */
-  bool abandoned;               /* the caller has left, or the time is over */
-  bool refused;                 /* data is not JSON */
-  bool running;                 /* inside its C handler, or before the task's first wait */
+  bool writing;   /* between reply_begin and its end or undo */
+  bool finished;  /* a C handler has replied or failed it */
+  bool abandoned; /* the caller has left, or the time is over */
+  bool refused;   /* data is not JSON */
+  bool running;   /* inside its C handler, or before the task's first wait */
   bool is_kept;
 };
 
@@ -60,8 +60,8 @@ struct roost_call {
 int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
                      const roost_handler *handler, bool event);
 
-/* The last reply, in place: append the value's JSON text to the buffer, then end or undo. NULL where
- * no reply is owed or can be sent. A waiting item goes first. */
+/* The last reply, in place: append the value's JSON text to the buffer, then end or undo. NULL
+ * where no reply is owed or can be sent. A waiting item goes first. */
 roost_buffer *roost_call_reply_begin(roost_call *call, roost_reply_kind kind);
 void roost_call_reply_end(roost_call *call, roost_reply_kind kind);
 void roost_call_reply_undo(roost_call *call);
@@ -72,8 +72,8 @@ void roost_call_reply_none(roost_call *call);
 /* Ends the replies with {"status":"error","message":message}. */
 void roost_call_reply_error(roost_call *call, roost_slice message);
 
-/* The next item: append its JSON text to *buffer (nothing: undefined), then roost_call_item_end. EGONE: nobody listens;
- * EFULL: one stream too many (answered so); ENOMEM. */
+/* The next item: append its JSON text to *buffer (nothing: undefined), then roost_call_item_end.
+ * EGONE: nobody listens; EFULL: one stream too many (answered so); ENOMEM. */
 int roost_call_item_begin(roost_call *call, roost_buffer **buffer);
 void roost_call_item_end(roost_call *call);
 

@@ -4,13 +4,17 @@
 #include "service/call.h"
 #include "service/dispatch.h"
 
-roost_slice roost_call_pattern(const roost_call *call) { return call->pattern; }
+roost_slice roost_call_pattern(const roost_call *call) {
+  return call->pattern;
+}
 
 roost_slice roost_call_data(const roost_call *call) {
   return call->data.ptr != NULL ? call->data : ROOST_SLICE("null");
 }
 
-bool roost_call_is_event(const roost_call *call) { return call->event; }
+bool roost_call_is_event(const roost_call *call) {
+  return call->event;
+}
 
 /* Why nothing can be sent any more. */
 static int lost(const roost_call *call) {
@@ -19,12 +23,16 @@ static int lost(const roost_call *call) {
 
 int roost_call_push(roost_call *call, roost_slice data) {
   roost_buffer *item;
-  if (call->answered) return lost(call);
+  if (call->answered)
+    return lost(call);
   int status = roost_call_item_begin(call, &item);
-  if (status == ROOST_EFULL) return lost(call); /* one stream too many, and answered so */
-  if (status != 0) return status;
+  if (status == ROOST_EFULL)
+    return lost(call); /* one stream too many, and answered so */
+  if (status != 0)
+    return status;
   status = roost_buffer_append_slice(item, data);
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   roost_call_item_end(call);
   return roost_call_crowded(call) ? ROOST_EFULL : 0;
 }
@@ -32,7 +40,8 @@ int roost_call_push(roost_call *call, roost_slice data) {
 /* Ends the call; one whose handler is still running is ended when that returns. */
 static void finish(roost_call *call) {
   call->answered = call->finished = true;
-  if (!call->running) roost_call_end(call);
+  if (!call->running)
+    roost_call_end(call);
 }
 
 int roost_call_reply(roost_call *call, roost_slice data) {

@@ -7,17 +7,19 @@
 
 void roost_log_peer(roost_log_line *line, const roost_address *address) {
   char text[sizeof address->text + 8];
-  if (address == NULL || address->text[0] == '\0') return;
+  if (address == NULL || address->text[0] == '\0')
+    return;
   bool v6 = strchr(address->text, ':') != NULL;
-  int len = snprintf(text, sizeof text, v6 ? "[%s]:%u" : "%s:%u", address->text,
-                     (unsigned)address->port);
+  int len =
+      snprintf(text, sizeof text, v6 ? "[%s]:%u" : "%s:%u", address->text, (unsigned)address->port);
   roost_log_text(line, "peer", roost_slice_of(text, (size_t)len));
 }
 
 /* An id or pattern is shown without its quotes where it is text without escapes. */
 static roost_slice bare(roost_slice json) {
   bool text = json.len >= 2 && json.ptr[0] == '"';
-  if (!text || memchr(json.ptr, '\\', json.len) != NULL) return json;
+  if (!text || memchr(json.ptr, '\\', json.len) != NULL)
+    return json;
   return roost_slice_of(json.ptr + 1, json.len - 2);
 }
 
@@ -31,7 +33,8 @@ void roost_call_log_fields(const roost_call *call, roost_log_line *line) {
   roost_log_peer(line, call->is_kept || call->origin == NULL
                            ? &call->peer
                            : call->origin->ops->remote(call->origin));
-  if (call->id.ptr != NULL) roost_log_text(line, "req", bare(call->id));
+  if (call->id.ptr != NULL)
+    roost_log_text(line, "req", bare(call->id));
   roost_log_text(line, "pattern", roost_buffer_slice(&call->handler->route));
 }
 
@@ -39,13 +42,16 @@ void roost_call_log_failure(roost_call *call, roost_slice error, roost_slice tra
   roost_dispatch *dispatch = call->dispatch;
   roost_log_line line;
   dispatch->stats.errors++;
-  if (call->generation != NULL) call->generation->service->stats.errors++;
-  if (!roost_log_limited(dispatch->config.log, ROOST_LOG_KIND_HANDLER)) return;
+  if (call->generation != NULL)
+    call->generation->service->stats.errors++;
+  if (!roost_log_limited(dispatch->config.log, ROOST_LOG_KIND_HANDLER))
+    return;
   roost_log_begin(&line, dispatch->config.log, ROOST_LOG_ERROR, ROOST_SLICE("handler failed"));
   roost_call_log_fields(call, &line);
   uint64_t now_ms = roost_clock_now_us(dispatch->config.clock) / 1000;
   roost_log_integer(&line, "ms", (int64_t)(now_ms - call->started_ms));
   roost_log_text(&line, "err", error);
-  if (trace.len > 0) roost_log_text(&line, "trace", trace);
+  if (trace.len > 0)
+    roost_log_text(&line, "trace", trace);
   roost_log_end(&line);
 }

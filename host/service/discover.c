@@ -25,7 +25,8 @@ static void found_free(const roost_alloc *alloc, roost_found *found) {
 }
 
 void roost_found_deinit(roost_found_list *list) {
-  for (size_t i = 0; i < list->count; i++) found_free(list->alloc, &list->items[i]);
+  for (size_t i = 0; i < list->count; i++)
+    found_free(list->alloc, &list->items[i]);
   roost_alloc_put(list->alloc, list->items, list->cap * sizeof *list->items);
   roost_found_init(list, list->alloc);
 }
@@ -62,21 +63,24 @@ static void say(const search *s, bool error, const char *format, const char *a, 
   for (const char *at = format; *at != '\0' && status == 0; at++)
     status = *at == '@' ? roost_buffer_append_slice(&text, roost_slice_text(parts[part++]))
                         : roost_buffer_append_byte(&text, *at);
-  if (status == 0) status = roost_buffer_append_byte(&text, '\0');
+  if (status == 0)
+    status = roost_buffer_append_byte(&text, '\0');
   s->report(s->ud, error, status == 0 ? text.ptr : "out of memory");
   roost_buffer_deinit(&text);
 }
 
 static roost_found *find(const roost_found_list *list, const char *name) {
   for (size_t i = 0; i < list->count; i++)
-    if (strcmp(list->items[i].name, name) == 0) return &list->items[i];
+    if (strcmp(list->items[i].name, name) == 0)
+      return &list->items[i];
   return NULL;
 }
 
 /* Takes path over. */
 static int add(const search *s, roost_slice name, const char *root, char *path) {
   roost_found_list *list = s->list;
-  if (path == NULL) return ROOST_ENOMEM;
+  if (path == NULL)
+    return ROOST_ENOMEM;
   if (list->count == list->cap) {
     size_t cap = list->cap ? 2 * list->cap : 16;
     roost_found *grown = roost_alloc_resize(list->alloc, list->items, list->cap * sizeof *grown,
@@ -118,9 +122,11 @@ static bool is_service_name(const char *name) {
  * that passing over it would be a surprise. */
 static int add_member(const search *s, const char *root, const char *name, bool named) {
   const roost_alloc *alloc = s->list->alloc;
-  if (!named && !is_service_name(name)) return 0;
+  if (!named && !is_service_name(name))
+    return 0;
   char *path = join(alloc, root, name, "");
-  if (path == NULL) return ROOST_ENOMEM;
+  if (path == NULL)
+    return ROOST_ENOMEM;
   int status = 0;
   if (is_folder(path)) {
     char *main_file = join(alloc, path, "init", ".lua");
@@ -154,7 +160,8 @@ static int add_folder(const search *s, const char *path) {
   }
   int status = 0;
   for (int i = 0; i < count; i++) {
-    if (status == 0) status = add_member(s, path, names[i]->d_name, false);
+    if (status == 0)
+      status = add_member(s, path, names[i]->d_name, false);
     free(names[i]);
   }
   free(names);
@@ -179,14 +186,16 @@ static bool is_service_folder(const roost_alloc *alloc, const char *path) {
 
 /* The absolute path without links, . and .. */
 static int absolute(char **out, const roost_alloc *alloc, const char *base, const char *path) {
-  char *joined = *path == '/' ? roost_alloc_text(alloc, roost_slice_text(path))
-                              : join(alloc, base, path, "");
+  char *joined =
+      *path == '/' ? roost_alloc_text(alloc, roost_slice_text(path)) : join(alloc, base, path, "");
   *out = NULL;
-  if (joined == NULL) return ROOST_ENOMEM;
+  if (joined == NULL)
+    return ROOST_ENOMEM;
   char *real = realpath(joined, NULL);
   int status = real != NULL ? 0 : errno == ENOMEM ? ROOST_ENOMEM : ROOST_ENOENT;
   roost_alloc_put_text(alloc, joined);
-  if (real == NULL) return status;
+  if (real == NULL)
+    return status;
   *out = roost_alloc_text(alloc, roost_slice_text(real));
   free(real);
   return *out != NULL ? 0 : ROOST_ENOMEM;
@@ -197,7 +206,8 @@ int roost_found_add(roost_found_list *list, const char *base, const char *path,
   search s = {list, report, ud};
   char *full;
   int status = absolute(&full, list->alloc, base, path);
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   if (is_folder(full) && !is_service_folder(list->alloc, full))
     status = add_folder(&s, full);
   else

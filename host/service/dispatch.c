@@ -9,9 +9,11 @@ static const char internal_error[] = "Internal server error";
 
 /* An answer for which there is no call: memory was too short for one. */
 static void answer_error(roost_origin *origin, const roost_message *message) {
-  if (roost_message_is_event(message)) return;
+  if (roost_message_is_event(message))
+    return;
   roost_buffer *out = origin->ops->reply_begin(origin, ROOST_REPLY_ERROR);
-  if (out == NULL) return;
+  if (out == NULL)
+    return;
   if (roost_buffer_append_slice(out, ROOST_SLICE("{\"status\":\"error\",\"message\":")) != 0 ||
       roost_json_write_string(out, roost_slice_text(internal_error)) != 0 ||
       roost_buffer_append_byte(out, '}') != 0)
@@ -23,7 +25,8 @@ static void answer_error(roost_origin *origin, const roost_message *message) {
 static void log_unhandled(roost_dispatch *dispatch, roost_origin *origin,
                           const roost_message *message) {
   roost_log_line line;
-  if (!roost_log_limited(dispatch->config.log, ROOST_LOG_KIND_UNHANDLED)) return;
+  if (!roost_log_limited(dispatch->config.log, ROOST_LOG_KIND_UNHANDLED))
+    return;
   roost_log_begin(&line, dispatch->config.log, ROOST_LOG_WARN,
                   roost_message_is_event(message)
                       ? ROOST_SLICE("There is no matching event handler defined in the remote "
@@ -34,27 +37,29 @@ static void log_unhandled(roost_dispatch *dispatch, roost_origin *origin,
   roost_log_peer(&line, origin->ops->remote(origin));
   if (message->pattern.ptr != NULL) {
     roost_slice shown = message->pattern;
-    if (shown.len > 200) shown.len = 200;
+    if (shown.len > 200)
+      shown.len = 200;
     roost_log_text(&line, "pattern", shown);
   }
   roost_log_end(&line);
 }
 
-static int unhandled(roost_dispatch *dispatch, roost_origin *origin,
-                     const roost_message *message) {
+static int unhandled(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message) {
   if (message->data.ptr != NULL && message->format == ROOST_FORMAT_JSON &&
       roost_json_validate(message->data) != 0)
     return ROOST_EPROTO;
   dispatch->stats.unhandled++;
   log_unhandled(dispatch, origin, message);
-  if (!roost_message_is_event(message)) origin->ops->reply_unhandled(origin, message->id);
+  if (!roost_message_is_event(message))
+    origin->ops->reply_unhandled(origin, message->id);
   return 0;
 }
 
 static int start(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
                  const roost_handler *handler, bool event) {
   int status = roost_call_start(dispatch, origin, message, handler, event);
-  if (status == ROOST_ENOMEM && !event) answer_error(origin, message);
+  if (status == ROOST_ENOMEM && !event)
+    answer_error(origin, message);
   return status == ROOST_EPROTO ? status : 0;
 }
 
@@ -62,15 +67,15 @@ static int start(roost_dispatch *dispatch, roost_origin *origin, const roost_mes
 static int start_events(roost_dispatch *dispatch, roost_origin *origin,
                         const roost_message *message, const roost_entry *entry, bool reply) {
   for (size_t i = 0; i < entry->event_count; i++) {
-    int status =
-        start(dispatch, origin, message, entry->events[i], i > 0 || !reply);
-    if (status != 0) return status;
+    int status = start(dispatch, origin, message, entry->events[i], i > 0 || !reply);
+    if (status != 0)
+      return status;
   }
   return 0;
 }
 
-static int on_request(roost_dispatch *dispatch, roost_origin *origin,
-                      const roost_message *message, const roost_match *match) {
+static int on_request(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
+                      const roost_match *match) {
   if (match->entry->message != NULL)
     return start(dispatch, origin, message, match->entry->message, false);
   return start_events(dispatch, origin, message, match->entry, true);
@@ -80,10 +85,10 @@ static int on_event(roost_table *table, roost_dispatch *dispatch, roost_origin *
                     const roost_message *message, roost_match *match) {
   for (; match->entry != NULL; roost_table_next(table, match)) {
     const roost_entry *entry = match->entry;
-    int status = entry->event_count > 0
-                     ? start_events(dispatch, origin, message, entry, false)
-                     : start(dispatch, origin, message, entry->message, true);
-    if (status != 0) return status;
+    int status = entry->event_count > 0 ? start_events(dispatch, origin, message, entry, false)
+                                        : start(dispatch, origin, message, entry->message, true);
+    if (status != 0)
+      return status;
   }
   return 0;
 }
@@ -93,15 +98,16 @@ static int on_message(void *ud, roost_origin *origin, const roost_message *messa
   roost_table *table = gate->table;
   roost_match match;
   int status = roost_table_find(table, message->pattern, &match);
-  if (status == ROOST_EPROTO) return status;
+  if (status == ROOST_EPROTO)
+    return status;
   if (status != 0) {
     answer_error(origin, message);
     return 0;
   }
-  if (match.entry == NULL) return unhandled(gate->dispatch, origin, message);
-  return roost_message_is_event(message)
-             ? on_event(table, gate->dispatch, origin, message, &match)
-             : on_request(gate->dispatch, origin, message, &match);
+  if (match.entry == NULL)
+    return unhandled(gate->dispatch, origin, message);
+  return roost_message_is_event(message) ? on_event(table, gate->dispatch, origin, message, &match)
+                                         : on_request(gate->dispatch, origin, message, &match);
 }
 
 static void on_gone(void *ud, roost_origin *origin, bool reachable) {
@@ -131,9 +137,11 @@ static bool exposes(const roost_gate *gate, const roost_handler *handler) {
   const roost_server_config *config = gate->config;
   if (handler->transport != NULL && strcmp(handler->transport, config->transport) != 0)
     return false;
-  if (config->services == NULL || handler->generation == NULL) return true;
+  if (config->services == NULL || handler->generation == NULL)
+    return true;
   for (const char *const *name = config->services; *name != NULL; name++)
-    if (strcmp(*name, handler->generation->service->name) == 0) return true;
+    if (strcmp(*name, handler->generation->service->name) == 0)
+      return true;
   return false;
 }
 
@@ -148,10 +156,13 @@ static int add_all(const build *b, const roost_list *handlers) {
   for (const roost_list *at = handlers->next; at != handlers; at = at->next) {
     const roost_handler *handler = ROOST_LIST_ENTRY(at, roost_handler, link);
     const roost_handler *replaced;
-    if (!exposes(b->gate, handler)) continue;
+    if (!exposes(b->gate, handler))
+      continue;
     int status = roost_table_add(b->table, handler, b->gate->config->wildcards, &replaced);
-    if (status != 0) return status;
-    if (replaced != NULL && b->conflict != NULL) b->conflict(b->ud, b->gate->config, handler, replaced);
+    if (status != 0)
+      return status;
+    if (replaced != NULL && b->conflict != NULL)
+      b->conflict(b->ud, b->gate->config, handler, replaced);
   }
   return 0;
 }
@@ -161,7 +172,8 @@ static int fill(const build *b) {
   int status = add_all(b, &dispatch->handlers);
   for (size_t i = 0; i < dispatch->service_count && status == 0; i++) {
     const roost_generation *generation = dispatch->services[i]->current;
-    if (generation != NULL) status = add_all(b, &generation->handlers);
+    if (generation != NULL)
+      status = add_all(b, &generation->handlers);
   }
   return status;
 }
@@ -169,7 +181,8 @@ static int fill(const build *b) {
 static int build_gate(roost_gate *gate, roost_conflict_fn *conflict, void *ud) {
   build b = {gate, NULL, conflict, ud};
   int status = roost_table_new(&b.table, gate->dispatch->config.alloc);
-  if (status == 0) status = fill(&b);
+  if (status == 0)
+    status = fill(&b);
   if (status == 0)
     gate->built = b.table;
   else
@@ -214,7 +227,8 @@ static void free_replaced(roost_gate *gate) {
 int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config) {
   roost_dispatch *dispatch = roost_alloc_get(config->alloc, sizeof *dispatch);
   *out = dispatch;
-  if (dispatch == NULL) return ROOST_ENOMEM;
+  if (dispatch == NULL)
+    return ROOST_ENOMEM;
   dispatch->config = *config;
   roost_list_init(&dispatch->handlers);
   roost_list_init(&dispatch->gates);
@@ -232,9 +246,11 @@ void roost_dispatch_remove_gate(roost_gate *gate) {
 }
 
 void roost_dispatch_free(roost_dispatch *dispatch) {
-  if (dispatch == NULL) return;
+  if (dispatch == NULL)
+    return;
   const roost_alloc *alloc = dispatch->config.alloc;
-  for (size_t i = 0; i < dispatch->service_count; i++) roost_service_free(dispatch->services[i]);
+  for (size_t i = 0; i < dispatch->service_count; i++)
+    roost_service_free(dispatch->services[i]);
   roost_alloc_put(alloc, dispatch->services, dispatch->service_count * sizeof(roost_service *));
   roost_call_free_all(dispatch);
   while (!roost_list_empty(&dispatch->handlers))
@@ -248,7 +264,8 @@ int roost_dispatch_add_gate(roost_gate **out, roost_dispatch *dispatch,
                             const roost_server_config *config) {
   roost_gate *gate = roost_alloc_get(dispatch->config.alloc, sizeof *gate);
   *out = gate;
-  if (gate == NULL) return ROOST_ENOMEM;
+  if (gate == NULL)
+    return ROOST_ENOMEM;
   gate->dispatch = dispatch;
   gate->config = config;
   roost_list_append(&dispatch->gates, &gate->link);
@@ -269,12 +286,14 @@ int roost_dispatch_add_service(roost_service **out, roost_dispatch *dispatch, co
   *out = NULL;
   roost_service **grown = roost_alloc_resize(alloc, dispatch->services, count * sizeof *grown,
                                              (count + 1) * sizeof *grown);
-  if (grown == NULL) return ROOST_ENOMEM;
+  if (grown == NULL)
+    return ROOST_ENOMEM;
   dispatch->services = grown;
   int status = roost_service_new(&grown[count], dispatch, name, root, path);
   if (status != 0) { /* give the place back, so that the size stays the count */
     grown = roost_alloc_resize(alloc, grown, (count + 1) * sizeof *grown, count * sizeof *grown);
-    if (grown != NULL || count == 0) dispatch->services = grown;
+    if (grown != NULL || count == 0)
+      dispatch->services = grown;
     return status;
   }
   dispatch->service_count++;
@@ -287,10 +306,12 @@ int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, ro
   roost_handler from = {.timeout_ms = ROOST_TIMEOUT_DEFAULT, .fn = fn, .ud = ud};
   roost_handler *handler;
   int status = roost_handler_new(&handler, dispatch->config.alloc, &from, pattern, why);
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   roost_list_append(&dispatch->handlers, &handler->link);
   status = roost_dispatch_rebuild(dispatch, NULL, NULL);
-  if (status == 0) return 0;
+  if (status == 0)
+    return 0;
   roost_handler_free(dispatch->config.alloc, handler);
   *why = "out of memory";
   return status;

@@ -20,10 +20,10 @@ typedef struct roost_dispatch_config {
   roost_log *log;
   const roost_binding *binding;
   int (*random_bytes)(void *out, size_t len); /* cryptographically secure; 0 or an error */
-  const char *working_dir;      /* for lua/?.lua */
-  const char *lua_dir;          /* the Lua half of the API; NULL: compiled in */
-  uint64_t request_timeout_ms;  /* of handlers that say none; 0: no limit */
-  size_t service_memory;        /* bytes per Lua state */
+  const char *working_dir;                    /* for lua/?.lua */
+  const char *lua_dir;                        /* the Lua half of the API; NULL: compiled in */
+  uint64_t request_timeout_ms;                /* of handlers that say none; 0: no limit */
+  size_t service_memory;                      /* bytes per Lua state */
 } roost_dispatch_config;
 
 typedef struct roost_dispatch_stats {
@@ -37,7 +37,7 @@ typedef struct roost_dispatch_stats {
 
 /* One server as the dispatch sees it; what the server's sink_ud is. */
 typedef struct roost_gate {
-  roost_list link;                   /* in dispatch->gates */
+  roost_list link; /* in dispatch->gates */
   roost_dispatch *dispatch;
   const roost_server_config *config; /* borrowed */
   roost_table *table;                /* NULL before the first build */
@@ -49,12 +49,12 @@ struct roost_dispatch {
   roost_dispatch_config config;
   roost_service **services; /* in the order of the configuration, then by name; owned */
   size_t service_count;
-  roost_list handlers;      /* C handlers, owned */
+  roost_list handlers; /* C handlers, owned */
   roost_list gates;
-  roost_list calls;         /* all that run or are pinned */
-  roost_list idle_calls;    /* for reuse */
+  roost_list calls;      /* all that run or are pinned */
+  roost_list idle_calls; /* for reuse */
   size_t idle_call_count;
-  roost_list items;         /* calls with an item that waits */
+  roost_list items; /* calls with an item that waits */
   roost_dispatch_stats stats;
 };
 

@@ -9,13 +9,15 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
   const roost_alloc *alloc = dispatch->config.alloc;
   roost_service *service = roost_alloc_get(alloc, sizeof *service);
   *out = service;
-  if (service == NULL) return ROOST_ENOMEM;
+  if (service == NULL)
+    return ROOST_ENOMEM;
   service->dispatch = dispatch;
   service->name = roost_alloc_text(alloc, roost_slice_text(name));
   char *own_root = roost_alloc_text(alloc, roost_slice_text(root));
   char *own_path = roost_alloc_text(alloc, roost_slice_text(path));
   service->source = (roost_source){own_root, own_path, service->name};
-  if (service->name != NULL && own_root != NULL && own_path != NULL) return 0;
+  if (service->name != NULL && own_root != NULL && own_path != NULL)
+    return 0;
   roost_service_free(service);
   *out = NULL;
   return ROOST_ENOMEM;
@@ -24,9 +26,11 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
 static void generation_free(roost_generation *generation);
 
 void roost_service_free(roost_service *service) {
-  if (service == NULL) return;
+  if (service == NULL)
+    return;
   const roost_alloc *alloc = service->dispatch->config.alloc;
-  if (service->current != NULL) generation_free(service->current);
+  if (service->current != NULL)
+    generation_free(service->current);
   roost_alloc_put_text(alloc, (char *)service->source.root);
   roost_alloc_put_text(alloc, (char *)service->source.path);
   roost_alloc_put_text(alloc, service->name);
@@ -65,7 +69,8 @@ static int open_vm(roost_generation *generation) {
                         .memory_limit = config->service_memory,
                         .owner = generation};
   int status = roost_vm_open(&generation->vm, &vm);
-  if (status == 0) generation->vm->on_quiet = on_quiet;
+  if (status == 0)
+    generation->vm->on_quiet = on_quiet;
   return status;
 }
 
@@ -73,7 +78,8 @@ int roost_generation_load(roost_generation **out, roost_service *service, roost_
   roost_dispatch *dispatch = service->dispatch;
   roost_generation *generation = roost_alloc_get(dispatch->config.alloc, sizeof *generation);
   *out = NULL;
-  if (generation == NULL) return ROOST_ENOMEM;
+  if (generation == NULL)
+    return ROOST_ENOMEM;
   generation->service = service;
   generation->dispatch = dispatch;
   generation->number = service->generations + 1;
@@ -82,7 +88,8 @@ int roost_generation_load(roost_generation **out, roost_service *service, roost_
   roost_buffer_init(&generation->error, dispatch->config.alloc);
   roost_timer_init(&generation->start_timer, on_start_timeout);
   int status = open_vm(generation);
-  if (status == 0) status = dispatch->config.binding->load(generation, error);
+  if (status == 0)
+    status = dispatch->config.binding->load(generation, error);
   if (status != 0) {
     generation_free(generation);
     return status;
@@ -96,7 +103,8 @@ int roost_generation_add(roost_generation *generation, const roost_handler *hand
                          roost_slice pattern, const char **why) {
   roost_handler *own;
   int status = roost_handler_new(&own, generation->dispatch->config.alloc, handler, pattern, why);
-  if (status != 0) return status;
+  if (status != 0)
+    return status;
   own->generation = generation;
   roost_list_append(&generation->handlers, &own->link);
   return 0;
@@ -119,8 +127,7 @@ static void log_stop_failure(const roost_generation *generation) {
 static void hook_over(roost_generation *generation) {
   roost_timer_stop(generation->dispatch->config.wheel, &generation->start_timer);
   if (generation->state == ROOST_GENERATION_STARTING)
-    generation->state =
-        generation->hook_failed ? ROOST_GENERATION_FAILED : ROOST_GENERATION_LOADED;
+    generation->state = generation->hook_failed ? ROOST_GENERATION_FAILED : ROOST_GENERATION_LOADED;
   if (generation->hook == ROOST_HOOK_STOP && generation->hook_failed)
     log_stop_failure(generation);
   if (generation->on_change != NULL)
@@ -134,7 +141,8 @@ static int hook_begin(struct lua_State *lua, void *ud) {
 
 static void hook_fail(struct lua_State *lua, void *ud) {
   roost_generation *generation = ud;
-  if (generation->hook_failed) return; /* it took too long, and that is said already */
+  if (generation->hook_failed)
+    return; /* it took too long, and that is said already */
   generation->hook_failed = true;
   generation->dispatch->config.binding->describe(lua, generation, &generation->error);
 }
@@ -144,7 +152,8 @@ static void hook_ended(void *ud, bool reset) {
   generation->hook_task = NULL;
   if (reset && generation->error.len == 0)
     roost_buffer_append_slice(&generation->error, ROOST_SLICE("ended by force"));
-  if (reset) generation->hook_failed = true;
+  if (reset)
+    generation->hook_failed = true;
   hook_over(generation);
 }
 
@@ -173,7 +182,8 @@ static void on_start_timeout(roost_timer *timer) {
   generation->hook_failed = true;
   roost_buffer_append_slice(&generation->error,
                             ROOST_SLICE("on_start took longer than reload.start_timeout"));
-  if (generation->hook_task != NULL) roost_task_cancel(generation->hook_task);
+  if (generation->hook_task != NULL)
+    roost_task_cancel(generation->hook_task);
 }
 
 void roost_generation_start(roost_generation *generation, uint64_t timeout_ms) {
@@ -196,7 +206,8 @@ static void end_dormant(roost_vm *vm) {
   while (at != &vm->tasks) {
     roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
     at = at->next;
-    if (task->dormant) roost_task_cancel(task);
+    if (task->dormant)
+      roost_task_cancel(task);
   }
 }
 
@@ -221,8 +232,11 @@ void roost_generation_cut(roost_generation *generation) {
   }
 }
 
-void roost_generation_pin(roost_generation *generation) { generation->pins++; }
+void roost_generation_pin(roost_generation *generation) {
+  generation->pins++;
+}
 
 void roost_generation_unpin(roost_generation *generation) {
-  if (--generation->pins == 0) generation_free(generation);
+  if (--generation->pins == 0)
+    generation_free(generation);
 }

@@ -38,27 +38,27 @@ typedef struct roost_service_stats {
 } roost_service_stats;
 
 typedef struct roost_service {
-  char *name;                 /* owned */
-  roost_source source;        /* texts owned */
-  roost_generation *current;  /* NULL: nothing could be loaded */
-  uint32_t generations;       /* loaded so far */
+  char *name;                /* owned */
+  roost_source source;       /* texts owned */
+  roost_generation *current; /* NULL: nothing could be loaded */
+  uint32_t generations;      /* loaded so far */
   roost_service_stats stats;
-  roost_dispatch *dispatch;   /* borrowed */
+  roost_dispatch *dispatch; /* borrowed */
 } roost_service;
 
 struct roost_generation {
-  roost_service *service;         /* borrowed */
-  roost_dispatch *dispatch;       /* borrowed */
-  uint32_t number;                /* from 1 */
+  roost_service *service;   /* borrowed */
+  roost_dispatch *dispatch; /* borrowed */
+  uint32_t number;          /* from 1 */
   roost_generation_state state;
   roost_vm *vm;
-  roost_list handlers;            /* roost_handler.link */
-  bool hooks[ROOST_HOOKS];        /* which the service gave */
-  roost_task *hook_task;          /* the hook that is running; NULL: none */
-  roost_hook hook;                /* which it is, or was the last */
-  bool hook_failed;               /* it raised, was ended by force or took too long */
-  roost_buffer error;             /* why it failed */
-  roost_timer start_timer;        /* start_timeout of on_start */
+  roost_list handlers;     /* roost_handler.link */
+  bool hooks[ROOST_HOOKS]; /* which the service gave */
+  roost_task *hook_task;   /* the hook that is running; NULL: none */
+  roost_hook hook;         /* which it is, or was the last */
+  bool hook_failed;        /* it raised, was ended by force or took too long */
+  roost_buffer error;      /* why it failed */
+  roost_timer start_timer; /* start_timeout of on_start */
   /* Told when on_start (status 0 or ESCRIPT) or on_stop is over, and when no task is left. */
   void (*on_change)(void *ud, roost_generation *generation);
   void *on_change_ud;

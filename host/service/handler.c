@@ -4,7 +4,8 @@
 
 static int copy(roost_handler *handler, const roost_alloc *alloc, const char *transport) {
   handler->wildcard = roost_pattern_is_wildcard(roost_buffer_slice(&handler->route));
-  if (transport == NULL) return 0;
+  if (transport == NULL)
+    return 0;
   handler->transport = roost_alloc_text(alloc, roost_slice_text(transport));
   return handler->transport == NULL ? ROOST_ENOMEM : 0;
 }
@@ -14,7 +15,8 @@ int roost_handler_new(roost_handler **out, const roost_alloc *alloc, const roost
   roost_handler *handler = roost_alloc_get(alloc, sizeof *handler);
   *out = NULL;
   *why = "out of memory";
-  if (handler == NULL) return ROOST_ENOMEM;
+  if (handler == NULL)
+    return ROOST_ENOMEM;
   *handler = *from;
   handler->transport = NULL;
   roost_list_init(&handler->link);

@@ -5,7 +5,8 @@
 int roost_table_new(roost_table **out, const roost_alloc *alloc) {
   roost_table *table = roost_alloc_get(alloc, sizeof *table);
   *out = table;
-  if (table == NULL) return ROOST_ENOMEM;
+  if (table == NULL)
+    return ROOST_ENOMEM;
   table->alloc = alloc;
   roost_map_init(&table->routes, alloc);
   roost_buffer_init(&table->route, alloc);
@@ -18,7 +19,8 @@ static void entry_free(const roost_alloc *alloc, roost_entry *entry) {
 }
 
 void roost_table_free(roost_table *table) {
-  if (table == NULL) return;
+  if (table == NULL)
+    return;
   size_t at = 0;
   const roost_map_entry *each;
   while ((each = roost_map_next(&table->routes, &at)) != NULL)
@@ -34,9 +36,11 @@ static int entry_for(roost_entry **out, roost_table *table, const roost_handler 
                      bool wildcard) {
   roost_slice route = roost_buffer_slice(&handler->route);
   *out = roost_map_get(&table->routes, route);
-  if (*out != NULL) return 0;
+  if (*out != NULL)
+    return 0;
   roost_entry *entry = roost_alloc_get(table->alloc, sizeof *entry);
-  if (entry == NULL) return ROOST_ENOMEM;
+  if (entry == NULL)
+    return ROOST_ENOMEM;
   entry->route = route;
   int status = roost_map_set(&table->routes, route, entry);
   if (status != 0) {
@@ -57,10 +61,10 @@ static int entry_for(roost_entry **out, roost_table *table, const roost_handler 
 static int add_event(roost_table *table, roost_entry *entry, const roost_handler *handler) {
   if (entry->event_count == entry->event_cap) {
     size_t cap = entry->event_cap ? 2 * entry->event_cap : 2;
-    const roost_handler **grown =
-        roost_alloc_resize(table->alloc, entry->events, entry->event_cap * sizeof *grown,
-                           cap * sizeof *grown);
-    if (grown == NULL) return ROOST_ENOMEM;
+    const roost_handler **grown = roost_alloc_resize(
+        table->alloc, entry->events, entry->event_cap * sizeof *grown, cap * sizeof *grown);
+    if (grown == NULL)
+      return ROOST_ENOMEM;
     entry->events = grown;
     entry->event_cap = cap;
   }
@@ -73,8 +77,10 @@ int roost_table_add(roost_table *table, const roost_handler *handler, bool wildc
   roost_entry *entry;
   *replaced = NULL;
   int status = entry_for(&entry, table, handler, wildcards && handler->wildcard);
-  if (status != 0) return status;
-  if (handler->event) return add_event(table, entry, handler);
+  if (status != 0)
+    return status;
+  if (handler->event)
+    return add_event(table, entry, handler);
   *replaced = entry->message;
   entry->message = handler;
   return 0;
@@ -87,7 +93,8 @@ static roost_cache_slot *slot_of(roost_table *table, roost_slice pattern) {
 }
 
 static void remember(roost_cache_slot *slot, roost_slice pattern, const roost_entry *entry) {
-  if (pattern.len > ROOST_CACHE_PATTERN_MAX) return;
+  if (pattern.len > ROOST_CACHE_PATTERN_MAX)
+    return;
   memcpy(slot->pattern, pattern.ptr, pattern.len);
   slot->len = (uint32_t)pattern.len;
   slot->entry = entry;
@@ -95,7 +102,8 @@ static void remember(roost_cache_slot *slot, roost_slice pattern, const roost_en
 
 int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match) {
   *match = (roost_match){NULL, NULL, NULL};
-  if (pattern.ptr == NULL) return 0;
+  if (pattern.ptr == NULL)
+    return 0;
   roost_cache_slot *slot = slot_of(table, pattern);
   if (slot->entry != NULL && roost_slice_equal(roost_slice_of(slot->pattern, slot->len), pattern)) {
     match->entry = match->exact = slot->entry;
@@ -103,7 +111,8 @@ int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match
   }
   roost_buffer_clear(&table->route);
   int found = roost_pattern_resolve(&table->route, pattern);
-  if (found <= 0) return found;
+  if (found <= 0)
+    return found;
   match->exact = roost_map_get(&table->routes, roost_buffer_slice(&table->route));
   match->wildcard = table->wildcards;
   match->entry = match->exact;
@@ -117,8 +126,7 @@ int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match
 void roost_table_next(roost_table *table, roost_match *match) {
   const roost_entry *entry = match->wildcard;
   roost_slice route = roost_buffer_slice(&table->route);
-  while (entry != NULL &&
-         (entry == match->exact || !roost_pattern_matches(entry->route, route)))
+  while (entry != NULL && (entry == match->exact || !roost_pattern_matches(entry->route, route)))
     entry = entry->next_wildcard;
   match->entry = entry;
   match->wildcard = entry ? entry->next_wildcard : NULL;

@@ -12,15 +12,15 @@
 #include "core/map.h"
 #include "service/handler.h"
 
-#define ROOST_CACHE_SLOTS 256
+#define ROOST_CACHE_SLOTS       256
 #define ROOST_CACHE_PATTERN_MAX 96
 
 typedef struct roost_entry {
-  const roost_handler *message;     /* the latest registered; NULL: none */
-  const roost_handler **events;     /* in order of registration */
+  const roost_handler *message; /* the latest registered; NULL: none */
+  const roost_handler **events; /* in order of registration */
   size_t event_count;
   size_t event_cap;
-  roost_slice route;                /* borrowed from a handler */
+  roost_slice route;                 /* borrowed from a handler */
   struct roost_entry *next_wildcard; /* in order of registration */
 } roost_entry;
 
@@ -31,12 +31,12 @@ typedef struct roost_cache_slot {
 } roost_cache_slot;
 
 typedef struct roost_table {
-  roost_map routes;              /* route -> roost_entry */
-  roost_entry *wildcards;        /* the first that is one; NULL: none */
+  roost_map routes;       /* route -> roost_entry */
+  roost_entry *wildcards; /* the first that is one; NULL: none */
   roost_entry *last_wildcard;
-  roost_buffer route;            /* of the pattern being looked up */
-  const roost_alloc *alloc;      /* borrowed */
-  struct roost_table *next;      /* in its gate's list of replaced ones */
+  roost_buffer route;       /* of the pattern being looked up */
+  const roost_alloc *alloc; /* borrowed */
+  struct roost_table *next; /* in its gate's list of replaced ones */
   roost_cache_slot cache[ROOST_CACHE_SLOTS];
 } roost_table;
 
@@ -52,8 +52,8 @@ int roost_table_add(roost_table *table, const roost_handler *handler, bool wildc
 /* What matches a pattern, one entry after the other: the exact one, then wildcards in order of
  * registration. */
 typedef struct roost_match {
-  const roost_entry *entry; /* NULL: no more */
-  const roost_entry *exact; /* not to be given twice */
+  const roost_entry *entry;    /* NULL: no more */
+  const roost_entry *exact;    /* not to be given twice */
   const roost_entry *wildcard; /* the next to try */
 } roost_match;
 

@@ -21,7 +21,8 @@ static lua_State *check_coroutine(lua_State *lua, int index) {
 /* Moves count values from the top of one stack to the other; false with a text where there is no
  * room. */
 static bool move(lua_State *from, lua_State *to, int count) {
-  if (!lua_checkstack(to, count)) return false;
+  if (!lua_checkstack(to, count))
+    return false;
   lua_xmove(from, to, count);
   return true;
 }
@@ -75,7 +76,8 @@ static bool can_resume(lua_State *lua, lua_State *co, int arguments) {
     return false;
   }
   if (lua_status(co) == LUA_OK || lua_status(co) == LUA_YIELD) {
-    if (move(lua, co, arguments)) return true;
+    if (move(lua, co, arguments))
+      return true;
     lua_pushliteral(lua, "too many arguments to resume");
     return false;
   }
@@ -90,7 +92,8 @@ static bool can_resume(lua_State *lua, lua_State *co, int arguments) {
 static int deliver_resume(lua_State *lua, lua_State *co, int results) {
   (void)co;
   roost_task *task = roost_task_current(lua);
-  if (results == RESUME_FAILED && task != NULL) task->unwinding = lua_toboolean(lua, 2);
+  if (results == RESUME_FAILED && task != NULL)
+    task->unwinding = lua_toboolean(lua, 2);
   int count = results == RESUME_FAILED ? 1 : results;
   lua_pushboolean(lua, results != RESUME_FAILED);
   lua_insert(lua, -(count + 1));
@@ -108,21 +111,24 @@ static int co_resume(lua_State *lua) {
   int arguments = lua_gettop(lua) - 1;
   lua_pushboolean(lua, task != NULL && task->unwinding);
   lua_insert(lua, 2);
-  if (!can_resume(lua, co, arguments)) return deliver_resume(lua, co, RESUME_FAILED);
+  if (!can_resume(lua, co, arguments))
+    return deliver_resume(lua, co, RESUME_FAILED);
   return go_on(lua, co, arguments, resume_again, deliver_resume);
 }
 
 /* ------------------------------------------------------------------------- wrap -------------- */
 
 static int deliver_wrap(lua_State *lua, lua_State *co, int results) {
-  if (results != RESUME_FAILED) return results;
+  if (results != RESUME_FAILED)
+    return results;
   int status = lua_status(co);
   if (status != LUA_OK && status != LUA_YIELD) { /* what <close> variables raise takes its place */
     status = roost_reset_thread(roost_vm_of(lua), co);
     lua_pop(lua, 1);
     lua_xmove(co, lua, 1);
   }
-  if (status != LUA_ERRMEM && lua_type(lua, -1) == LUA_TSTRING) { /* tell where it came through, as Lua does */
+  if (status != LUA_ERRMEM &&
+      lua_type(lua, -1) == LUA_TSTRING) { /* tell where it came through, as Lua does */
     luaL_where(lua, 1);
     lua_insert(lua, -2);
     lua_concat(lua, 2);
@@ -138,7 +144,8 @@ static int wrap_again(lua_State *lua, int status, lua_KContext context) {
 static int wrapped(lua_State *lua) {
   lua_State *co = lua_tothread(lua, lua_upvalueindex(1));
   int arguments = lua_gettop(lua);
-  if (!can_resume(lua, co, arguments)) return deliver_wrap(lua, co, RESUME_FAILED);
+  if (!can_resume(lua, co, arguments))
+    return deliver_wrap(lua, co, RESUME_FAILED);
   return go_on(lua, co, arguments, wrap_again, deliver_wrap);
 }
 
@@ -166,15 +173,20 @@ static int co_yield(lua_State *lua) {
 }
 
 static const char *status_of(lua_State *lua, lua_State *co) {
-  if (lua == co) return "running";
-  if (roost_vm_waits(co)) return "normal"; /* as is one that has resumed another */
+  if (lua == co)
+    return "running";
+  if (roost_vm_waits(co))
+    return "normal"; /* as is one that has resumed another */
   lua_Debug info;
   switch (lua_status(co)) {
-  case LUA_YIELD: return "suspended";
+  case LUA_YIELD:
+    return "suspended";
   case LUA_OK:
-    if (lua_getstack(co, 0, &info)) return "normal";
+    if (lua_getstack(co, 0, &info))
+      return "normal";
     return lua_gettop(co) == 0 ? "dead" : "suspended";
-  default: return "dead";
+  default:
+    return "dead";
   }
 }
 
@@ -206,9 +218,11 @@ static int co_close(lua_State *lua) {
   roost_task *task = roost_task_current(lua);
   bool unwinding = task != NULL && task->unwinding;
   bool closed = roost_reset_thread(roost_vm_of(lua), co) == LUA_OK;
-  if (task != NULL) task->unwinding = unwinding; /* what was raised inside is caught here */
+  if (task != NULL)
+    task->unwinding = unwinding; /* what was raised inside is caught here */
   lua_pushboolean(lua, closed);
-  if (closed) return 1;
+  if (closed)
+    return 1;
   lua_xmove(co, lua, 1);
   return 2;
 }
@@ -216,7 +230,8 @@ static int co_close(lua_State *lua) {
 lua_State *roost_coroutine_inner(lua_State *lua) {
   lua_Debug info;
   lua_State *inner = NULL;
-  if (!lua_checkstack(lua, 2) || !lua_getstack(lua, 0, &info)) return NULL;
+  if (!lua_checkstack(lua, 2) || !lua_getstack(lua, 0, &info))
+    return NULL;
   int top = lua_gettop(lua);
   lua_getinfo(lua, "f", &info);
   lua_CFunction function = lua_tocfunction(lua, -1);
@@ -229,9 +244,9 @@ lua_State *roost_coroutine_inner(lua_State *lua) {
 
 void roost_coroutine_open(lua_State *lua) {
   static const luaL_Reg functions[] = {
-      {"create", co_create},   {"resume", co_resume},           {"wrap", co_wrap},
-      {"yield", co_yield},     {"status", co_status},           {"isyieldable", co_isyieldable},
-      {"running", co_running}, {"close", co_close},             {NULL, NULL}};
+      {"create", co_create},   {"resume", co_resume}, {"wrap", co_wrap},
+      {"yield", co_yield},     {"status", co_status}, {"isyieldable", co_isyieldable},
+      {"running", co_running}, {"close", co_close},   {NULL, NULL}};
   luaL_newlib(lua, functions);
   luaL_getsubtable(lua, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(lua, -2);

@@ -59,7 +59,8 @@ void roost_error_mark_exception(lua_State *lua) {
 }
 
 static bool has_metatable(lua_State *lua, int index, const char *mark) {
-  if (!lua_istable(lua, index) || !lua_getmetatable(lua, index)) return false;
+  if (!lua_istable(lua, index) || !lua_getmetatable(lua, index))
+    return false;
   lua_rawgetp(lua, LUA_REGISTRYINDEX, mark);
   bool same = lua_rawequal(lua, -1, -2);
   lua_pop(lua, 2);
@@ -71,7 +72,8 @@ bool roost_error_is_exception(lua_State *lua, int index) {
 }
 
 bool roost_error_is(lua_State *lua, int index, const char *name) {
-  if (!has_metatable(lua, index, &error_mark)) return false;
+  if (!has_metatable(lua, index, &error_mark))
+    return false;
   index = lua_absindex(lua, index);
   lua_pushliteral(lua, "name");
   lua_rawget(lua, index);
@@ -93,11 +95,14 @@ int roost_error_describe(lua_State *lua, int index, roost_buffer *out) {
 
 /* Frames of C functions and of the Lua half of the API ("=roost...") say nothing about the user's
  * mistake when they are on top, and are noise at the bottom. */
-static bool is_users(const lua_Debug *info) { return info->source[0] == '@'; }
+static bool is_users(const lua_Debug *info) {
+  return info->source[0] == '@';
+}
 
 static void write_frame(roost_buffer *out, const lua_Debug *info) {
   roost_buffer_printf(out, "%s%s:", out->len ? "\n" : "", info->short_src);
-  if (info->currentline > 0) roost_buffer_printf(out, "%d:", info->currentline);
+  if (info->currentline > 0)
+    roost_buffer_printf(out, "%d:", info->currentline);
   if (*info->namewhat != '\0')
     roost_buffer_printf(out, " in %s '%s'", info->namewhat, info->name);
   else if (*info->what == 'm')
@@ -115,17 +120,21 @@ static void write_trace(lua_State *lua, roost_buffer *out) {
   for (int level = 1; lua_getstack(lua, level, &info) && written < TRACE_FRAMES_MAX; level++) {
     lua_getinfo(lua, "Slnt", &info);
     bool users = is_users(&info);
-    if (!users && out->len == 0) continue;
+    if (!users && out->len == 0)
+      continue;
     write_frame(out, &info);
     written++;
-    if (users) end_of_users = out->len;
+    if (users)
+      end_of_users = out->len;
   }
-  if (written < TRACE_FRAMES_MAX) out->len = end_of_users;
+  if (written < TRACE_FRAMES_MAX)
+    out->len = end_of_users;
 }
 
 int roost_error_traceback(lua_State *lua) {
   roost_vm *vm = roost_vm_of(lua);
   roost_buffer_clear(&vm->trace);
-  if (!roost_error_is_exception(lua, 1)) write_trace(lua, &vm->trace);
+  if (!roost_error_is_exception(lua, 1))
+    write_trace(lua, &vm->trace);
   return 1;
 }

@@ -15,7 +15,8 @@ static bool unwinding(lua_State *lua) {
 
 static void caught(lua_State *lua, bool unwinding_before) {
   roost_task *task = roost_task_current(lua);
-  if (task != NULL) task->unwinding = unwinding_before;
+  if (task != NULL)
+    task->unwinding = unwinding_before;
 }
 
 /* extra: stack slots below the results that are not for the caller. */

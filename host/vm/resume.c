@@ -8,7 +8,9 @@ static void push(roost_frame *frame, roost_vm *vm, lua_State *lua) {
   vm->runner->top = frame;
 }
 
-static void pop(const roost_frame *frame, roost_vm *vm) { vm->runner->top = frame->outer; }
+static void pop(const roost_frame *frame, roost_vm *vm) {
+  vm->runner->top = frame->outer;
+}
 
 int roost_resume(lua_State *lua, lua_State *from, int arguments, int *results) {
   roost_vm *vm = roost_vm_of(lua);

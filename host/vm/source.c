@@ -9,7 +9,8 @@
 /* The part of path below root, or path itself. */
 static const char *below(const char *path, const char *root) {
   size_t len = strlen(root);
-  if (strncmp(path, root, len) == 0 && path[len] == '/') return path + len + 1;
+  if (strncmp(path, root, len) == 0 && path[len] == '/')
+    return path + len + 1;
   return path;
 }
 
@@ -24,7 +25,8 @@ static FILE *open_file(lua_State *lua, const char *path) {
   stream->closef = NULL;
   luaL_setmetatable(lua, LUA_FILEHANDLE);
   stream->f = fopen(path, "rb");
-  if (stream->f == NULL) luaL_error(lua, "%s: %s", path, strerror(errno));
+  if (stream->f == NULL)
+    luaL_error(lua, "%s: %s", path, strerror(errno));
   stream->closef = close_file;
   return stream->f;
 }
@@ -42,7 +44,8 @@ static void push_file(lua_State *lua, const char *path) {
     n = fread(chunk, 1, LUAL_BUFFERSIZE, file);
     luaL_addsize(&text, n);
   } while (n > 0);
-  if (ferror(file)) luaL_error(lua, "%s: %s", path, strerror(errno));
+  if (ferror(file))
+    luaL_error(lua, "%s: %s", path, strerror(errno));
   luaL_pushresult(&text);
   lua_getfield(lua, handle, "close");
   lua_pushvalue(lua, handle);
@@ -55,9 +58,11 @@ static void push_file(lua_State *lua, const char *path) {
 static roost_slice code_of(const char *text, size_t len) {
   const char *at = text;
   const char *end = text + len;
-  if (len >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0) at += 3;
+  if (len >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0)
+    at += 3;
   if (at < end && *at == '#')
-    while (at < end && *at != '\n') at++;
+    while (at < end && *at != '\n')
+      at++;
   return (roost_slice){at, (size_t)(end - at)};
 }
 
@@ -66,7 +71,8 @@ void roost_source_load_file(lua_State *lua, const char *path, const char *chunk_
   size_t len;
   const char *text = lua_tolstring(lua, -1, &len);
   roost_slice code = code_of(text, len);
-  if (luaL_loadbuffer(lua, code.ptr, code.len, chunk_name) != LUA_OK) lua_error(lua);
+  if (luaL_loadbuffer(lua, code.ptr, code.len, chunk_name) != LUA_OK)
+    lua_error(lua);
   lua_remove(lua, -2);
 }
 
@@ -95,7 +101,8 @@ static int search_lua(lua_State *lua) {
   lua_pushstring(lua, name);
   lua_getfield(lua, -3, "path");
   lua_call(lua, 2, 2);
-  if (lua_isnil(lua, -2)) return 1; /* the text that says where it was looked for */
+  if (lua_isnil(lua, -2))
+    return 1; /* the text that says where it was looked for */
   lua_pop(lua, 1);
   const char *path = lua_tostring(lua, -1);
   if (strcmp(path, lua_tostring(lua, lua_upvalueindex(2))) == 0) {

@@ -8,7 +8,7 @@
 #include "vm/resume.h"
 
 /* Coroutines kept for reuse: a fresh one costs more than the rest of a small request. */
-#define IDLE_MAX 256
+#define IDLE_MAX      256
 #define REAP_AFTER_MS 1000
 
 /* ------------------------------------------------------------------------- trampoline -------- */
@@ -19,7 +19,8 @@ static int body_after(lua_State *lua, int status, lua_KContext base) {
   for (;;) {
     int count = lua_gettop(lua) - (int)base;
     int arguments = task->ops->finish ? task->ops->finish(lua, task->ud, count) : -1;
-    if (arguments < 0) return 0;
+    if (arguments < 0)
+      return 0;
     base = lua_gettop(lua) - arguments - 1;
     lua_callk(lua, arguments, LUA_MULTRET, base, body_after);
   }
@@ -41,14 +42,18 @@ static int call_fail(lua_State *lua) {
 
 static int entry_after(lua_State *lua, int status, lua_KContext context) {
   (void)context;
-  if (status == LUA_OK || status == LUA_YIELD) return 0;
+  if (status == LUA_OK || status == LUA_YIELD)
+    return 0;
   roost_vm *vm = roost_vm_of(lua);
   /* The message handler isn't called for a memory error. */
-  if (status == LUA_ERRMEM) roost_buffer_clear(&vm->trace);
-  if (vm->current->ops->fail == NULL) return 0;
+  if (status == LUA_ERRMEM)
+    roost_buffer_clear(&vm->trace);
+  if (vm->current->ops->fail == NULL)
+    return 0;
   lua_pushcfunction(lua, call_fail);
   lua_insert(lua, -2);
-  if (lua_pcall(lua, 1, 0, 0) != LUA_OK) vm->current->reset = true;
+  if (lua_pcall(lua, 1, 0, 0) != LUA_OK)
+    vm->current->reset = true;
   return 0;
 }
 
@@ -78,7 +83,8 @@ static void on_reap(roost_timer *timer);
 
 static roost_task *task_new(roost_vm *vm) {
   roost_task *task = roost_alloc_get(vm->alloc, sizeof *task);
-  if (task == NULL) return NULL;
+  if (task == NULL)
+    return NULL;
   task->vm = vm;
   task->anchor = LUA_NOREF;
   roost_list_init(&task->link);
@@ -90,7 +96,8 @@ static roost_task *task_new(roost_vm *vm) {
     lua_pushcfunction(vm->lua, make_coroutine);
     lua_pushlightuserdata(vm->lua, task);
     made = lua_pcall(vm->lua, 1, 0, 0) == LUA_OK;
-    if (!made) lua_pop(vm->lua, 1);
+    if (!made)
+      lua_pop(vm->lua, 1);
   }
   if (!made) {
     roost_alloc_put(vm->alloc, task, sizeof *task);
@@ -100,7 +107,8 @@ static roost_task *task_new(roost_vm *vm) {
 }
 
 static roost_task *task_take(roost_vm *vm) {
-  if (roost_list_empty(&vm->idle)) return task_new(vm);
+  if (roost_list_empty(&vm->idle))
+    return task_new(vm);
   roost_task *task = ROOST_LIST_ENTRY(vm->idle.next, roost_task, link);
   roost_list_remove(&task->link);
   vm->idle_count--;
@@ -124,7 +132,8 @@ static void end(roost_task *task, bool clean) {
   } else {
     discard(task);
   }
-  if (vm->task_count == 0 && vm->on_quiet) vm->on_quiet(vm);
+  if (vm->task_count == 0 && vm->on_quiet)
+    vm->on_quiet(vm);
 }
 
 /* ------------------------------------------------------------------------- running ----------- */
@@ -167,11 +176,15 @@ static void make_ready(roost_task *task) {
 
 int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, void *ud,
                      void *context) {
-  if (out) *out = NULL;
-  if (vm->closing) return ROOST_ESTATE;
+  if (out)
+    *out = NULL;
+  if (vm->closing)
+    return ROOST_ESTATE;
   roost_task *task = task_take(vm);
-  if (out) *out = task;
-  if (task == NULL) return ROOST_ENOMEM;
+  if (out)
+    *out = task;
+  if (task == NULL)
+    return ROOST_ENOMEM;
   task->ops = ops;
   task->ud = ud;
   task->context = context;
@@ -213,7 +226,8 @@ void roost_vm_go_live(roost_vm *vm) {
 /* ------------------------------------------------------------------------- waiting ----------- */
 
 void roost_task_wake(roost_task *task) {
-  if (task->state != ROOST_TASK_WAITING) return;
+  if (task->state != ROOST_TASK_WAITING)
+    return;
   roost_timer_stop(task->vm->wheel, &task->timer);
   make_ready(task);
 }
@@ -222,7 +236,9 @@ static void on_wait_over(roost_timer *timer) {
   roost_task_wake(ROOST_LIST_ENTRY(timer, roost_task, timer));
 }
 
-roost_task *roost_task_current(lua_State *lua) { return roost_vm_of(lua)->current; }
+roost_task *roost_task_current(lua_State *lua) {
+  return roost_vm_of(lua)->current;
+}
 
 static int raise_cancelled(lua_State *lua, roost_task *task) {
   task->unwinding = true;
@@ -232,7 +248,8 @@ static int raise_cancelled(lua_State *lua, roost_task *task) {
 /* A wait has to unwind every resume between here and the runner's turn. */
 static bool may_yield(const roost_runner *runner) {
   for (const roost_frame *frame = runner->top; frame != NULL; frame = frame->outer)
-    if (!lua_isyieldable(frame->lua)) return false;
+    if (!lua_isyieldable(frame->lua))
+      return false;
   return true;
 }
 
@@ -254,7 +271,8 @@ static roost_task *check_may_wait(lua_State *lua) {
 int roost_task_wait(lua_State *lua, uint64_t ms, intptr_t context,
                     int (*k)(lua_State *lua, int status, intptr_t context)) {
   roost_task *task = check_may_wait(lua);
-  if (ms != UINT64_MAX) roost_timer_start(task->vm->wheel, &task->timer, ms);
+  if (ms != UINT64_MAX)
+    roost_timer_start(task->vm->wheel, &task->timer, ms);
   task->waiting = true;
   return lua_yieldk(lua, 0, context, k);
 }
@@ -280,13 +298,15 @@ void roost_task_wake_all(roost_list *waiters) {
 
 void roost_task_resumed(lua_State *lua) {
   roost_task *task = roost_vm_of(lua)->current;
-  if (task->cancelled && !task->unwinding) raise_cancelled(lua, task);
+  if (task->cancelled && !task->unwinding)
+    raise_cancelled(lua, task);
 }
 
 /* ------------------------------------------------------------------------- ending ------------ */
 
 void roost_task_cancel(roost_task *task) {
-  if (task->cancelled || task->state == ROOST_TASK_IDLE) return;
+  if (task->cancelled || task->state == ROOST_TASK_IDLE)
+    return;
   task->cancelled = true;
   if (!task->begun) {
     task->reset = true;

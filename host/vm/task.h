@@ -41,23 +41,23 @@ typedef struct roost_task_ops {
 } roost_task_ops;
 
 struct roost_task {
-  roost_list link;         /* in vm->tasks, or vm->idle */
-  roost_list queue;        /* in runner->ready, vm->held, or a list of waiters */
+  roost_list link;  /* in vm->tasks, or vm->idle */
+  roost_list queue; /* in runner->ready, vm->held, or a list of waiters */
   roost_vm *vm;
-  struct lua_State *lua;   /* its coroutine */
-  int anchor;              /* keeps the coroutine in the registry */
+  struct lua_State *lua; /* its coroutine */
+  int anchor;            /* keeps the coroutine in the registry */
   roost_task_state state;
-  bool dormant;            /* a timer between two runs: ended when its service stops */
-  bool waiting;            /* the yield under way is a wait of ours, not a user's */
-  bool begun;              /* begin has been called */
-  bool cancelled;          /* raise CancelledError from waits */
-  bool unwinding;          /* it is being raised: <close> variables may wait meanwhile */
-  bool reset;              /* what ops->ended will be told */
+  bool dormant;   /* a timer between two runs: ended when its service stops */
+  bool waiting;   /* the yield under way is a wait of ours, not a user's */
+  bool begun;     /* begin has been called */
+  bool cancelled; /* raise CancelledError from waits */
+  bool unwinding; /* it is being raised: <close> variables may wait meanwhile */
+  bool reset;     /* what ops->ended will be told */
   const roost_task_ops *ops;
-  void *ud;                /* handed to ops */
-  void *context;           /* the roost_call it works for, inherited by what it spawns */
-  roost_timer timer;       /* of a timed wait */
-  roost_timer reaper;      /* after a cancel: reset it then */
+  void *ud;           /* handed to ops */
+  void *context;      /* the roost_call it works for, inherited by what it spawns */
+  roost_timer timer;  /* of a timed wait */
+  roost_timer reaper; /* after a cancel: reset it then */
 };
 
 /* Starts a task: at once where no Lua is running and the vm is live, else as soon as that is so.

@@ -25,7 +25,9 @@ void roost_value_open(lua_State *lua) {
   vm->bytes_ref = make_mark(lua, "roost.bytes", &vm->bytes_mark);
 }
 
-void roost_value_push_null(lua_State *lua) { lua_pushlightuserdata(lua, NULL); }
+void roost_value_push_null(lua_State *lua) {
+  lua_pushlightuserdata(lua, NULL);
+}
 
 void roost_value_mark_array(lua_State *lua) {
   lua_rawgeti(lua, LUA_REGISTRYINDEX, roost_vm_of(lua)->array_ref);
@@ -67,7 +69,8 @@ static void make_table(lua_State *lua, int at, int array_size, int object_size) 
 }
 
 static void store_elements(lua_State *lua, int at, lua_Integer stored, int gathered) {
-  for (int i = gathered; i > 0; i--) lua_rawseti(lua, at, stored + i);
+  for (int i = gathered; i > 0; i--)
+    lua_rawseti(lua, at, stored + i);
 }
 
 static bool push_array(decoder *d) {
@@ -80,15 +83,20 @@ static bool push_array(decoder *d) {
   roost_json_token token;
   for (;;) {
     roost_json_type type = roost_json_next(&d->reader, &token);
-    if (type == ROOST_JSON_ARRAY_END) break;
-    if (!push_value(d, type, &token)) return false;
-    if (++gathered < BATCH) continue;
-    if (stored == 0) make_table(lua, at, 4 * BATCH, 0);
+    if (type == ROOST_JSON_ARRAY_END)
+      break;
+    if (!push_value(d, type, &token))
+      return false;
+    if (++gathered < BATCH)
+      continue;
+    if (stored == 0)
+      make_table(lua, at, 4 * BATCH, 0);
     store_elements(lua, at, stored, gathered);
     stored += gathered;
     gathered = 0;
   }
-  if (stored == 0) make_table(lua, at, gathered, 0);
+  if (stored == 0)
+    make_table(lua, at, gathered, 0);
   store_elements(lua, at, stored, gathered);
   lua_pushvalue(lua, d->mark);
   lua_setmetatable(lua, at);
@@ -115,33 +123,54 @@ static bool push_object(decoder *d) {
   roost_json_token token;
   for (;;) {
     roost_json_type type = roost_json_next(&d->reader, &token);
-    if (type == ROOST_JSON_OBJECT_END) break;
-    if (type != ROOST_JSON_KEY) return false;
+    if (type == ROOST_JSON_OBJECT_END)
+      break;
+    if (type != ROOST_JSON_KEY)
+      return false;
     push_text(lua, &token);
     type = roost_json_next(&d->reader, &token);
-    if (!push_value(d, type, &token)) return false;
-    if (++gathered < BATCH) continue;
-    if (!made) make_table(lua, at, 0, 2 * BATCH);
+    if (!push_value(d, type, &token))
+      return false;
+    if (++gathered < BATCH)
+      continue;
+    if (!made)
+      make_table(lua, at, 0, 2 * BATCH);
     made = true;
     store_members(lua, at, gathered);
     gathered = 0;
   }
-  if (!made) make_table(lua, at, 0, gathered);
+  if (!made)
+    make_table(lua, at, 0, gathered);
   store_members(lua, at, gathered);
   return true;
 }
 
 static bool push_value(decoder *d, roost_json_type type, const roost_json_token *token) {
   switch (type) {
-  case ROOST_JSON_NULL: roost_value_push_null(d->lua); return true;
-  case ROOST_JSON_FALSE: lua_pushboolean(d->lua, false); return true;
-  case ROOST_JSON_TRUE: lua_pushboolean(d->lua, true); return true;
-  case ROOST_JSON_INTEGER: lua_pushinteger(d->lua, token->integer); return true;
-  case ROOST_JSON_DOUBLE: lua_pushnumber(d->lua, token->number); return true;
-  case ROOST_JSON_STRING: push_text(d->lua, token); return true;
-  case ROOST_JSON_ARRAY: return push_array(d);
-  case ROOST_JSON_OBJECT: return push_object(d);
-  default: return false;
+  case ROOST_JSON_NULL:
+    roost_value_push_null(d->lua);
+    return true;
+  case ROOST_JSON_FALSE:
+    lua_pushboolean(d->lua, false);
+    return true;
+  case ROOST_JSON_TRUE:
+    lua_pushboolean(d->lua, true);
+    return true;
+  case ROOST_JSON_INTEGER:
+    lua_pushinteger(d->lua, token->integer);
+    return true;
+  case ROOST_JSON_DOUBLE:
+    lua_pushnumber(d->lua, token->number);
+    return true;
+  case ROOST_JSON_STRING:
+    push_text(d->lua, token);
+    return true;
+  case ROOST_JSON_ARRAY:
+    return push_array(d);
+  case ROOST_JSON_OBJECT:
+    return push_object(d);
+  default:
+    return false;
   }
 }
 
@@ -158,7 +187,9 @@ int roost_value_push_json(lua_State *lua, roost_slice text, const char **why, si
     return 0;
   }
   lua_settop(lua, d.mark - 1);
-  if (why) *why = d.reader.error;
-  if (at) *at = (size_t)(d.reader.at - d.reader.start);
+  if (why)
+    *why = d.reader.error;
+  if (at)
+    *at = (size_t)(d.reader.at - d.reader.start);
   return ROOST_EPROTO;
 }

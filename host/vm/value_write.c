@@ -31,7 +31,8 @@ static int write_value(encoder *e, const step *outer, int index);
 /* ------------------------------------------------------------------------- errors ------------ */
 
 static void add_path(luaL_Buffer *text, const step *at) {
-  if (at == NULL || at->depth == 0) return;
+  if (at == NULL || at->depth == 0)
+    return;
   add_path(text, at->outer);
   if (at->key.ptr == NULL) {
     luaL_addchar(text, '[');
@@ -39,7 +40,8 @@ static void add_path(luaL_Buffer *text, const step *at) {
     luaL_addvalue(text);
     luaL_addchar(text, ']');
   } else {
-    if (at->outer != NULL && at->outer->depth > 0) luaL_addchar(text, '.');
+    if (at->outer != NULL && at->outer->depth > 0)
+      luaL_addchar(text, '.');
     luaL_addlstring(text, at->key.ptr, at->key.len);
   }
 }
@@ -69,11 +71,14 @@ static int write_bytes(encoder *e, const step *at, int index) {
   size_t len;
   lua_rawgeti(e->lua, index, 1);
   const char *bytes = lua_tolstring(e->lua, -1, &len);
-  if (bytes == NULL) return refuse(e, at, "roost.bytes without text");
+  if (bytes == NULL)
+    return refuse(e, at, "roost.bytes without text");
   int status = roost_buffer_append_slice(e->out, ROOST_SLICE("{\"type\":\"Buffer\",\"data\":["));
   for (size_t i = 0; i < len && status == 0; i++) {
-    if (i > 0) status = roost_buffer_append_byte(e->out, ',');
-    if (status == 0) status = roost_json_write_integer(e->out, (unsigned char)bytes[i]);
+    if (i > 0)
+      status = roost_buffer_append_byte(e->out, ',');
+    if (status == 0)
+      status = roost_json_write_integer(e->out, (unsigned char)bytes[i]);
   }
   lua_pop(e->lua, 1);
   return status != 0 ? status : roost_buffer_append_slice(e->out, ROOST_SLICE("]}"));
@@ -83,12 +88,15 @@ static int write_array(encoder *e, step *here, int index, lua_Integer count) {
   int status = roost_buffer_append_byte(e->out, '[');
   here->key.ptr = NULL;
   for (lua_Integer i = 1; i <= count && status == 0; i++) {
-    if (i > 1) status = roost_buffer_append_byte(e->out, ',');
-    if (status != 0) break;
+    if (i > 1)
+      status = roost_buffer_append_byte(e->out, ',');
+    if (status != 0)
+      break;
     here->index = i;
     lua_rawgeti(e->lua, index, i);
     status = write_value(e, here, lua_gettop(e->lua));
-    if (status != ROOST_EINVAL) lua_pop(e->lua, 1);
+    if (status != ROOST_EINVAL)
+      lua_pop(e->lua, 1);
   }
   return status != 0 ? status : roost_buffer_append_byte(e->out, ']');
 }
@@ -97,8 +105,10 @@ static int write_member(encoder *e, step *here) {
   int key = lua_gettop(e->lua) - 1;
   here->key.ptr = lua_tolstring(e->lua, key, &here->key.len);
   int status = roost_json_write_string(e->out, here->key);
-  if (status == ROOST_EINVAL) return refuse(e, here->outer, "a key is not UTF-8");
-  if (status == 0) status = roost_buffer_append_byte(e->out, ':');
+  if (status == ROOST_EINVAL)
+    return refuse(e, here->outer, "a key is not UTF-8");
+  if (status == 0)
+    status = roost_buffer_append_byte(e->out, ':');
   return status != 0 ? status : write_value(e, here, key + 1);
 }
 
@@ -109,10 +119,13 @@ static int write_object(encoder *e, step *here, int index) {
   while (status == 0 && lua_next(e->lua, index)) {
     if (lua_type(e->lua, -2) != LUA_TSTRING)
       return refuse(e, here->outer, "text and other keys are mixed");
-    if (!first) status = roost_buffer_append_byte(e->out, ',');
+    if (!first)
+      status = roost_buffer_append_byte(e->out, ',');
     first = false;
-    if (status == 0) status = write_member(e, here);
-    if (status == 0) lua_pop(e->lua, 1);
+    if (status == 0)
+      status = write_member(e, here);
+    if (status == 0)
+      lua_pop(e->lua, 1);
   }
   return status != 0 ? status : roost_buffer_append_byte(e->out, '}');
 }
@@ -133,7 +146,8 @@ static bool count_elements(lua_State *lua, int index, lua_Integer *count, const 
       return false;
     }
     keys++;
-    if (key > highest) highest = key;
+    if (key > highest)
+      highest = key;
   }
   *reason = "the list has holes";
   *count = highest;
@@ -145,17 +159,20 @@ static bool is_array(encoder *e, int index, bool *marked) {
   if (lua_getmetatable(e->lua, index)) {
     *marked = lua_topointer(e->lua, -1) == e->vm->array_mark;
     lua_pop(e->lua, 1);
-    if (*marked) return true;
+    if (*marked)
+      return true;
   }
   lua_pushnil(e->lua);
-  if (!lua_next(e->lua, index)) return false;
+  if (!lua_next(e->lua, index))
+    return false;
   bool text = lua_type(e->lua, -2) == LUA_TSTRING;
   lua_pop(e->lua, 2);
   return !text;
 }
 
 static bool is_bytes(encoder *e, int index) {
-  if (!lua_getmetatable(e->lua, index)) return false;
+  if (!lua_getmetatable(e->lua, index))
+    return false;
   bool same = lua_topointer(e->lua, -1) == e->vm->bytes_mark;
   lua_pop(e->lua, 1);
   return same;
@@ -166,14 +183,18 @@ static int write_table(encoder *e, const step *outer, int index) {
   if (here.depth > ROOST_JSON_DEPTH_MAX)
     return refuse(e, outer, "nested more than 1,000 levels deep");
   for (const step *at = outer; at != NULL; at = at->outer)
-    if (at->table == here.table) return refuse(e, outer, "a table contains itself");
+    if (at->table == here.table)
+      return refuse(e, outer, "a table contains itself");
   luaL_checkstack(e->lua, 8, "value is nested too deep");
-  if (is_bytes(e, index)) return write_bytes(e, outer, index);
+  if (is_bytes(e, index))
+    return write_bytes(e, outer, index);
   bool marked;
-  if (!is_array(e, index, &marked)) return write_object(e, &here, index);
+  if (!is_array(e, index, &marked))
+    return write_object(e, &here, index);
   lua_Integer count;
   const char *reason;
-  if (!count_elements(e->lua, index, &count, &reason)) return refuse(e, outer, reason);
+  if (!count_elements(e->lua, index, &count, &reason))
+    return refuse(e, outer, reason);
   return write_array(e, &here, index, count);
 }
 
@@ -183,29 +204,31 @@ static int write_text(encoder *e, const step *outer, int index) {
   roost_slice text;
   text.ptr = lua_tolstring(e->lua, index, &text.len);
   int status = roost_json_write_string(e->out, text);
-  return status == ROOST_EINVAL
-             ? refuse(e, outer, "text is not UTF-8 (roost.bytes sends binary)")
-             : status;
+  return status == ROOST_EINVAL ? refuse(e, outer, "text is not UTF-8 (roost.bytes sends binary)")
+                                : status;
 }
 
 static int write_value(encoder *e, const step *outer, int index) {
   lua_State *lua = e->lua;
   switch (lua_type(lua, index)) {
-  case LUA_TNIL: return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
+  case LUA_TNIL:
+    return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
   case LUA_TBOOLEAN:
     return lua_toboolean(lua, index) ? roost_buffer_append_slice(e->out, ROOST_SLICE("true"))
                                      : roost_buffer_append_slice(e->out, ROOST_SLICE("false"));
   case LUA_TNUMBER:
-    return lua_isinteger(lua, index)
-               ? roost_json_write_integer(e->out, lua_tointeger(lua, index))
-               : roost_json_write_double(e->out, lua_tonumber(lua, index));
-  case LUA_TSTRING: return write_text(e, outer, index);
-  case LUA_TTABLE: return write_table(e, outer, index);
+    return lua_isinteger(lua, index) ? roost_json_write_integer(e->out, lua_tointeger(lua, index))
+                                     : roost_json_write_double(e->out, lua_tonumber(lua, index));
+  case LUA_TSTRING:
+    return write_text(e, outer, index);
+  case LUA_TTABLE:
+    return write_table(e, outer, index);
   case LUA_TLIGHTUSERDATA:
     if (lua_touserdata(lua, index) == NULL)
       return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
     return refuse_type(e, outer, index);
-  default: return refuse_type(e, outer, index);
+  default:
+    return refuse_type(e, outer, index);
   }
 }
 
@@ -214,9 +237,11 @@ int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
   size_t before = out->len;
   int top = lua_gettop(lua);
   int status = write_value(&e, NULL, lua_absindex(lua, index));
-  if (status == 0) return 0;
+  if (status == 0)
+    return 0;
   out->len = before;
-  if (status == ROOST_EINVAL) lua_insert(lua, top + 1);
+  if (status == ROOST_EINVAL)
+    lua_insert(lua, top + 1);
   lua_settop(lua, status == ROOST_EINVAL ? top + 1 : top);
   return status;
 }

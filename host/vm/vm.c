@@ -12,16 +12,19 @@
 
 static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
   roost_vm *vm = ud;
-  if (ptr == NULL) old_size = 0; /* Lua passes a type tag there */
+  if (ptr == NULL)
+    old_size = 0; /* Lua passes a type tag there */
   if (new_size == 0) {
     roost_alloc_put(vm->alloc, ptr, old_size);
     vm->memory_bytes -= old_size;
     return NULL;
   }
   size_t total = vm->memory_bytes - old_size + new_size;
-  if (new_size > old_size && vm->memory_limit != 0 && total > vm->memory_limit) return NULL;
+  if (new_size > old_size && vm->memory_limit != 0 && total > vm->memory_limit)
+    return NULL;
   void *moved = roost_alloc_resize(vm->alloc, ptr, old_size, new_size);
-  if (moved != NULL) vm->memory_bytes = total;
+  if (moved != NULL)
+    vm->memory_bytes = total;
   return moved;
 }
 
@@ -47,7 +50,8 @@ static int open_marks(lua_State *lua) {
 int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   *out = NULL;
   roost_vm *vm = roost_alloc_get(config->alloc, sizeof *vm);
-  if (vm == NULL) return ROOST_ENOMEM;
+  if (vm == NULL)
+    return ROOST_ENOMEM;
   vm->alloc = config->alloc;
   vm->runner = config->runner;
   vm->wheel = config->wheel;
@@ -74,7 +78,8 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
 }
 
 void roost_vm_close(roost_vm *vm) {
-  if (vm == NULL) return;
+  if (vm == NULL)
+    return;
   vm->on_quiet = NULL;
   vm->closing = true;
   while (!roost_list_empty(&vm->tasks))
@@ -90,11 +95,17 @@ void roost_vm_close(roost_vm *vm) {
 }
 
 /* The extra space of a coroutine holds the address of its vm; its lowest bit is the wait mark. */
-static uintptr_t *extra(lua_State *lua) { return (uintptr_t *)lua_getextraspace(lua); }
+static uintptr_t *extra(lua_State *lua) {
+  return (uintptr_t *)lua_getextraspace(lua);
+}
 
-roost_vm *roost_vm_of(lua_State *lua) { return (roost_vm *)(*extra(lua) & ~(uintptr_t)1); }
+roost_vm *roost_vm_of(lua_State *lua) {
+  return (roost_vm *)(*extra(lua) & ~(uintptr_t)1);
+}
 
-bool roost_vm_waits(lua_State *lua) { return (*extra(lua) & 1) != 0; }
+bool roost_vm_waits(lua_State *lua) {
+  return (*extra(lua) & 1) != 0;
+}
 
 void roost_vm_set_waits(lua_State *lua, bool waits) {
   *extra(lua) = (*extra(lua) & ~(uintptr_t)1) | (waits ? 1 : 0);

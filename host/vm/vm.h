@@ -27,16 +27,16 @@ typedef struct roost_frame {
 } roost_frame;
 
 typedef struct roost_runner {
-  roost_frame *top;         /* innermost resume in progress; NULL: no Lua is running */
-  roost_list ready;         /* tasks to resume when none is running */
+  roost_frame *top; /* innermost resume in progress; NULL: no Lua is running */
+  roost_list ready; /* tasks to resume when none is running */
 } roost_runner;
 
 typedef struct roost_vm_config {
   const roost_alloc *alloc;
-  roost_runner *runner;   /* of the thread that opens it */
-  roost_wheel *wheel;     /* for sleeps */
-  size_t memory_limit;    /* bytes the state may hold; 0: no limit */
-  void *owner;            /* for roost_vm_owner */
+  roost_runner *runner; /* of the thread that opens it */
+  roost_wheel *wheel;   /* for sleeps */
+  size_t memory_limit;  /* bytes the state may hold; 0: no limit */
+  void *owner;          /* for roost_vm_owner */
 } roost_vm_config;
 
 struct roost_vm {
@@ -49,18 +49,18 @@ struct roost_vm {
   size_t memory_limit;      /* 0: none */
   size_t tune_below;        /* outside these two the collector wants other parameters */
   size_t tune_above;
-  roost_task *current;      /* the task that is running; NULL in a main chunk */
-  roost_list tasks;         /* all that have started and not ended */
-  roost_list idle;          /* ended ones, kept with their coroutine */
-  size_t task_count;        /* in tasks */
-  size_t idle_count;        /* in idle */
-  bool live;                /* waits are allowed and held tasks run */
-  bool closing;             /* no task may start any more: finalizers run last of all */
-  roost_list held;          /* tasks made before it was live */
-  roost_buffer trace;       /* traceback of the error being handled */
-  int array_ref;            /* vm/value.h's marks, in the registry */
+  roost_task *current; /* the task that is running; NULL in a main chunk */
+  roost_list tasks;    /* all that have started and not ended */
+  roost_list idle;     /* ended ones, kept with their coroutine */
+  size_t task_count;   /* in tasks */
+  size_t idle_count;   /* in idle */
+  bool live;           /* waits are allowed and held tasks run */
+  bool closing;        /* no task may start any more: finalizers run last of all */
+  roost_list held;     /* tasks made before it was live */
+  roost_buffer trace;  /* traceback of the error being handled */
+  int array_ref;       /* vm/value.h's marks, in the registry */
   int bytes_ref;
-  const void *array_mark;   /* and their addresses, to be compared with */
+  const void *array_mark; /* and their addresses, to be compared with */
   const void *bytes_mark;
   void (*on_quiet)(roost_vm *vm); /* told when the last task has ended; may be NULL */
 };
