@@ -140,7 +140,7 @@ static void ctx_tells_of_the_message(void **state) {
       "  local c = roost.context() c.log:info('seen', { data = c.data, out = c:emit(1) }) end) "
       "  return 1 end)"
       "service:message('wrong', function(_, ctx) ctx.x = 1 end)"
-      "service:message('old', function(_, ctx) if last then return { last.id, last.pattern, "
+      "service:message('old', function(_, ctx) if last then return { last.id, tostring(last.pattern), "
       "  last:cancelled(), last:emit(1) } end last = ctx local _ = ctx.id end)");
   service_test_go(&self);
   service_test_send(&self, &self.peer, "{\"b\":[\"x\"],\"a\":1}", "{\"d\":1}", "\"i\"");
@@ -156,7 +156,7 @@ static void ctx_tells_of_the_message(void **state) {
   service_test_send(&self, &self.peer, "\"spawn\"", "[8]", "3");
   service_test_advance(&self, 3);
   service_test_expect(&self, "last 3 1\n");
-  service_test_expect_line(&self, "msg=seen service=a worker=0 gen=1 server=public "
+  service_test_expect_line(&self, "msg=\"seen\" service=a worker=0 gen=1 server=public "
                                   "peer=10.0.0.5:4711 req=3 pattern=spawn ");
   service_test_expect_line(&self, "data=[8]");
   service_test_expect_line(&self, "out=false");
@@ -165,7 +165,7 @@ static void ctx_tells_of_the_message(void **state) {
   service_test_forget(&self);
   service_test_send(&self, &self.peer, "\"old\"", NULL, "5");
   service_test_send(&self, &self.peer, "\"old\"", NULL, "6");
-  service_test_expect(&self, "end 5 \nlast 6 [5,null,true,false]\n");
+  service_test_expect(&self, "end 5 \nlast 6 [5,\"nil\",true,false]\n");
   service_test_deinit(&self);
 }
 

@@ -1,0 +1,497 @@
+/*
+ * The whole library, through roost.h alone.
+ */
+#include "alloc_probe.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "roost.h"
+
+/* --------------------------------------------------------------------- a tree of files ------- */
+
+typedef struct fixture {
+  char folder[64];
+  char config[96];
+  char lines[16384]; /* logged; written by the control thread until the host is freed */
+  pthread_mutex_t mutex;
+  roost_config cfg;
+  roost_host *host;
+} fixture;
+
+static void log_line(void *ud, roost_log_level level, roost_slice line) {
+  fixture *self = ud;
+  (void)level;
+  pthread_mutex_lock(&self->mutex);
+  size_t len = strlen(self->lines);
+  if (len + line.len + 2 < sizeof self->lines)
+    snprintf(self->lines + len, sizeof self->lines - len, "%.*s\n", (int)line.len, line.ptr);
+  pthread_mutex_unlock(&self->mutex);
+}
+
+static void put(const fixture *self, const char *name, const char *text) {
+  char path[160];
+  snprintf(path, sizeof path, "%s/%s", self->folder, name);
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  fputs(text, file);
+  fclose(file);
+}
+
+static void prepare(fixture *self) {
+  memset(self, 0, sizeof *self);
+  pthread_mutex_init(&self->mutex, NULL);
+  strcpy(self->folder, "/tmp/roost-host-XXXXXX");
+  assert_non_null(mkdtemp(self->folder));
+  snprintf(self->config, sizeof self->config, "%s/host.lua", self->folder);
+  put(self, "host.lua", "return { services = 'a.lua', servers = { { host = '127.0.0.1', port = 0 "
+                        "} }, reload = { drain_timeout = 5000 } }");
+  put(self, "a.lua",
+      "local roost = require 'roost' local service = roost.service() "
+      "service:message('echo', function(d) return d end)"
+      "service:message('slow', function(d) roost.sleep(20) return d end)"
+      "service:message('fail', function() error('boom') end)"
+      "service:on_stop(function() print('goodbye') end) return service");
+  roost_config_init(&self->cfg);
+  self->cfg.log = log_line;
+  self->cfg.log_ud = self;
+  self->cfg.working_dir = self->folder;
+}
+
+static void init(fixture *self) {
+  prepare(self);
+  assert_int_equal(roost_host_new(&self->host, &self->cfg), 0);
+}
+
+static void deinit(fixture *self) {
+  char command[96];
+  roost_host_free(self->host);
+  pthread_mutex_destroy(&self->mutex);
+  snprintf(command, sizeof command, "rm -r '%s'", self->folder);
+  assert_int_equal(system(command), 0);
+}
+
+static void load(fixture *self) {
+  int status = roost_host_load_config(self->host, "host.lua");
+  if (status != 0)
+    print_error("%s\n", roost_host_error(self->host));
+  assert_int_equal(status, 0);
+}
+
+/* --------------------------------------------------------------------- a client -------------- */
+
+static int connect_to(const roost_host *host, size_t server) {
+  const int port = roost_host_port(host, server);
+  assert_true(port > 0);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+  return fd;
+}
+
+static void send_packet(int fd, const char *pattern, const char *data, const char *id) {
+  char packet[256];
+  char frame[300];
+  int len = snprintf(packet, sizeof packet, "{\"pattern\":\"%s\",\"data\":%s,\"id\":\"%s\"}",
+                     pattern, data, id);
+  snprintf(frame, sizeof frame, "%d#%s", len, packet);
+  assert_int_equal(send(fd, frame, strlen(frame), MSG_NOSIGNAL), strlen(frame));
+}
+
+/* Polls until a frame with this JSON text (ASCII) has come on fd, the client's side. */
+static void expect_frame(fixture *self, int fd, const char *json) {
+  char text[512];
+  char got[512];
+  snprintf(text, sizeof text, "%zu#%s", strlen(json), json);
+  size_t len = 0;
+  for (int i = 0; i < 2000 && len < strlen(text); i++) {
+    assert_true(roost_host_poll(self->host, 5) >= 0);
+    ssize_t n = recv(fd, got + len, sizeof got - 1 - len, MSG_DONTWAIT);
+    if (n > 0)
+      len += (size_t)n;
+  }
+  got[len] = '\0';
+  assert_string_equal(got, text);
+}
+
+static void run_to_the_end(fixture *self) {
+  int status = 1;
+  for (int i = 0; i < 4000 && status == 1; i++)
+    status = roost_host_poll(self->host, 5);
+  assert_int_equal(status, 0);
+}
+
+/* --------------------------------------------------------------------- life ------------------ */
+
+static void a_host_does_its_job(void **state) {
+  (void)state;
+  fixture self;
+  roost_stats stats = {.struct_size = sizeof stats};
+  init(&self);
+  load(&self);
+  assert_string_equal(roost_host_error(self.host), "");
+  assert_int_equal(roost_host_port(self.host, 1), ROOST_ENOENT);
+  int fd = connect_to(self.host, 0);
+  send_packet(fd, "echo", "[1]", "1");
+  expect_frame(&self, fd, "{\"response\":[1],\"isDisposed\":true,\"id\":\"1\"}");
+  send_packet(fd, "fail", "1", "2");
+  expect_frame(&self, fd,
+              "{\"err\":{\"status\":\"error\",\"message\":\"Internal server error\"},"
+              "\"isDisposed\":true,\"id\":\"2\"}");
+  send_packet(fd, "slow", "2", "3");
+  assert_int_equal(roost_host_poll(self.host, 5), 1);
+  roost_host_stats(self.host, &stats);
+  assert_int_equal(stats.connections, 1);
+  assert_int_equal(stats.accepted, 1);
+  assert_int_equal(stats.requests, 3);
+  assert_int_equal(stats.errors, 1);
+  assert_int_equal(stats.services, 1);
+  assert_true(stats.memory_bytes > 0 && stats.bytes_in > 0 && stats.bytes_out > 0);
+  assert_int_equal(roost_host_stop(self.host), 0);
+  assert_int_equal(roost_host_stop(self.host), 0);
+  expect_frame(&self, fd, "{\"response\":2,\"isDisposed\":true,\"id\":\"3\"}");
+  run_to_the_end(&self);
+  assert_int_equal(roost_host_poll(self.host, 0), 0);
+  assert_int_equal(roost_host_run(self.host), 0);
+  close(fd);
+  roost_host_free(self.host);
+  self.host = NULL;
+  assert_non_null(strstr(self.lines, "err=\"a.lua:1: boom\""));
+  assert_non_null(strstr(self.lines, "goodbye"));
+  deinit(&self);
+}
+
+static void it_may_be_freed_at_any_time(void **state) {
+  (void)state;
+  fixture self;
+  for (int when = 0; when < 6; when++) {
+    int fd = -1;
+    init(&self);
+    if (when > 0)
+      load(&self);
+    if (when > 1)
+      fd = connect_to(self.host, 0);
+    if (when > 2) {
+      send_packet(fd, "slow", "1", "1");
+      assert_int_equal(roost_host_poll(self.host, 5), 1);
+      assert_int_equal(roost_host_poll(self.host, 5), 1);
+    }
+    if (when > 3)
+      assert_int_equal(roost_host_stop(self.host), 0);
+    if (when > 4)
+      assert_int_equal(roost_host_poll(self.host, 0), 1);
+    deinit(&self);
+    if (fd >= 0)
+      close(fd);
+  }
+  roost_host_free(NULL);
+}
+
+static void one_that_was_stopped_first_does_not_run(void **state) {
+  (void)state;
+  fixture self;
+  init(&self);
+  assert_int_equal(roost_host_stop(self.host), 0);
+  assert_int_equal(roost_host_run(self.host), 0);
+  deinit(&self);
+  init(&self);
+  load(&self);
+  assert_int_equal(roost_host_stop(self.host), 0);
+  run_to_the_end(&self);
+  assert_int_equal(roost_host_listen(self.host, "tcp://127.0.0.1:0"), ROOST_ESTATE);
+  deinit(&self);
+}
+
+static void every_on_stop_runs_to_its_end(void **state) {
+  (void)state;
+  fixture self;
+  init(&self);
+  put(&self, "host.lua", "return { services = { 'a.lua', 'b.lua', 'c.lua' }, servers = {} }");
+  put(&self, "b.lua",
+      "local roost = require 'roost' local service = roost.service() "
+      "service:on_stop(function() roost.sleep(20) print('b is done') end) return service");
+  put(&self, "c.lua", "return require 'roost'.service()");
+  load(&self);
+  assert_int_equal(roost_host_poll(self.host, 0), 1);
+  assert_int_equal(roost_host_stop(self.host), 0);
+  run_to_the_end(&self);
+  roost_host_free(self.host);
+  self.host = NULL;
+  assert_non_null(strstr(self.lines, "goodbye"));
+  assert_non_null(strstr(self.lines, "b is done"));
+  deinit(&self);
+}
+
+static void an_on_start_that_fails_ends_the_host(void **state) {
+  (void)state;
+  fixture self;
+  init(&self);
+  put(&self, "a.lua",
+      "local roost = require 'roost' local service = roost.service() "
+      "service:on_start(function() roost.sleep(1) error('not today') end) return service");
+  load(&self);
+  assert_int_equal(roost_host_run(self.host), ROOST_ESCRIPT);
+  assert_non_null(strstr(roost_host_error(self.host), "service a: on_start: a.lua:1: not today"));
+  assert_int_equal(roost_host_run(self.host), ROOST_ESCRIPT);
+  deinit(&self);
+}
+
+static void what_could_not_be_loaded_is_not_run(void **state) {
+  (void)state;
+  fixture self;
+  init(&self);
+  put(&self, "host.lua", "return { services = { 'a.lua', 'b.lua' }, servers = {} }");
+  put(&self, "b.lua", "local x = = 1");
+  assert_int_equal(roost_host_load_config(self.host, "host.lua"), ROOST_ESCRIPT);
+  assert_non_null(strstr(roost_host_error(self.host), "b.lua:1: unexpected symbol"));
+  assert_int_equal(roost_host_poll(self.host, 0), ROOST_ESTATE);
+  assert_int_equal(roost_host_run(self.host), ROOST_ESTATE);
+  assert_int_equal(roost_host_load_config(self.host, "host.lua"), ROOST_ESTATE);
+  assert_int_equal(roost_host_stop(self.host), 0);
+  deinit(&self);
+  init(&self);
+  assert_int_equal(roost_host_load_config(self.host, "none.lua"), ROOST_ECONFIG);
+  assert_non_null(strstr(roost_host_error(self.host), "none.lua"));
+  deinit(&self);
+}
+
+/* --------------------------------------------------------------------- settings -------------- */
+
+static void keys_can_be_set_before_the_file_is_read(void **state) {
+  (void)state;
+  fixture self;
+  init(&self);
+  assert_int_equal(roost_host_set(self.host, "limits.request_timeout", "10"), 0);
+  assert_int_equal(roost_host_set(self.host, "", "1"), ROOST_EINVAL);
+  assert_int_equal(roost_host_set(self.host, "x", NULL), ROOST_EINVAL);
+  load(&self);
+  assert_int_equal(roost_host_set(self.host, "limits.request_timeout", "10"), ROOST_ESTATE);
+  int fd = connect_to(self.host, 0);
+  send_packet(fd, "slow", "1", "1");
+  expect_frame(&self, fd,
+              "{\"err\":{\"status\":\"error\",\"message\":\"Timeout has occurred\"},"
+              "\"isDisposed\":true,\"id\":\"1\"}");
+  close(fd);
+  deinit(&self);
+}
+
+static void a_wrong_struct_is_refused(void **state) {
+  (void)state;
+  roost_host *host;
+  roost_config cfg;
+  roost_config_init(&cfg);
+  cfg.struct_size = 1;
+  assert_int_equal(roost_host_new(&host, &cfg), ROOST_EINVAL);
+  assert_null(host);
+  assert_int_equal(roost_host_new(&host, NULL), ROOST_EINVAL);
+  assert_int_equal(roost_version(), ROOST_VERSION_MAJOR * 10000 + ROOST_VERSION_MINOR * 100 +
+                                        ROOST_VERSION_PATCH);
+}
+
+/* --------------------------------------------------------------------- C handlers ------------ */
+
+static void reply_ud(void *ud, roost_call *call) {
+  assert_int_equal(roost_call_reply(call, (roost_slice){ud, strlen(ud)}), 0);
+}
+
+static void listeners_and_handlers_without_a_file(void **state) {
+  (void)state;
+  fixture self;
+  char one[] = "1";
+  char two[] = "2";
+  init(&self);
+  assert_int_equal(roost_host_handle(self.host, "plain", reply_ud, one), 0);
+  assert_int_equal(roost_host_listen(self.host, "tcp://127.0.0.1:0"), 0);
+  assert_int_equal(roost_host_handle(self.host, "{\"c\":1}", reply_ud, two), 0);
+  assert_int_equal(roost_host_handle(self.host, "true", reply_ud, two), ROOST_EINVAL);
+  assert_int_equal(roost_host_handle(self.host, "\xff", reply_ud, two), ROOST_EINVAL);
+  assert_int_equal(roost_host_handle(self.host, "x", NULL, two), ROOST_EINVAL);
+  int fd = connect_to(self.host, 0);
+  send_packet(fd, "plain", "1", "1");
+  expect_frame(&self, fd, "{\"response\":1,\"isDisposed\":true,\"id\":\"1\"}");
+  send_packet(fd, "{\\\"c\\\":1}", "1", "2");
+  expect_frame(&self, fd, "{\"response\":2,\"isDisposed\":true,\"id\":\"2\"}");
+  close(fd);
+  deinit(&self);
+}
+
+static void a_listener_that_fails_leaves_nothing(void **state) {
+  (void)state;
+  fixture self;
+  char url[64];
+  init(&self);
+  assert_int_equal(roost_host_listen(self.host, "tcp://127.0.0.1:0"), 0);
+  snprintf(url, sizeof url, "tcp://127.0.0.1:%d", roost_host_port(self.host, 0));
+  assert_int_equal(roost_host_listen(self.host, url), ROOST_ESYSTEM);
+  assert_non_null(strstr(roost_host_error(self.host), url));
+  static const char *const wrong[] = {"127.0.0.1:0",  "tcp://127.0.0.1", "tcp://:1", "udp://a:1",
+                                      "tcp://a:1234567", "tcp://0.0.0.0:0"};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    assert_int_equal(roost_host_listen(self.host, wrong[i]), ROOST_EINVAL);
+  /* The tables are built anew for the listeners there are, and for no others. */
+  char one[] = "1";
+  assert_int_equal(roost_host_handle(self.host, "c", reply_ud, one), 0);
+  assert_int_equal(roost_host_port(self.host, 1), ROOST_ENOENT);
+  deinit(&self);
+}
+
+/* --------------------------------------------------------------------- posting, inside ------- */
+
+typedef struct posts {
+  pthread_t thread;
+  roost_host *host;
+  int order[100];
+  int count;
+  int inside;
+} posts;
+
+static void on_post(void *ud, roost_host *host) {
+  posts *self = ud;
+  self->order[self->count] = self->count;
+  self->count++;
+  self->inside = roost_host_poll(host, 0);
+  if (self->count == 100)
+    roost_host_stop(host);
+}
+
+static void *post_all(void *ud) {
+  posts *self = ud;
+  for (int i = 0; i < 100; i++)
+    roost_host_post(self->host, on_post, self);
+  return NULL;
+}
+
+static void any_thread_may_post(void **state) {
+  (void)state;
+  fixture self;
+  posts jobs = {.count = 0};
+  init(&self);
+  jobs.host = self.host;
+  assert_int_equal(pthread_create(&jobs.thread, NULL, post_all, &jobs), 0);
+  assert_int_equal(roost_host_run(self.host), 0);
+  pthread_join(jobs.thread, NULL);
+  assert_int_equal(jobs.count, 100);
+  assert_int_equal(jobs.inside, ROOST_ESTATE);
+  assert_int_equal(roost_host_post(self.host, on_post, &jobs), 0); /* never run, and freed */
+  deinit(&self);
+}
+
+static void the_descriptor_and_the_timeout_say_when_to_poll(void **state) {
+  (void)state;
+  fixture self;
+  init(&self);
+  load(&self);
+  assert_int_equal(roost_host_timeout(self.host), 0);
+  while (roost_host_timeout(self.host) == 0)
+    assert_int_equal(roost_host_poll(self.host, 0), 1);
+  int fd = connect_to(self.host, 0);
+  send_packet(fd, "slow", "7", "1");
+  char got[128];
+  ssize_t n = -1;
+  for (int i = 0; i < 2000 && n <= 0; i++) {
+    struct pollfd at = {.fd = roost_host_fd(self.host), .events = POLLIN};
+    int timeout = roost_host_timeout(self.host);
+    poll(&at, 1, timeout < 0 || timeout > 100 ? 100 : timeout);
+    assert_int_equal(roost_host_poll(self.host, 0), 1);
+    n = recv(fd, got, sizeof got, MSG_DONTWAIT);
+  }
+  assert_true(n > 0);
+  assert_memory_equal(got, "41#{\"response\":7,", 17);
+  close(fd);
+  deinit(&self);
+}
+
+/* --------------------------------------------------------------------- memory ---------------- */
+
+typedef struct failing {
+  pthread_mutex_t mutex; /* the control thread allocates, too */
+  long left;             /* allocations that still succeed; < 0: all */
+  size_t bytes;
+} failing;
+
+static void *failing_resize(void *ud, void *ptr, size_t old_size, size_t new_size) {
+  failing *self = ud;
+  void *moved = NULL;
+  pthread_mutex_lock(&self->mutex);
+  bool refused = new_size > old_size && self->left == 0;
+  if (new_size > old_size && self->left > 0)
+    self->left--;
+  if (new_size == 0)
+    free(ptr);
+  else if (!refused)
+    moved = realloc(ptr, new_size);
+  if (new_size == 0 || moved != NULL)
+    self->bytes += new_size - old_size;
+  pthread_mutex_unlock(&self->mutex);
+  return moved;
+}
+
+/* One life of a host with everything in it, errors ignored. True where all of it worked. */
+static bool live(fixture *self) {
+  if (roost_host_new(&self->host, &self->cfg) != 0)
+    return false;
+  char one[] = "1";
+  bool fine = roost_host_set(self->host, "log.level", "debug") == 0;
+  fine = roost_host_load_config(self->host, "host.lua") == 0 && fine;
+  fine = roost_host_handle(self->host, "c", reply_ud, one) == 0 && fine;
+  (void)strlen(roost_host_error(self->host));
+  int fd = roost_host_port(self->host, 0) > 0 ? connect_to(self->host, 0) : -1;
+  if (fd >= 0)
+    send_packet(fd, "echo", "{\"a\":[1,2]}", "1");
+  size_t received = 0;
+  for (int i = 0; i < 6 && roost_host_poll(self->host, 0) == 1; i++) {
+    char got[256];
+    ssize_t n = fd >= 0 ? recv(fd, got, sizeof got, MSG_DONTWAIT) : -1;
+    received += n > 0 ? (size_t)n : 0;
+  }
+  roost_host_stop(self->host);
+  for (int i = 0; i < 50 && roost_host_poll(self->host, 0) == 1; i++)
+    ;
+  if (fd >= 0)
+    close(fd);
+  return fine && received > 0;
+}
+
+static void a_life_may_fail_at_every_allocation(void **state) {
+  (void)state;
+  fixture self;
+  failing memory = {.left = -1};
+  prepare(&self);
+  pthread_mutex_init(&memory.mutex, NULL);
+  self.cfg.alloc = (roost_alloc){failing_resize, &memory};
+  bool worked = false;
+  for (long n = 0; !worked; n += n < 500 ? 1 : 7) {
+    memory.left = n;
+    worked = live(&self);
+    memory.left = -1;
+    roost_host_free(self.host);
+    self.host = NULL;
+    assert_int_equal(memory.bytes, 0);
+    assert_true(n < 100000);
+  }
+  pthread_mutex_destroy(&memory.mutex);
+  deinit(&self);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_host_does_its_job),
+      cmocka_unit_test(it_may_be_freed_at_any_time),
+      cmocka_unit_test(one_that_was_stopped_first_does_not_run),
+      cmocka_unit_test(every_on_stop_runs_to_its_end),
+      cmocka_unit_test(an_on_start_that_fails_ends_the_host),
+      cmocka_unit_test(what_could_not_be_loaded_is_not_run),
+      cmocka_unit_test(keys_can_be_set_before_the_file_is_read),
+      cmocka_unit_test(a_wrong_struct_is_refused),
+      cmocka_unit_test(listeners_and_handlers_without_a_file),
+      cmocka_unit_test(a_listener_that_fails_leaves_nothing),
+      cmocka_unit_test(any_thread_may_post),
+      cmocka_unit_test(the_descriptor_and_the_timeout_say_when_to_poll),
+      cmocka_unit_test(a_life_may_fail_at_every_allocation),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
