@@ -1,4 +1,5 @@
-/* A C11 program that uses nothing but roost.h: one handler, one request over a socket of its own. */
+/* A C11 program that uses nothing but roost.h: one handler, one request over a socket of its own.
+ */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static int ask(const roost_host *host, const char *frame) {
 }
 
 int main(void) {
-  static const char expected[] = "53#{\"response\":\"hello world\",\"isDisposed\":true,\"id\":\"1\"}";
+  static const char expected[] =
+      "53#{\"response\":\"hello world\",\"isDisposed\":true,\"id\":\"1\"}";
   char name[] = "world";
   char got[128] = "";
   roost_config cfg;

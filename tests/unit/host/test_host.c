@@ -47,8 +47,9 @@ static void prepare(fixture *self) {
   strcpy(self->folder, "/tmp/roost-host-XXXXXX");
   assert_non_null(mkdtemp(self->folder));
   snprintf(self->config, sizeof self->config, "%s/host.lua", self->folder);
-  put(self, "host.lua", "return { services = 'a.lua', servers = { { host = '127.0.0.1', port = 0 "
-                        "} }, reload = { drain_timeout = 5000 } }");
+  put(self, "host.lua",
+      "return { services = 'a.lua', servers = { { host = '127.0.0.1', port = 0 "
+      "} }, reload = { drain_timeout = 5000 } }");
   put(self, "a.lua",
       "local roost = require 'roost' local service = roost.service() "
       "service:message('echo', function(d) return d end)"
@@ -140,8 +141,8 @@ static void a_host_does_its_job(void **state) {
   expect_frame(&self, fd, "{\"response\":[1],\"isDisposed\":true,\"id\":\"1\"}");
   send_packet(fd, "fail", "1", "2");
   expect_frame(&self, fd,
-              "{\"err\":{\"status\":\"error\",\"message\":\"Internal server error\"},"
-              "\"isDisposed\":true,\"id\":\"2\"}");
+               "{\"err\":{\"status\":\"error\",\"message\":\"Internal server error\"},"
+               "\"isDisposed\":true,\"id\":\"2\"}");
   send_packet(fd, "slow", "2", "3");
   assert_int_equal(roost_host_poll(self.host, 5), 1);
   roost_host_stats(self.host, &stats);
@@ -273,8 +274,8 @@ static void keys_can_be_set_before_the_file_is_read(void **state) {
   int fd = connect_to(self.host, 0);
   send_packet(fd, "slow", "1", "1");
   expect_frame(&self, fd,
-              "{\"err\":{\"status\":\"error\",\"message\":\"Timeout has occurred\"},"
-              "\"isDisposed\":true,\"id\":\"1\"}");
+               "{\"err\":{\"status\":\"error\",\"message\":\"Timeout has occurred\"},"
+               "\"isDisposed\":true,\"id\":\"1\"}");
   close(fd);
   deinit(&self);
 }
@@ -288,8 +289,8 @@ static void a_wrong_struct_is_refused(void **state) {
   assert_int_equal(roost_host_new(&host, &cfg), ROOST_EINVAL);
   assert_null(host);
   assert_int_equal(roost_host_new(&host, NULL), ROOST_EINVAL);
-  assert_int_equal(roost_version(), ROOST_VERSION_MAJOR * 10000 + ROOST_VERSION_MINOR * 100 +
-                                        ROOST_VERSION_PATCH);
+  assert_int_equal(roost_version(),
+                   ROOST_VERSION_MAJOR * 10000 + ROOST_VERSION_MINOR * 100 + ROOST_VERSION_PATCH);
 }
 
 /* --------------------------------------------------------------------- C handlers ------------ */
@@ -328,8 +329,8 @@ static void a_listener_that_fails_leaves_nothing(void **state) {
   snprintf(url, sizeof url, "tcp://127.0.0.1:%d", roost_host_port(self.host, 0));
   assert_int_equal(roost_host_listen(self.host, url), ROOST_ESYSTEM);
   assert_non_null(strstr(roost_host_error(self.host), url));
-  static const char *const wrong[] = {"127.0.0.1:0",  "tcp://127.0.0.1", "tcp://:1", "udp://a:1",
-                                      "tcp://a:1234567", "tcp://0.0.0.0:0"};
+  static const char *const wrong[] = {"127.0.0.1:0", "tcp://127.0.0.1", "tcp://:1",
+                                      "udp://a:1",   "tcp://a:1234567", "tcp://0.0.0.0:0"};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
     assert_int_equal(roost_host_listen(self.host, wrong[i]), ROOST_EINVAL);
   /* The tables are built anew for the listeners there are, and for no others. */

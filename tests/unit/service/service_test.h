@@ -47,13 +47,13 @@ typedef struct service_test {
   roost_server server;
   service_peer peer;
   service_peer other;
-  roost_buffer reply;   /* being written */
+  roost_buffer reply; /* being written */
   bool writing;
-  char out[16384];      /* replies so far */
-  char lines[16384];    /* logged so far */
+  char out[16384];   /* replies so far */
+  char lines[16384]; /* logged so far */
   char folder[64];
-  char error[2048];     /* why the last load failed */
-  unsigned changes;     /* calls of on_change */
+  char error[2048]; /* why the last load failed */
+  unsigned changes; /* calls of on_change */
 } service_test;
 
 /* --------------------------------------------------------------------- the stub origin ------- */
@@ -82,8 +82,10 @@ static inline roost_buffer *service_test_begin(roost_origin *origin, roost_reply
 }
 
 static inline int service_test_end(roost_origin *origin, roost_reply_kind kind, roost_slice id) {
-  static const char *const kinds[] = {[ROOST_REPLY_ITEM] = "item", [ROOST_REPLY_VOID] = "void",
-                                      [ROOST_REPLY_LAST] = "last", [ROOST_REPLY_END] = "end",
+  static const char *const kinds[] = {[ROOST_REPLY_ITEM] = "item",
+                                      [ROOST_REPLY_VOID] = "void",
+                                      [ROOST_REPLY_LAST] = "last",
+                                      [ROOST_REPLY_END] = "end",
                                       [ROOST_REPLY_ERROR] = "error"};
   service_test *self = service_test_of(origin);
   assert_true(self->writing);
@@ -144,8 +146,8 @@ static inline void service_test_log(void *ud, roost_log_level level, roost_slice
 /* --------------------------------------------------------------------- making ---------------- */
 
 static inline void service_test_peer(service_test *self, service_peer *peer) {
-  *peer = (service_peer){.origin = {.ops = &service_test_ops, .server = &self->server},
-                         .test = self};
+  *peer =
+      (service_peer){.origin = {.ops = &service_test_ops, .server = &self->server}, .test = self};
   roost_list_init(&peer->origin.calls);
 }
 
@@ -178,9 +180,8 @@ static inline void service_test_prepare(service_test *self) {
   service_test_peer(self, &self->other);
   strcpy(self->folder, "/tmp/roost-service-XXXXXX");
   assert_non_null(mkdtemp(self->folder));
-  assert_int_equal(roost_log_new(&self->log, roost_alloc_default(), &self->clock, service_test_log,
-                                 self),
-                   0);
+  assert_int_equal(
+      roost_log_new(&self->log, roost_alloc_default(), &self->clock, service_test_log, self), 0);
   roost_buffer_init(&self->reply, roost_alloc_default());
 }
 

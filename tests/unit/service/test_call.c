@@ -48,16 +48,17 @@ static void errors_are_masked_but_for_rpc_errors(void **state) {
   (void)state;
   service_test self;
   service_test_init(&self);
-  service_test_load(&self, "a", "\nlocal function deep() error('boom') end "
-                                "service:message('e', function()\n deep() end)"
-                                "service:message('rpc', function(d) error(roost.rpc_error(d)) end)"
-                                "service:message('pair', function() return nil, 'no' end)"
-                                "service:message('bad', function() return { a = { print } } end)"
-                                "service:message('item', function(_, ctx) ctx:emit(1)"
-                                "  ctx:emit(print) end)"
-                                "service:message('rpcbad', function()"
-                                "  error(roost.rpc_error{ x = print }) end)"
-                                "service:message('nothing', function() error() end)");
+  service_test_load(&self, "a",
+                    "\nlocal function deep() error('boom') end "
+                    "service:message('e', function()\n deep() end)"
+                    "service:message('rpc', function(d) error(roost.rpc_error(d)) end)"
+                    "service:message('pair', function() return nil, 'no' end)"
+                    "service:message('bad', function() return { a = { print } } end)"
+                    "service:message('item', function(_, ctx) ctx:emit(1)"
+                    "  ctx:emit(print) end)"
+                    "service:message('rpcbad', function()"
+                    "  error(roost.rpc_error{ x = print }) end)"
+                    "service:message('nothing', function() error() end)");
   service_test_go(&self);
   static const char masked[] =
       "error 1 {\"status\":\"error\",\"message\":\"Internal server error\"}\n";
@@ -83,8 +84,9 @@ static void errors_are_masked_but_for_rpc_errors(void **state) {
   service_test_expect_line(&self, "the reply cannot be sent: a[1]: a function cannot be sent");
   service_test_expect_line(&self, "err=no");
   service_test_send(&self, &self.peer, "\"item\"", NULL, "1");
-  service_test_expect(&self, "item 1 1\n"
-                             "error 1 {\"status\":\"error\",\"message\":\"Internal server error\"}\n");
+  service_test_expect(&self,
+                      "item 1 1\n"
+                      "error 1 {\"status\":\"error\",\"message\":\"Internal server error\"}\n");
   service_test_expect_line(&self, "the item cannot be sent: a function cannot be sent");
   assert_int_equal(self.dispatch->stats.errors, 8);
   service_test_deinit(&self);
@@ -132,7 +134,8 @@ static void ctx_tells_of_the_message(void **state) {
       "  local p = ctx.pattern local before = { p.a, p.b, ctx.subject } ctx.state.n = 1"
       "  roost.sleep(1)"
       "  return { before, ctx.route, ctx.id, ctx.kind, ctx.transport, ctx.server, ctx.metadata,"
-      "    ctx.peer.address, ctx.peer.port, ctx.state, ctx.data == data, ctx.headers == ctx.metadata,"
+      "    ctx.peer.address, ctx.peer.port, ctx.state, ctx.data == data, ctx.headers == "
+      "ctx.metadata,"
       "    ctx.deadline - roost.now(), ctx:cancelled(), ctx == roost.context() } end)"
       "service:message('kept', function(d) roost.sleep(1) local c = roost.context()"
       "  return { c.data, c.pattern, c.id } end)"
@@ -140,7 +143,8 @@ static void ctx_tells_of_the_message(void **state) {
       "  local c = roost.context() c.log:info('seen', { data = c.data, out = c:emit(1) }) end) "
       "  return 1 end)"
       "service:message('wrong', function(_, ctx) ctx.x = 1 end)"
-      "service:message('old', function(_, ctx) if last then return { last.id, tostring(last.pattern), "
+      "service:message('old', function(_, ctx) if last then return { last.id, "
+      "tostring(last.pattern), "
       "  last:cancelled(), last:emit(1) } end last = ctx local _ = ctx.id end)");
   service_test_go(&self);
   service_test_send(&self, &self.peer, "{\"b\":[\"x\"],\"a\":1}", "{\"d\":1}", "\"i\"");
@@ -209,7 +213,8 @@ static void time_is_for_the_next_reply(void **state) {
   service_test_advance(&self, 25);
   service_test_expect(&self, "item 1 1\nitem 1 2\n");
   service_test_advance(&self, 1);
-  service_test_expect(&self, "error 1 {\"status\":\"error\",\"message\":\"Timeout has occurred\"}\n");
+  service_test_expect(&self,
+                      "error 1 {\"status\":\"error\",\"message\":\"Timeout has occurred\"}\n");
   service_test_expect_line(&self, "msg=\"CancelledError\"");
   service_test_expect_line(&self, "handler ran out of time");
   service_test_send(&self, &self.peer, "\"t\"", NULL, NULL);
@@ -218,7 +223,8 @@ static void time_is_for_the_next_reply(void **state) {
   service_test_send(&self, &self.peer, "\"none\"", NULL, "2");
   service_test_send(&self, &self.peer, "\"default\"", NULL, "3");
   service_test_advance(&self, 30000);
-  service_test_expect(&self, "error 3 {\"status\":\"error\",\"message\":\"Timeout has occurred\"}\n");
+  service_test_expect(&self,
+                      "error 3 {\"status\":\"error\",\"message\":\"Timeout has occurred\"}\n");
   assert_int_equal(self.dispatch->stats.timeouts, 3);
   assert_int_equal(self.dispatch->stats.in_flight, 1);
   service_test_deinit(&self);

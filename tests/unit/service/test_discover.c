@@ -46,11 +46,13 @@ static void deinit(fixture *self) {
 static void report(void *ud, bool error, const char *text) {
   fixture *self = ud;
   strcat(self->said, error ? "E: " : "W: ");
+  size_t len = strlen(self->said);
   for (const char *at = text; *at != '\0';) {
     bool folder = strncmp(at, self->folder, strlen(self->folder)) == 0;
-    strncat(self->said, folder ? "@" : at, 1);
+    self->said[len++] = folder ? '@' : *at;
     at += folder ? strlen(self->folder) : 1;
   }
+  self->said[len] = '\0';
   strcat(self->said, "\n");
 }
 
@@ -74,11 +76,10 @@ static void a_folder_gives_its_services_by_name(void **state) {
   (void)state;
   fixture self;
   init(&self);
-  static const char *const files[] = {"s/b.lua",        "s/a.lua",         "s/c/init.lua",
-                                      "s/c/part.lua",   "s/lib/x.lua",     "s/_off.lua",
-                                      "s/.hidden.lua",  "s/b_spec.lua",    "s/notes.txt",
-                                      "s/.git/x.lua",   "s/_old/init.lua", "s/.lua",
-                                      "s/d_spec/a.lua", "s/empty/"};
+  static const char *const files[] = {
+      "s/b.lua",         "s/a.lua",       "s/c/init.lua",   "s/c/part.lua", "s/lib/x.lua",
+      "s/_off.lua",      "s/.hidden.lua", "s/b_spec.lua",   "s/notes.txt",  "s/.git/x.lua",
+      "s/_old/init.lua", "s/.lua",        "s/d_spec/a.lua", "s/empty/"};
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
     put(&self, files[i]);
   assert_int_equal(add(&self, "s"), 0);

@@ -151,8 +151,9 @@ static void a_server_exposes_what_it_names(void **state) {
   service_test_prepare(&self);
   self.server_config.services = names;
   assert_int_equal(service_test_dispatch(&self), 0);
-  service_test_load(&self, "a", "service:message('x', function() return 'a' end)"
-                                "service:message('only', function() return 'a' end)");
+  service_test_load(&self, "a",
+                    "service:message('x', function() return 'a' end)"
+                    "service:message('only', function() return 'a' end)");
   service_test_load(&self, "b", "service:message('x', function() return 'b' end)");
   service_test_load(&self, "c",
                     "service:message('x', function() return 'c' end)"

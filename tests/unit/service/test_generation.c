@@ -20,15 +20,15 @@ static void on_start_may_wait(void **state) {
   (void)state;
   service_test self;
   service_test_init(&self);
-  roost_generation *generation =
-      start(&self,
-            "roost.after(1, function() print('main timer') end)"
-            "service:on_start(function()"
-            "  roost.spawn(function() print('task') end)"
-            "  roost.sleep(5)"
-            "  local r = roost.all{ function() roost.sleep(2) return 1 end, function() return 2 end }"
-            "  print('started', r[1], r[2]) end)",
-            100);
+  roost_generation *generation = start(
+      &self,
+      "roost.after(1, function() print('main timer') end)"
+      "service:on_start(function()"
+      "  roost.spawn(function() print('task') end)"
+      "  roost.sleep(5)"
+      "  local r = roost.all{ function() roost.sleep(2) return 1 end, function() return 2 end }"
+      "  print('started', r[1], r[2]) end)",
+      100);
   assert_int_equal(generation->state, ROOST_GENERATION_STARTING);
   service_test_advance(&self, 7);
   assert_int_equal(self.changes, 1);
@@ -72,8 +72,8 @@ static void on_start_that_takes_too_long_fails(void **state) {
   (void)state;
   service_test self;
   service_test_init(&self);
-  roost_generation *generation =
-      start(&self, "service:on_start(function() pcall(roost.sleep, 500) print('catches') end)", 100);
+  roost_generation *generation = start(
+      &self, "service:on_start(function() pcall(roost.sleep, 500) print('catches') end)", 100);
   service_test_advance(&self, 99);
   assert_int_equal(self.changes, 0);
   service_test_advance(&self, 1);

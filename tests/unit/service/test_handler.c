@@ -11,12 +11,12 @@ static void is_a_copy_with_a_route(void **state) {
   char transport[] = "tcp";
   roost_alloc_probe_init(&probe);
   const roost_handler from = {.event = true, .timeout_ms = 7, .transport = transport};
-  assert_int_equal(roost_handler_new(&handler, &probe.alloc, &from,
-                                     ROOST_SLICE("{\"b\":1,\"a\":\"x\"}"), &why),
-                   0);
+  assert_int_equal(
+      roost_handler_new(&handler, &probe.alloc, &from, ROOST_SLICE("{\"b\":1,\"a\":\"x\"}"), &why),
+      0);
   transport[0] = 'x';
-  assert_true(roost_slice_equal(roost_buffer_slice(&handler->route),
-                                ROOST_SLICE("{\"a\":\"x\",\"b\":1}")));
+  assert_true(
+      roost_slice_equal(roost_buffer_slice(&handler->route), ROOST_SLICE("{\"a\":\"x\",\"b\":1}")));
   assert_string_equal(handler->transport, "tcp");
   assert_true(handler->event && !handler->wildcard);
   assert_int_equal(handler->timeout_ms, 7);
@@ -57,8 +57,7 @@ static void out_of_memory(void **state) {
   roost_alloc_probe_init(&probe);
   for (size_t n = 0; handler == NULL; n++) {
     probe.refuse_after = n;
-    int status =
-        roost_handler_new(&handler, &probe.alloc, &from, ROOST_SLICE("{\"a\":[1]}"), &why);
+    int status = roost_handler_new(&handler, &probe.alloc, &from, ROOST_SLICE("{\"a\":[1]}"), &why);
     assert_true(status == ROOST_ENOMEM || handler != NULL);
     if (handler == NULL)
       assert_int_equal(probe.bytes, 0);

@@ -43,7 +43,8 @@ static const char *const scripts[] = {
     "for _, bad in ipairs{ {}, 1, 'x', print } do"
     "  show(pcall(coroutine.resume, bad)) show(pcall(coroutine.status, bad))"
     "  show(pcall(coroutine.close, bad)) end"
-    " show(pcall(coroutine.create)) show(pcall(coroutine.create, 1)) show(pcall(coroutine.wrap, {}))",
+    " show(pcall(coroutine.create)) show(pcall(coroutine.create, 1)) show(pcall(coroutine.wrap, "
+    "{}))",
 
     "local co = coroutine.create(function() error('boom') end)"
     "show(coroutine.resume(co)) show(coroutine.status(co)) show(coroutine.close(co))"
@@ -88,7 +89,8 @@ static const char *const scripts[] = {
     "local co = coroutine.wrap(function() return pcall(function() coroutine.yield(1)"
     "  error('late', 0) end) end) show(co()) show(co())",
 
-    "local co = coroutine.wrap(function() return xpcall(function(a) coroutine.yield(a) error('x', 0)"
+    "local co = coroutine.wrap(function() return xpcall(function(a) coroutine.yield(a) error('x', "
+    "0)"
     "  end, function(m) return m .. '!' end, 9) end) show(co()) show(co())",
 
     "local co = coroutine.wrap(function() table.sort({ 3, 2, 1 }, function(a, b)"
@@ -111,7 +113,8 @@ static const char *const scripts[] = {
     "show(coroutine.resume(co, table.unpack({}, 1, 100000)))",
 
     "local co co = coroutine.create(function() local x <close> = guard('x')"
-    "  pcall(error) coroutine.yield() end) coroutine.resume(co) co = nil collectgarbage() show('gc')",
+    "  pcall(error) coroutine.yield() end) coroutine.resume(co) co = nil collectgarbage() "
+    "show('gc')",
 
     "local co = coroutine.create(function() coroutine.yield() end) coroutine.resume(co)"
     "show((debug.traceback(co):gsub('%s+', ' ')))",

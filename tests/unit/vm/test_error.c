@@ -39,7 +39,8 @@ static void error_tables(void **state) {
   (void)state;
   vm_test self;
   init(&self);
-  vm_test_expect(&self, "local e = push_error('AnError', 'text') return e, e.name, e.code, e.message",
+  vm_test_expect(&self,
+                 "local e = push_error('AnError', 'text') return e, e.name, e.code, e.message",
                  "AnError: text,AnError,ECODE,text");
   vm_test_expect(&self, "return tell(push_error('AnError', ''))", "false,true");
   vm_test_expect(&self, "return tell(push_error('Other', ''))", "false,false");

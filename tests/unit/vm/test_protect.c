@@ -10,7 +10,8 @@ static void pcall_and_xpcall_are_luas_own(void **state) {
   vm_test_expect(&self, "return pcall(pcall)", "false,bad argument #1 to 'pcall' (value expected)");
   vm_test_expect(&self, "return pcall(1)", "false,attempt to call a number value");
   vm_test_expect(&self, "return xpcall(function(a, b) return b, a end, print, 1, 2)", "true,2,1");
-  vm_test_expect(&self, "return xpcall(error, function(m) return m .. '!' end, 'x', 0)", "false,x!");
+  vm_test_expect(&self, "return xpcall(error, function(m) return m .. '!' end, 'x', 0)",
+                 "false,x!");
   vm_test_expect(&self, "return select('#', xpcall(error, function() end))", "2");
   vm_test_expect(&self, "return pcall(xpcall, print)",
                  "false,bad argument #2 to 'xpcall' (function expected, got no value)");

@@ -113,7 +113,8 @@ static void require_finds_modules_but_no_service(void **state) {
   vm_job job;
   tree files;
   init(&self, &files);
-  vm_test_expect(&self, "local p = require 'part' return p[1], p[2], p[3] == services .. '/a/part.lua'",
+  vm_test_expect(&self,
+                 "local p = require 'part' return p[1], p[2], p[3] == services .. '/a/part.lua'",
                  "part,part,true");
   vm_test_expect(&self, "return require('part') == require('part')", "true");
   vm_test_expect(&self, "return (require 'shared'), (require 'common')", "shared,common");
@@ -137,8 +138,8 @@ static void files_are_closed_when_memory_runs_out(void **state) {
   for (size_t n = 0; !done; n++) {
     vm_job job;
     self.probe.refuse_after = n;
-    int status = vm_job_try(&job, &self, "return type(load_main(services .. '/a/part.lua'))",
-                            &vm_job_ops);
+    int status =
+        vm_job_try(&job, &self, "return type(load_main(services .. '/a/part.lua'))", &vm_job_ops);
     self.probe.refuse_after = ROOST_ALLOC_PROBE_NEVER;
     done = status == 0 && strcmp(job.result, "function") == 0;
     assert_true(n < 10000);

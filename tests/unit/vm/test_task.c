@@ -318,9 +318,9 @@ static void finish_may_go_on_with_another_function(void **state) {
   vm_test self;
   vm_job job;
   vm_test_init(&self);
-  assert_int_equal(luaL_dostring(self.vm->lua,
-                                 "function second(n) sleep(1) log('second', n) return n * 2 end"),
-                   LUA_OK);
+  assert_int_equal(
+      luaL_dostring(self.vm->lua, "function second(n) sleep(1) log('second', n) return n * 2 end"),
+      LUA_OK);
   assert_int_equal(vm_job_try(&job, &self, "return 'a', 'b', 'c'", &ops), 0);
   vm_test_advance(&self, 1);
   assert_string_equal(self.log, "second,3;");

@@ -72,8 +72,9 @@ static void every_shape_is_decoded(void **state) {
   vm_test_expect(&self, "return decode'null' == null, decode'true', decode' false '",
                  "true,true,false");
   vm_test_expect(&self, "return decode'\"a\\\\u0041\\\\n\\\\\\\\\"', decode'\"\"'", "aA\n\\,");
-  vm_test_expect(&self, "local v = decode'{\"a\":[1,[],{}],\"b\":{\"c\":null}}'"
-                        "return #v.a, v.a[1], #v.a[2], next(v.a[3]), v.b.c == null",
+  vm_test_expect(&self,
+                 "local v = decode'{\"a\":[1,[],{}],\"b\":{\"c\":null}}'"
+                 "return #v.a, v.a[1], #v.a[2], next(v.a[3]), v.b.c == null",
                  "3,1,0,nil,true");
   vm_test_expect(&self, "return decode'{\"a\":1,\"b\":2,\"a\":3}'.a", "3");
   vm_test_expect(&self, "return decode'[1,null,3]'[2] == null, #decode'[null,null]'", "true,2");
@@ -90,11 +91,12 @@ static void numbers_are_exact(void **state) {
                  "local v = decode'[9223372036854775807,-9223372036854775808,9007199254740993]'"
                  "return v[1] == math.maxinteger, v[2] == math.mininteger, v[3]",
                  "true,true,9007199254740993");
-  vm_test_expect(&self,
-                 "return encode{ math.maxinteger, math.mininteger, 9007199254740993, 1.0, -0.0, 0.1,"
-                 " 5e-324, 1e21, 123456789012345680000.0 }",
-                 "[9223372036854775807,-9223372036854775808,9007199254740993,1,0,0.1,5e-324,1e+21,"
-                 "123456789012345680000]");
+  vm_test_expect(
+      &self,
+      "return encode{ math.maxinteger, math.mininteger, 9007199254740993, 1.0, -0.0, 0.1,"
+      " 5e-324, 1e21, 123456789012345680000.0 }",
+      "[9223372036854775807,-9223372036854775808,9007199254740993,1,0,0.1,5e-324,1e+21,"
+      "123456789012345680000]");
   vm_test_expect(&self, "return encode{ 1/0, -1/0, 0/0, decode'1e400' }", "[null,null,null,null]");
   vm_test_expect(&self,
                  "return math.type(decode'1'), math.type(decode'1.0'), math.type(decode'1e2'), "
@@ -195,7 +197,8 @@ static void text_that_is_not_json_is_refused(void **state) {
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     lua_pushstring(self.vm->lua, wrong[i]);
     lua_setglobal(self.vm->lua, "text");
-    vm_test_expect(&self, "local ok, e = pcall(decode, text) return ok, (e:match('left something'))",
+    vm_test_expect(&self,
+                   "local ok, e = pcall(decode, text) return ok, (e:match('left something'))",
                    "false,nil");
   }
   deinit(&self);
@@ -212,13 +215,14 @@ static void the_depth_is_limited(void **state) {
                  "return encode(decode(text)) == text, encode(decode(text2)) == text2,"
                  "  (pcall(decode, '[' .. text .. ']'))",
                  "true,true,false");
-  vm_test_expect(&self,
-                 "local function nest(n) local v = 1 for i = 1, n do v = i % 2 == 0 and { v } or "
-                 "{ k = v } end return v end "
-                 "local ok = pcall(encode, nest(1000)) "
-                 "local no, err = pcall(encode, nest(1001))"
-                 "return ok, no, err == ('k[1].'):rep(499) .. 'k[1]: nested more than 1,000 levels deep'",
-                 "true,false,true");
+  vm_test_expect(
+      &self,
+      "local function nest(n) local v = 1 for i = 1, n do v = i % 2 == 0 and { v } or "
+      "{ k = v } end return v end "
+      "local ok = pcall(encode, nest(1000)) "
+      "local no, err = pcall(encode, nest(1001))"
+      "return ok, no, err == ('k[1].'):rep(499) .. 'k[1]: nested more than 1,000 levels deep'",
+      "true,false,true");
   vm_test_expect(&self,
                  "local v = 1 for i = 1, 1001 do v = { k = v } end "
                  "local _, err = pcall(encode, v)"
@@ -244,11 +248,12 @@ static void any_number_of_elements(void **state) {
                  "  local count = 0 for _ in pairs(v) do count = count + 1 end assert(count == n)"
                  "end return 'ok'",
                  "ok");
-  vm_test_expect(&self,
-                 "local t = {} for i = 1, 200 do t[i] = ('{\"a\":[%d,{\"b\":\"%d\"}]}'):format(i, i)"
-                 " end local text = '[' .. table.concat(t, ',') .. ']' "
-                 "local v = decode(text) return v[200].a[1], v[77].a[2].b",
-                 "200,77");
+  vm_test_expect(
+      &self,
+      "local t = {} for i = 1, 200 do t[i] = ('{\"a\":[%d,{\"b\":\"%d\"}]}'):format(i, i)"
+      " end local text = '[' .. table.concat(t, ',') .. ']' "
+      "local v = decode(text) return v[200].a[1], v[77].a[2].b",
+      "200,77");
   deinit(&self);
 }
 

@@ -56,8 +56,9 @@ static void closing_ends_all_tasks(void **state) {
   roost_vm_go_live(self.vm); /* ready */
   vm_job_start(&jobs[1], &self, "sleep(10) log('time')");
   vm_job_start(&jobs[2], &self, "wait() log('list')");
-  vm_job_start(&jobs[3], &self,
-               "local x <close> = setmetatable({}, {__close = function() log('close') end}) wait()");
+  vm_job_start(
+      &jobs[3], &self,
+      "local x <close> = setmetatable({}, {__close = function() log('close') end}) wait()");
   vm_test_deinit(&self);
   for (size_t i = 0; i < 4; i++) {
     assert_int_equal(jobs[i].ended, 1);
