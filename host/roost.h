@@ -110,7 +110,6 @@ typedef struct roost_config {
   const char *lua_dir;     /* the Lua half of the API; NULL: the one compiled in */
   const char *working_dir; /* what relative paths start at; NULL: the process's */
   int watchdog_signal;     /* 0: none, a count hook instead (Lua runs at half speed) */
-  bool check_only;         /* load and verify, but bind nothing and start no service's hooks */
 } roost_config;
 
 /* Fills cfg with the defaults. Any thread. */

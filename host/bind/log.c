@@ -94,10 +94,12 @@ static int log_at(lua_State *lua) {
 void roost_bind_log_error(lua_State *lua, const char *message, int index) {
   roost_log_line line;
   roost_vm *vm = roost_vm_of(lua);
+  roost_log *log = roost_bind_generation(lua)->dispatch->config.log;
+  if (!roost_log_limited(log, ROOST_LOG_KIND_HANDLER)) /* a peer can be behind it */
+    return;
   roost_buffer *text = roost_bind_push_buffer(lua);
   roost_error_describe(lua, index, text);
-  roost_log_begin(&line, roost_bind_generation(lua)->dispatch->config.log, ROOST_LOG_ERROR,
-                  roost_slice_text(message));
+  roost_log_begin(&line, log, ROOST_LOG_ERROR, roost_slice_text(message));
   add_origin(lua, &line, roost_bind_current_call(lua));
   roost_log_text(&line, "err", roost_buffer_slice(text));
   if (vm->trace.len > 0)
