@@ -92,6 +92,7 @@ static int load_services(look *at) {
   int status = roost_worker_new(&at->worker, &config);
   if (status != 0)
     return status;
+  roost_worker_apply(at->worker, at->settings);
   status = roost_check_find_services(&at->found, at->settings, at->working_dir, at->problems);
   if (status == ROOST_ENOMEM)
     return status;

@@ -229,16 +229,6 @@ int roost_host_set(roost_host *host, const char *key, const char *value) {
   return status == 0 ? 0 : fail(host, status, "out of memory");
 }
 
-static void apply_limits(const roost_host *host) {
-  const roost_settings *settings = host->settings;
-  const roost_worker_limits limits = {.request_timeout_ms = settings->limits.request_timeout,
-                                      .start_timeout_ms = settings->reload.start_timeout,
-                                      .drain_timeout_ms = settings->reload.drain_timeout,
-                                      .service_memory_bytes = 0,
-                                      .buffer_memory_bytes = settings->limits.buffer_memory};
-  roost_worker_set_limits(host->worker, &limits);
-}
-
 static int load_services(roost_host *host, roost_problems *problems) {
   roost_found_list found;
   roost_found_init(&found, &host->alloc);
@@ -279,7 +269,7 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
     return status;
   roost_log_set_level(host->log, host->settings->log_level);
   roost_log_set_format(host->log, host->settings->log_format);
-  apply_limits(host);
+  roost_worker_apply(host->worker, host->settings);
   status = load_services(host, problems);
   if (status == 0)
     status = listen_all(host, problems);

@@ -73,9 +73,19 @@ static int make_parts(roost_worker *worker) {
   return roost_dispatch_new(&worker->dispatch, &dispatch);
 }
 
+void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
+  const roost_worker_limits limits = {.request_timeout_ms = settings->limits.request_timeout,
+                                      .start_timeout_ms = settings->reload.start_timeout,
+                                      .drain_timeout_ms = settings->reload.drain_timeout,
+                                      .service_memory_bytes = 0,
+                                      .buffer_memory_bytes = settings->limits.buffer_memory};
+  roost_worker_set_limits(worker, &limits);
+}
+
 void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *limits) {
   worker->limits = *limits;
   roost_loop_set_buffer_limit(worker->loop, limits->buffer_memory_bytes);
+  worker->dispatch->config.start_timeout_ms = limits->start_timeout_ms;
   worker->dispatch->config.request_timeout_ms = limits->request_timeout_ms;
   worker->dispatch->config.service_memory = limits->service_memory_bytes;
 }
@@ -127,6 +137,17 @@ void roost_worker_free(roost_worker *worker) {
 
 static void on_generation(void *ud, roost_generation *generation);
 
+/* Most errors begin with the file they are in; the others are told it. */
+static void say_broken(const roost_service *service, const roost_buffer *error,
+                       roost_problems *problems) {
+  const char *file = roost_source_chunk_name(&service->source);
+  size_t len = strlen(file);
+  bool named = error->len > len && memcmp(error->ptr, file, len) == 0;
+  roost_problems_add(problems, ROOST_PROBLEM_ERROR, "service %s: %s%s%.*s", service->name,
+                     named ? "" : file, named ? "" : ": ", (int)error->len,
+                     error->ptr ? error->ptr : "out of memory");
+}
+
 static int load_one(roost_worker *worker, const roost_found *found, roost_problems *problems) {
   roost_service *service;
   roost_generation *generation;
@@ -142,8 +163,7 @@ static int load_one(roost_worker *worker, const roost_found *found, roost_proble
     generation->on_change_ud = worker;
     service->current = generation;
   } else {
-    roost_problems_add(problems, ROOST_PROBLEM_ERROR, "service %s: %.*s", found->name,
-                       (int)error.len, error.ptr ? error.ptr : "out of memory");
+    say_broken(service, &error, problems);
   }
   roost_buffer_deinit(&error);
   return status;
@@ -161,7 +181,8 @@ int roost_worker_load(roost_worker *worker, const roost_found_list *found,
 }
 
 static const char *owner_of(const roost_handler *handler) {
-  return handler->generation ? handler->generation->service->name : "the embedding program";
+  return handler->generation ? roost_source_chunk_name(&handler->generation->service->source)
+                             : "the embedding program";
 }
 
 typedef struct conflicts {

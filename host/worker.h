@@ -9,6 +9,7 @@
 #define ROOST_WORKER_H
 
 #include "config/problems.h"
+#include "config/settings.h"
 #include "core/log.h"
 #include "net/loop.h"
 #include "service/discover.h"
@@ -80,6 +81,9 @@ int roost_worker_load(roost_worker *worker, const roost_found_list *found,
  * this severity. ENOMEM. */
 int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
                                  roost_problems *problems);
+
+/* Takes the limits of a configuration. */
+void roost_worker_apply(roost_worker *worker, const roost_settings *settings);
 
 /* Binds a server; config is borrowed for the worker's life. *why as roost_tcp_server_open.
  * ESYSTEM, EUNSUPPORTED, ENOMEM. */

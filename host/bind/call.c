@@ -130,10 +130,13 @@ static int write_payload(lua_State *lua, int index, roost_buffer *out) {
 
 /* Sends what an exception carries; false where it cannot be written, with the reason pushed. */
 static bool send_payload(lua_State *lua, roost_call *call, int index) {
+  if (lua_getfield(lua, index, "response") == LUA_TNIL) {
+    lua_pushliteral(lua, "the error's response is nil");
+    return false;
+  }
   roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_ERROR);
   if (out == NULL)
     return true;
-  lua_getfield(lua, index, "response");
   int status = write_payload(lua, lua_gettop(lua), out);
   if (status == 0) {
     roost_call_reply_end(call, ROOST_REPLY_ERROR);

@@ -290,8 +290,9 @@ static int ack(lua_State *lua) {
 static int context(lua_State *lua) {
   roost_call *call = roost_bind_current_call(lua);
   if (call == NULL)
-    return 0;
-  roost_bind_push_ctx(lua, call, 0);
+    lua_pushnil(lua);
+  else
+    roost_bind_push_ctx(lua, call, 0);
   return 1;
 }
 

@@ -9,6 +9,8 @@
 
 static const char core_key;
 
+#define INSTRUCTIONS_PER_LOOK 100000 /* at the clock, while a main chunk runs */
+
 roost_generation *roost_bind_generation(lua_State *lua) {
   return roost_vm_of(lua)->owner;
 }
@@ -90,11 +92,40 @@ static int load_service(lua_State *lua) {
   return 0;
 }
 
+/* A count hook while the main chunk runs, which may not wait and so cannot be timed otherwise. Past
+ * the limit it raises at every instruction, so that no pcall keeps the chunk going. Coroutines made
+ * meanwhile have the hook, too, and lose it at its first call afterwards. */
+static void check_time(lua_State *lua, lua_Debug *info) {
+  const roost_generation *generation = roost_bind_generation(lua);
+  (void)info;
+  if (generation->load_until_us == 0) {
+    lua_sethook(lua, NULL, 0, 0);
+  } else if (roost_clock_now_us(generation->dispatch->config.clock) > generation->load_until_us) {
+    lua_sethook(lua, check_time, LUA_MASKCOUNT, 1);
+    luaL_error(lua, "loading took longer than reload.start_timeout");
+  }
+}
+
+static void limit_time(roost_generation *generation) {
+  const roost_dispatch_config *config = &generation->dispatch->config;
+  if (config->start_timeout_ms == 0)
+    return;
+  generation->load_until_us = roost_clock_now_us(config->clock) + config->start_timeout_ms * 1000;
+  lua_sethook(generation->vm->lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
+}
+
+static void unlimit_time(roost_generation *generation) {
+  generation->load_until_us = 0;
+  lua_sethook(generation->vm->lua, NULL, 0, 0);
+}
+
 static int load(roost_generation *generation, roost_buffer *error) {
   lua_State *lua = generation->vm->lua;
   lua_pushcfunction(lua, roost_error_traceback);
   lua_pushcfunction(lua, load_service);
+  limit_time(generation);
   int status = lua_pcall(lua, 0, 0, 1);
+  unlimit_time(generation);
   if (status == LUA_ERRMEM)
     roost_buffer_clear(&generation->vm->trace);
   if (status != LUA_OK)

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +37,15 @@ static int help(int argc, char **argv) {
   return command != NULL ? roost_help_command(command) : unknown(argv[1]);
 }
 
+/* A standard descriptor that is closed would become somebody's socket. */
+static void open_missing(void) {
+  for (int fd = 0; fd <= 2; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
+      return;
+}
+
 int main(int argc, char **argv) {
+  open_missing();
   signal(SIGPIPE, SIG_IGN); /* a reader who left shows as EPIPE where it is written to */
   if (argc < 2) {
     fprintf(stderr, "roost: no command; see roost --help\n");

@@ -25,9 +25,14 @@ void roost_budget_count(roost_conn *conn) {
     roost_budget_pass_on(conn);
 }
 
+bool roost_budget_is_over(const roost_conn *conn) {
+  const roost_loop *loop = conn->loop;
+  return loop->buffer_limit != 0 && loop->buffer_bytes > loop->buffer_limit && is_large(conn);
+}
+
 bool roost_budget_must_wait(roost_conn *conn) {
   roost_loop *loop = conn->loop;
-  if (loop->buffer_limit == 0 || loop->buffer_bytes <= loop->buffer_limit || !is_large(conn))
+  if (!roost_budget_is_over(conn))
     return false;
   if (loop->favoured == NULL)
     loop->favoured = conn;

@@ -111,15 +111,19 @@ size_t roost_conn_queued(const roost_conn *conn) {
   return conn->out.len + conn->sending.len - conn->sent;
 }
 
-bool roost_conn_crowded(const roost_conn *conn) {
-  return conn->send_limit > 0 && roost_conn_queued(conn) > conn->send_limit / 2;
+bool roost_conn_crowded(roost_conn *conn) {
+  const bool over_half = conn->send_limit > 0 && roost_conn_queued(conn) > conn->send_limit / 2;
+  if (!over_half && (roost_conn_queued(conn) == 0 || !roost_budget_is_over(conn)))
+    return false;
+  conn->crowded = true; /* so that on_writable follows */
+  return true;
 }
 
 void roost_conn_dirty(roost_conn *conn) {
   if (conn->state != ROOST_CONN_OPEN)
     return;
-  if (roost_conn_crowded(conn))
-    conn->crowded = true;
+  roost_budget_count(conn);
+  (void)roost_conn_crowded(conn);
   if (roost_list_empty(&conn->dirty_link))
     roost_list_append(&conn->loop->dirty, &conn->dirty_link);
 }

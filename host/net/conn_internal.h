@@ -77,6 +77,9 @@ void roost_conn_add_reading(roost_conn *conn);
 /* budget.c: brings the loop's sum of buffer memory up to date with what this conn holds. */
 void roost_budget_count(roost_conn *conn);
 
+/* True while all buffers together are over the limit and this conn holds more than its share. */
+bool roost_budget_is_over(const roost_conn *conn);
+
 /* Asked before reading: true where the buffer limit forbids it for now. */
 bool roost_budget_must_wait(roost_conn *conn);
 

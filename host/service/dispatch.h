@@ -22,6 +22,7 @@ typedef struct roost_dispatch_config {
   int (*random_bytes)(void *out, size_t len); /* cryptographically secure; 0 or an error */
   const char *working_dir;                    /* for lua/?.lua */
   const char *lua_dir;                        /* the Lua half of the API; NULL: compiled in */
+  uint64_t start_timeout_ms;                  /* of a main chunk; 0: no limit */
   uint64_t request_timeout_ms;                /* of handlers that say none; 0: no limit */
   size_t service_memory;                      /* bytes per Lua state */
 } roost_dispatch_config;

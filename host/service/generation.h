@@ -59,6 +59,7 @@ struct roost_generation {
   bool hook_failed;        /* it raised, was ended by force or took too long */
   roost_buffer error;      /* why it failed */
   roost_timer start_timer; /* start_timeout of on_start */
+  uint64_t load_until_us;  /* start_timeout of the main chunk while it runs, else 0 */
   /* Told when on_start (status 0 or ESCRIPT) or on_stop is over, and when no task is left. */
   void (*on_change)(void *ud, roost_generation *generation);
   void *on_change_ud;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/slice.h"
 #include "vm/vm.h"
 
 /* Registry keys are the addresses of these. */
@@ -83,10 +84,18 @@ bool roost_error_is(lua_State *lua, int index, const char *name) {
   return same;
 }
 
+static int to_text(lua_State *lua) {
+  luaL_tolstring(lua, 1, NULL);
+  return 1;
+}
+
 int roost_error_describe(lua_State *lua, int index, roost_buffer *out) {
-  size_t len;
-  const char *text = luaL_tolstring(lua, index, &len);
-  int status = roost_buffer_append(out, text, len);
+  lua_pushcfunction(lua, to_text);
+  lua_pushvalue(lua, index < 0 ? index - 1 : index);
+  roost_slice text = ROOST_SLICE("an error object whose __tostring fails");
+  if (lua_pcall(lua, 1, 1, 0) == LUA_OK)
+    text.ptr = lua_tolstring(lua, -1, &text.len);
+  int status = roost_buffer_append_slice(out, text);
   lua_pop(lua, 1);
   return status;
 }

@@ -32,7 +32,8 @@ bool roost_error_is_exception(struct lua_State *lua, int index);
 /* Whether it is any error table with this name. */
 bool roost_error_is(struct lua_State *lua, int index, const char *name);
 
-/* Appends a readable form of the error value at index: __tostring's result or the plain text. */
+/* Appends a readable form of the error value at index: __tostring's result or the plain text. What
+ * __tostring raises is not passed on. */
 int roost_error_describe(struct lua_State *lua, int index, roost_buffer *out);
 
 /* A message handler for pcall: keeps the value and writes the traceback into vm->trace, beginning

@@ -157,7 +157,8 @@ static bool resume(roost_task *task) {
   if (status == LUA_YIELD && task->waiting) {
     lua_pop(task->lua, results);
     roost_vm_set_waits(task->lua, true);
-    task->state = ROOST_TASK_WAITING;
+    if (task->state == ROOST_TASK_RUNNING) /* else it is ready again already */
+      task->state = ROOST_TASK_WAITING;
     return true;
   }
   if (status != LUA_OK) {
@@ -245,6 +246,10 @@ static int raise_cancelled(lua_State *lua, roost_task *task) {
   return roost_error_raise(lua, "CancelledError", "ECANCELED", "The task was cancelled");
 }
 
+static bool is_ending(const roost_task *task) {
+  return task->cancelled && !task->unwinding;
+}
+
 /* A wait has to unwind every resume between here and the runner's turn. */
 static bool may_yield(const roost_runner *runner) {
   for (const roost_frame *frame = runner->top; frame != NULL; frame = frame->outer)
@@ -260,29 +265,40 @@ static roost_task *check_may_wait(lua_State *lua) {
   if (task == NULL)
     luaL_error(lua, vm->live ? "cannot wait here: the task is being ended"
                              : "not before on_start: a main chunk may not wait");
-  else if (task->cancelled && !task->unwinding)
+  else if (lua_isyieldable(lua) && may_yield(vm->runner))
+    return task;
+  else if (is_ending(task))
     raise_cancelled(lua, task);
-  else if (!lua_isyieldable(lua) || !may_yield(vm->runner))
+  else
     luaL_error(lua, "cannot wait here: a C function that calls back (table.sort, string.gsub, "
                     "...) is in between");
   return task;
 }
 
+/* A wait of a cancelled task raises in the loop's next turn: one that catches the error and waits
+ * again does not keep the loop from going on, nor from resetting it in the end. */
+static int yield(lua_State *lua, roost_task *task, intptr_t context,
+                 int (*k)(lua_State *lua, int status, intptr_t context)) {
+  if (is_ending(task))
+    make_ready(task);
+  task->waiting = true;
+  return lua_yieldk(lua, 0, context, k);
+}
+
 int roost_task_wait(lua_State *lua, uint64_t ms, intptr_t context,
                     int (*k)(lua_State *lua, int status, intptr_t context)) {
   roost_task *task = check_may_wait(lua);
-  if (ms != UINT64_MAX)
+  if (ms != UINT64_MAX && !is_ending(task))
     roost_timer_start(task->vm->wheel, &task->timer, ms);
-  task->waiting = true;
-  return lua_yieldk(lua, 0, context, k);
+  return yield(lua, task, context, k);
 }
 
 int roost_task_wait_in(lua_State *lua, roost_list *waiters, intptr_t context,
                        int (*k)(lua_State *lua, int status, intptr_t context)) {
   roost_task *task = check_may_wait(lua);
-  roost_list_append(waiters, &task->queue);
-  task->waiting = true;
-  return lua_yieldk(lua, 0, context, k);
+  if (!is_ending(task))
+    roost_list_append(waiters, &task->queue);
+  return yield(lua, task, context, k);
 }
 
 void roost_task_wake_all(roost_list *waiters) {
@@ -298,7 +314,7 @@ void roost_task_wake_all(roost_list *waiters) {
 
 void roost_task_resumed(lua_State *lua) {
   roost_task *task = roost_vm_of(lua)->current;
-  if (task->cancelled && !task->unwinding)
+  if (is_ending(task))
     raise_cancelled(lua, task);
 }
 

@@ -15,14 +15,14 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
   if (ptr == NULL)
     old_size = 0; /* Lua passes a type tag there */
   if (new_size == 0) {
-    roost_alloc_put(vm->alloc, ptr, old_size);
+    roost_pool_resize(&vm->pool, ptr, old_size, 0);
     vm->memory_bytes -= old_size;
     return NULL;
   }
   size_t total = vm->memory_bytes - old_size + new_size;
   if (new_size > old_size && vm->memory_limit != 0 && total > vm->memory_limit)
     return NULL;
-  void *moved = roost_alloc_resize(vm->alloc, ptr, old_size, new_size);
+  void *moved = roost_pool_resize(&vm->pool, ptr, old_size, new_size);
   if (moved != NULL)
     vm->memory_bytes = total;
   return moved;
@@ -61,8 +61,10 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   roost_list_init(&vm->idle);
   roost_list_init(&vm->held);
   roost_buffer_init(&vm->trace, vm->alloc);
+  roost_pool_init(&vm->pool, vm->alloc);
   vm->lua = lua_newstate(allocate, vm);
   if (vm->lua == NULL) {
+    roost_pool_deinit(&vm->pool);
     roost_alloc_put(config->alloc, vm, sizeof *vm);
     return ROOST_ENOMEM;
   }
@@ -90,6 +92,7 @@ void roost_vm_close(roost_vm *vm) {
     roost_alloc_put(vm->alloc, task, sizeof *task);
   }
   lua_close(vm->lua);
+  roost_pool_deinit(&vm->pool);
   roost_buffer_deinit(&vm->trace);
   roost_alloc_put(vm->alloc, vm, sizeof *vm);
 }

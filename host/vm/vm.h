@@ -15,6 +15,7 @@
 #include "core/buffer.h"
 #include "core/list.h"
 #include "core/wheel.h"
+#include "vm/pool.h"
 
 struct lua_State;
 
@@ -45,6 +46,7 @@ struct roost_vm {
   roost_runner *runner;     /* of the thread that has the vm now */
   roost_wheel *wheel;       /* borrowed */
   void *owner;              /* the generation */
+  roost_pool pool;          /* the state's small blocks */
   size_t memory_bytes;      /* held by the state now */
   size_t memory_limit;      /* 0: none */
   size_t tune_below;        /* outside these two the collector wants other parameters */

@@ -170,6 +170,7 @@ static inline const char *roost_scan_short(const char *start, const char *at, co
 }
 
 static inline size_t roost_count_utf16(const char *at, const char *end) {
+  const char *start = at;
   size_t units = 0;
   while (end - at >= 16) {
     /* Per-byte counters hold at most 255: two for each of 127 blocks, then they are added up. */
@@ -184,7 +185,15 @@ static inline size_t roost_count_utf16(const char *at, const char *end) {
     units +=
         (size_t)_mm_cvtsi128_si64(sums) + (size_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
   }
-  return units + roost_count_utf16_portable(at, end);
+  if (end - start < 16)
+    return roost_count_utf16_portable(at, end);
+  /* The rest lies at the end of the last 16 bytes. */
+  __m128i block = roost_block_load(end - 16);
+  int known = 16 - (int)(end - at);
+  __m128i begins = _mm_cmpgt_epi8(block, _mm_set1_epi8(-65));
+  __m128i is_long = _mm_cmpeq_epi8(_mm_max_epu8(block, _mm_set1_epi8((char)0xF0)), block);
+  return units + (size_t)__builtin_popcount((unsigned)_mm_movemask_epi8(begins) >> known) +
+         (size_t)__builtin_popcount((unsigned)_mm_movemask_epi8(is_long) >> known);
 }
 
 #else

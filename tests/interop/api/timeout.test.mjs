@@ -25,6 +25,23 @@ describe('time-outs', () => {
     assert.equal(await peer.ask('longer'), last('"done"', '"ask"'));
   });
 
+  test('a task that catches every cancel and waits again is reset; others go on', async (t) => {
+    const { peer } = await serve(t, `
+      service:message("stubborn", function() while true do pcall(roost.sleep, 10) end end)
+      service:message("race", function()
+        return roost.race {
+          function() roost.sleep(1) return "first" end,
+          function() while true do pcall(roost.sleep, 5) end end,
+        }
+      end)
+      service:message("echo", function(data) return data end)
+    `, { limits: { request_timeout: 100 } });
+    assert.equal(await peer.ask('stubborn'), timedOut);
+    assert.equal(await peer.call('echo', 1), 1);
+    assert.equal(await peer.call('race'), 'first');
+    assert.equal(await peer.call('echo', 2), 2);
+  });
+
   test('each reply starts it anew', async (t) => {
     const { peer } = await serve(t, `
       service:message("steady", { timeout = 600 }, function(_, ctx)
