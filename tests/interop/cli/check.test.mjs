@@ -99,6 +99,8 @@ describe('roost check', () => {
 
   finds('a service with a syntax error', {}, [/\bbad\.lua:2/],
     { bad: 'local x = 1\nlocal y = = 2\n' });
+  finds('a service that never ends to load', { reload: { start_timeout: 300 } },
+    [/bad\.lua/, /start_timeout/], { bad: 'while true do pcall(error) end' });
   finds('a service that returns nothing', {}, [/\bbad\.lua/, /return/],
     { bad: 'local x = 1\n' });
   finds('a service that returns something else', {}, [/\bbad\.lua/, /return/],

@@ -1,7 +1,10 @@
 // The command line as a whole: help, version, usage, and roost run.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
+import { roostBin } from '../lib/env.mjs';
 import { configText, startHost, temporaryDir } from '../lib/host.mjs';
 import { code } from '../lib/lua.mjs';
 import { connect, freePort, listens } from '../lib/peer.mjs';
@@ -38,6 +41,15 @@ describe('roost', () => {
       assert.equal(code, 2);
       assert.equal(stdout, '');
       assert.notEqual(stderr, '');
+    }
+  });
+
+  test('a closed standard descriptor does not become a socket', async (t) => {
+    const cwd = temporaryDir(t, { 'services/good.lua': luaService('') });
+    for (const closed of ['<&-', '>&-', '2>&-', '<&- >&- 2>&-']) {
+      const child = spawn('sh', ['-c', `exec "$0" check --set servers.1.port=0 ${closed}`, roostBin],
+        { cwd, stdio: 'ignore' });
+      assert.deepEqual(await once(child, 'exit'), [0, null], closed);
     }
   });
 
