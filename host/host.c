@@ -262,8 +262,10 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
     if (status != 0)
       return status;
   }
-  roost_settings_source source = {path, host->config.working_dir, host->overrides,
-                                  host->override_count};
+  const roost_settings_source source = {.path = path,
+                                        .working_dir = host->config.working_dir,
+                                        .overrides = host->overrides,
+                                        .override_count = host->override_count};
   int status = roost_settings_load(&host->settings, &host->alloc, &source, problems);
   if (status != 0)
     return status;

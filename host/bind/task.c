@@ -129,6 +129,13 @@ static int cancel(lua_State *lua) {
   return 0;
 }
 
+/* handle:alive() -> whether its task is not over yet */
+static int alive(lua_State *lua) {
+  const handle *self = luaL_checkudata(lua, 1, HANDLE_NAME);
+  lua_pushboolean(lua, self->task != NULL);
+  return 1;
+}
+
 /* core.report(error): logs what a task raised and caught with core.traceback; a cancel of this task
  * is raised again. */
 static int report(lua_State *lua) {
@@ -179,7 +186,7 @@ static void make_class(lua_State *lua, const char *name, const luaL_Reg *methods
 }
 
 void roost_bind_open_task(lua_State *lua) {
-  static const luaL_Reg handle_methods[] = {{"cancel", cancel}, {NULL, NULL}};
+  static const luaL_Reg handle_methods[] = {{"alive", alive}, {"cancel", cancel}, {NULL, NULL}};
   static const luaL_Reg signal_methods[] = {
       {"wait", signal_wait}, {"notify", signal_notify}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"sleep", sleep_ms},    {"doze", doze},

@@ -377,7 +377,7 @@ static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task
 static int run_lua(roost_call *call) {
   roost_task *task;
   call->running = true;
-  int status = roost_task_start(&task, call->generation->vm, &task_ops, call, call);
+  int status = roost_generation_start_task(call->generation, &task, &task_ops, call, call);
   call->running = false;
   if (status != 0 || task == NULL) {
     if (call->refused)

@@ -20,6 +20,7 @@ typedef struct roost_dispatch_config {
   roost_log *log;
   const roost_binding *binding;
   int (*random_bytes)(void *out, size_t len); /* cryptographically secure; 0 or an error */
+  void *program;                              /* bind/program's; NULL: services are loaded */
   const char *working_dir;                    /* for lua/?.lua */
   const char *lua_dir;                        /* the Lua half of the API; NULL: compiled in */
   uint64_t start_timeout_ms;                  /* of a main chunk; 0: no limit */

@@ -189,6 +189,8 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
   task->ops = ops;
   task->ud = ud;
   task->context = context;
+  task->group = vm->group != NULL || vm->current == NULL ? vm->group : vm->current->group;
+  task->interrupt = NULL;
   task->begun = task->cancelled = task->unwinding = task->reset = task->dormant = false;
   roost_list_append(&vm->tasks, &task->link);
   vm->task_count++;
@@ -247,7 +249,14 @@ static int raise_cancelled(lua_State *lua, roost_task *task) {
 }
 
 static bool is_ending(const roost_task *task) {
-  return task->cancelled && !task->unwinding;
+  return (task->cancelled && !task->unwinding) || task->interrupt != NULL;
+}
+
+/* Out of a wait of a task that is_ending. */
+static int raise_end(lua_State *lua, roost_task *task) {
+  if (task->cancelled && !task->unwinding)
+    return raise_cancelled(lua, task);
+  return roost_error_raise(lua, "TimeoutError", "ETIMEDOUT", task->interrupt);
 }
 
 /* A wait has to unwind every resume between here and the runner's turn. */
@@ -268,7 +277,7 @@ static roost_task *check_may_wait(lua_State *lua) {
   else if (lua_isyieldable(lua) && may_yield(vm->runner))
     return task;
   else if (is_ending(task))
-    raise_cancelled(lua, task);
+    raise_end(lua, task);
   else
     luaL_error(lua, "cannot wait here: a C function that calls back (table.sort, string.gsub, "
                     "...) is in between");
@@ -315,7 +324,7 @@ void roost_task_wake_all(roost_list *waiters) {
 void roost_task_resumed(lua_State *lua) {
   roost_task *task = roost_vm_of(lua)->current;
   if (is_ending(task))
-    raise_cancelled(lua, task);
+    raise_end(lua, task);
 }
 
 /* ------------------------------------------------------------------------- ending ------------ */
@@ -331,6 +340,12 @@ void roost_task_cancel(roost_task *task) {
   }
   roost_timer_start(task->vm->wheel, &task->reaper, REAP_AFTER_MS);
   roost_task_wake(task);
+}
+
+void roost_task_interrupt(roost_task *task, const char *why) {
+  task->interrupt = why;
+  if (why != NULL)
+    roost_task_wake(task);
 }
 
 static void on_reap(roost_timer *timer) {

@@ -47,15 +47,17 @@ struct roost_task {
   struct lua_State *lua; /* its coroutine */
   int anchor;            /* keeps the coroutine in the registry */
   roost_task_state state;
-  bool dormant;   /* a timer between two runs: ended when its service stops */
-  bool waiting;   /* the yield under way is a wait of ours, not a user's */
-  bool begun;     /* begin has been called */
-  bool cancelled; /* raise CancelledError from waits */
-  bool unwinding; /* it is being raised: <close> variables may wait meanwhile */
-  bool reset;     /* what ops->ended will be told */
+  bool dormant;          /* a timer between two runs: ended when its service stops */
+  bool waiting;          /* the yield under way is a wait of ours, not a user's */
+  bool begun;            /* begin has been called */
+  bool cancelled;        /* raise CancelledError from waits */
+  bool unwinding;        /* it is being raised: <close> variables may wait meanwhile */
+  bool reset;            /* what ops->ended will be told */
+  const char *interrupt; /* what waits raise instead; NULL: they wait */
   const roost_task_ops *ops;
   void *ud;           /* handed to ops */
   void *context;      /* the roost_call it works for, inherited by what it spawns */
+  const void *group;  /* whose it is in a vm that several share; inherited by what it starts */
   roost_timer timer;  /* of a timed wait */
   roost_timer reaper; /* after a cancel: reset it then */
 };
@@ -71,6 +73,10 @@ void roost_task_wake(roost_task *task);
 
 /* Ends it by CancelledError. A task that is held and has not begun ends without running. */
 void roost_task_cancel(roost_task *task);
+
+/* Has each wait of it raise TimeoutError with this text, from the one it is in on; NULL: no more of
+ * that. why is borrowed. For tests. */
+void roost_task_interrupt(roost_task *task, const char *why);
 
 /* Ends it now, without asking. Not the running one. */
 void roost_task_reset(roost_task *task);

@@ -38,7 +38,7 @@ local function alternatives(pattern)
 end
 
 -- Its errors point at the line of the service that called the method, three levels up.
-local function add(kind, pattern, options, handler)
+local function add(self, kind, pattern, options, handler)
   if handler == nil then options, handler = nil, options end
   if pattern == nil or pattern == core.null then
     error("a pattern is text, a number or a table, not nil", 3)
@@ -54,32 +54,32 @@ local function add(kind, pattern, options, handler)
   if not ok then error(err, 3) end
   local timeout = options.timeout and math.ceil(options.timeout)
   for _, each in ipairs(alternatives(pattern)) do
-    ok, err = pcall(core.add_handler, kind, each, timeout, options.transport, handler)
+    ok, err = pcall(core.add_handler, self.target, kind, each, timeout, options.transport, handler)
     if not ok then error(err, 3) end
   end
 end
 
 -- service:message(pattern, [options,] handler): handler(data, ctx) answers requests.
 function Service:message(pattern, options, handler)
-  add("message", pattern, options, handler)
+  add(self, "message", pattern, options, handler)
   return self
 end
 
 -- service:event(pattern, [options,] handler): handler(data, ctx) is told of events.
 function Service:event(pattern, options, handler)
-  add("event", pattern, options, handler)
+  add(self, "event", pattern, options, handler)
   return self
 end
 
 -- service:on_start(fn): before the first message is taken; may wait.
 function Service:on_start(fn)
-  core.set_hook("start", fn)
+  core.set_hook(self.target, "start", fn)
   return self
 end
 
 -- service:on_stop(fn): when no more messages will be taken; may wait.
 function Service:on_stop(fn)
-  core.set_hook("stop", fn)
+  core.set_hook(self.target, "stop", fn)
   return self
 end
 
@@ -95,6 +95,11 @@ function service.new(options)
   end
   made = setmetatable({ name = options.name or core.service_name }, Service)
   return made
+end
+
+-- A test's service, whose handlers and hooks go to target.
+function service.inline(name, target)
+  return setmetatable({ name = name, target = target }, Service)
 end
 
 -- Called by the host with what the service's file returned.
