@@ -24,16 +24,18 @@ static int pack(lua_State *lua) {
   return status == 0 ? 1 : lua_error(lua);
 }
 
+static char *copied; /* of unpack, which an error may leave */
+
 static int unpack(lua_State *lua) {
   roost_slice bytes;
   bytes.ptr = luaL_checklstring(lua, 1, &bytes.len);
   /* In memory of its own, so that a read past its end is found. */
-  char *copy = malloc(bytes.len > 0 ? bytes.len : 1);
-  assert_non_null(copy);
-  memcpy(copy, bytes.ptr, bytes.len);
+  free(copied);
+  copied = malloc(bytes.len > 0 ? bytes.len : 1);
+  assert_non_null(copied);
+  memcpy(copied, bytes.ptr, bytes.len);
   int top = lua_gettop(lua);
-  int status = roost_pack_push(lua, roost_slice_of(copy, bytes.len));
-  free(copy);
+  int status = roost_pack_push(lua, roost_slice_of(copied, bytes.len));
   if (lua_gettop(lua) != top + (status == 0))
     return luaL_error(lua, "it left something on the stack");
   return status == 0 ? 1 : luaL_error(lua, "EPROTO");
@@ -83,6 +85,8 @@ static void init(vm_test *self) {
 
 static void deinit(vm_test *self) {
   roost_buffer_deinit(&out);
+  free(copied);
+  copied = NULL;
   vm_test_deinit(self);
 }
 
