@@ -459,6 +459,7 @@ typedef struct crowd {
   atomic_int added[ROUNDS][WINDOWS];
   atomic_int returned[THREADS * ROUNDS * TIMES + 1]; /* how often incr gave this */
   atomic_int stored;                                 /* keys that fit */
+  atomic_int inside;                                 /* threads that have the last place */
 } crowd;
 
 typedef struct member {
@@ -620,6 +621,24 @@ static void *run_filling(void *ud) {
   return NULL;
 }
 
+/* There is room for one more key, and all want it. */
+static void *run_pushing(void *ud) {
+  const member *self = ud;
+  crowd *all = self->all;
+  char key[32];
+  snprintf(key, sizeof key, "%d:%06d", self->number, ROUNDS * TIMES);
+  for (int i = 0; i < ROUNDS * TIMES; i++) {
+    if (roost_store_set(all->store, roost_slice_text(key), ROOST_SLICE("value"), 0) != 0)
+      continue;
+    if (atomic_fetch_add(&all->inside, 1) != 0)
+      abort();
+    atomic_fetch_sub(&all->inside, 1);
+    if (!roost_store_delete(all->store, roost_slice_text(key)))
+      abort();
+  }
+  return NULL;
+}
+
 static void the_limit_holds_for_all_together(void **state) {
   (void)state;
   static crowd all;
@@ -632,6 +651,8 @@ static void the_limit_holds_for_all_together(void **state) {
   assert_int_equal(stats.keys, all.stored);
   assert_true(stats.bytes <= limit);
   assert_true(stats.bytes + stats.bytes / stats.keys > limit); /* not one more would fit */
+  roost_store_set_limit(all.store, stats.bytes + stats.bytes / stats.keys);
+  crowd_run(&all, run_pushing);
   crowd_deinit(&all);
 }
 
