@@ -67,6 +67,7 @@ static int make_parts(roost_worker *worker) {
                                     .runner = worker->runner,
                                     .wheel = roost_loop_wheel(worker->loop),
                                     .log = config->log,
+                                    .store = config->store,
                                     .binding = &roost_bind,
                                     .random_bytes = roost_random_bytes,
                                     .working_dir = config->working_dir,

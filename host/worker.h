@@ -29,6 +29,7 @@ typedef struct roost_worker_config {
   const roost_alloc *alloc;
   roost_clock *clock;
   roost_log *log;
+  roost_store *store;                /* shared with the host's other workers */
   const char *working_dir;           /* for lua/?.lua */
   const char *lua_dir;               /* the Lua half of the API; NULL: compiled in */
   roost_loop *loop;                  /* borrowed; NULL: it has one of its own */

@@ -22,6 +22,7 @@ void roost_bind_open_ctx(struct lua_State *lua);
 void roost_bind_open_json(struct lua_State *lua);
 void roost_bind_open_log(struct lua_State *lua);
 void roost_bind_open_service(struct lua_State *lua);
+void roost_bind_open_store(struct lua_State *lua);
 void roost_bind_open_system(struct lua_State *lua);
 void roost_bind_open_task(struct lua_State *lua);
 

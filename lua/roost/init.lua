@@ -19,6 +19,7 @@ local roost = {
   race = task.race,
 
   log = core.log,
+  store = core.store,
   json = { encode = core.json_encode, decode = core.json_decode },
   array = core.array,
   bytes = core.bytes,
