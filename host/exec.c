@@ -11,8 +11,7 @@
 #define LONGEST_SLEEP_MS 60000
 #define LOOK_MS          20 /* for what may come from outside, while a fake clock stands */
 
-static const char nothing_left[] =
-    "waits for what can't come: no timer, no message and no connection is left";
+static const char nothing_left[] = "waits for what can't come: no timer and no message is left";
 static const char took_too_long[] = "the test took longer than 5 s";
 
 /* ------------------------------------------------------------------------- the turns --------- */
@@ -116,6 +115,10 @@ static const roost_program_ops program_ops = {on_print, on_exit_called, roost_te
 /* ------------------------------------------------------------------------- life -------------- */
 
 static int make_dispatch(roost_exec *exec) {
+  const roost_store_config store = {exec->alloc, &exec->clock, roost_random_bytes};
+  int status = roost_store_new(&exec->store, &store);
+  if (status != 0)
+    return status;
   const roost_dispatch_config config = {.alloc = exec->alloc,
                                         .clock = &exec->clock,
                                         .runner = &exec->runner,
@@ -124,6 +127,7 @@ static int make_dispatch(roost_exec *exec) {
                                         .binding = &roost_bind_program,
                                         .random_bytes = roost_random_bytes,
                                         .program = &exec->program,
+                                        .store = exec->store,
                                         .working_dir = exec->working_dir};
   return roost_dispatch_new(&exec->dispatch, &config);
 }
@@ -161,6 +165,7 @@ static void deinit(roost_exec *exec) {
   roost_test_hosts_free(exec);
   roost_loop_remove_hook(&exec->flush);
   roost_dispatch_free(exec->dispatch);
+  roost_store_free(exec->store);
   roost_loop_free(exec->loop);
   roost_control_stop(exec->control);
   if (exec->log != NULL)

@@ -32,6 +32,7 @@ typedef struct roost_exec {
   roost_loop *loop;
   roost_runner runner;
   roost_loop_hook flush; /* each turn: ready tasks */
+  roost_store *store;    /* the program's own */
   roost_dispatch *dispatch;
   roost_program program;
   char *working_dir;

@@ -165,6 +165,17 @@ static const char *state_of_worker(const roost_worker *worker) {
   }
 }
 
+static void write_store(writer *w, roost_store *store) {
+  roost_store_stats stats;
+  roost_store_read_stats(store, &stats);
+  key(w, "store");
+  open(w, "{");
+  number(w, "keys", stats.keys);
+  number(w, "bytes", stats.bytes);
+  number(w, "limit", stats.limit_bytes);
+  close(w, "}");
+}
+
 int roost_status_write(const roost_worker *worker, roost_buffer *out) {
   writer w = {.out = out};
   char version[32];
@@ -183,6 +194,7 @@ int roost_status_write(const roost_worker *worker, roost_buffer *out) {
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
     write_service(&w, worker->dispatch->services[i]);
   close(&w, "}");
+  write_store(&w, worker->config.store);
   close(&w, "}");
   return w.status;
 }

@@ -1,6 +1,7 @@
 #include "testing_host.h"
 
 #include "core/slice.h"
+#include "net/crypto.h"
 
 #define MAX_REPLY_BYTES ((size_t)1 << 30)
 
@@ -32,9 +33,15 @@ static int configure(roost_test_host *host, const char *text) {
   if (status != 0)
     return status;
   roost_log_set_level(host->log, host->settings->log_level);
+  const roost_store_config store = {exec->alloc, &exec->clock, roost_random_bytes};
+  status = roost_store_new(&host->store, &store);
+  if (status != 0)
+    return status;
+  roost_store_set_limit(host->store, host->settings->limits.store_memory);
   const roost_worker_config config = {.alloc = exec->alloc,
                                       .clock = &exec->clock,
                                       .log = host->log,
+                                      .store = host->store,
                                       .working_dir = exec->working_dir,
                                       .loop = exec->loop,
                                       .runner = &exec->runner};
@@ -187,6 +194,7 @@ void roost_test_host_close(roost_test_host *host) {
 static void host_free(roost_test_host *host) {
   roost_list_remove(&host->link);
   roost_worker_free(host->worker);
+  roost_store_free(host->store);
   roost_testing_forget(host);
   roost_task_wake_all(&host->waiters);
   if (host->log != NULL)

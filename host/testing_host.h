@@ -22,6 +22,7 @@ typedef struct roost_test_host {
   roost_settings *settings;
   roost_found_list found;
   roost_problems problems; /* of what was done last */
+  roost_store *store;
   roost_worker *worker;
   roost_list peers;   /* roost_test_peer.link */
   roost_list waiters; /* tasks that wait for another state */

@@ -21,6 +21,7 @@ void roost_bind_open_call(struct lua_State *lua);
 void roost_bind_open_ctx(struct lua_State *lua);
 void roost_bind_open_json(struct lua_State *lua);
 void roost_bind_open_log(struct lua_State *lua);
+void roost_bind_open_raise(struct lua_State *lua);
 void roost_bind_open_service(struct lua_State *lua);
 void roost_bind_open_store(struct lua_State *lua);
 void roost_bind_open_system(struct lua_State *lua);
@@ -37,6 +38,10 @@ void roost_bind_push_ctx(struct lua_State *lua, roost_call *call, int data);
 
 /* The call of the ctx at index; NULL: it is over. Raises where it is no ctx. */
 roost_call *roost_bind_check_ctx(struct lua_State *lua, int index);
+
+/* Pushes what closes the values that were made for the request (ctx:get), as one more function for
+ * the call's task, and returns how many arguments it takes; -1: there are none. */
+int roost_bind_push_closing(struct lua_State *lua, roost_call *call);
 
 /* Pushes a log object; ctx: stack index of the ctx it speaks for, 0: the service's own. */
 void roost_bind_push_log(struct lua_State *lua, int ctx);
@@ -68,7 +73,7 @@ int roost_bind_load(roost_generation *generation, int (*function)(struct lua_Sta
 int roost_bind_begin_hook(struct lua_State *lua, roost_generation *generation, roost_hook hook);
 int roost_bind_begin_call(struct lua_State *lua, roost_call *call);
 int roost_bind_finish_call(struct lua_State *lua, roost_call *call, int count);
-void roost_bind_fail_call(struct lua_State *lua, roost_call *call);
+int roost_bind_fail_call(struct lua_State *lua, roost_call *call);
 void roost_bind_end_call(roost_call *call);
 
 /* Appends the error on top of the stack and, in brackets, its traceback. */

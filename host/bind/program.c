@@ -121,13 +121,14 @@ static int main_begin(lua_State *lua, void *ud) {
   return (int)program->arg_count;
 }
 
-static void main_fail(lua_State *lua, void *ud) {
+static int main_fail(lua_State *lua, void *ud) {
   roost_program *program = ud;
   program->failed = true;
   roost_error_describe(lua, -1, &program->error);
   roost_buffer *trace = &roost_vm_of(lua)->trace;
   if (trace->len > 0)
     roost_buffer_printf(&program->error, "\n%.*s", (int)trace->len, trace->ptr);
+  return -1;
 }
 
 static void main_ended(void *ud, bool reset) {

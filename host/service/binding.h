@@ -27,7 +27,7 @@ typedef struct roost_binding {
    * where data is not JSON. */
   int (*begin_call)(struct lua_State *lua, roost_call *call);
   int (*finish_call)(struct lua_State *lua, roost_call *call, int count);
-  void (*fail_call)(struct lua_State *lua, roost_call *call);
+  int (*fail_call)(struct lua_State *lua, roost_call *call);
 
   /* The call is over and its memory will be used again: no script may reach it any more. */
   void (*end_call)(roost_call *call);

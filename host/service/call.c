@@ -353,10 +353,9 @@ static int task_finish(struct lua_State *lua, void *ud, int count) {
   return call->dispatch->config.binding->finish_call(lua, call, count);
 }
 
-static void task_fail(struct lua_State *lua, void *ud) {
+static int task_fail(struct lua_State *lua, void *ud) {
   roost_call *call = ud;
-  if (!call->refused)
-    call->dispatch->config.binding->fail_call(lua, call);
+  return call->refused ? -1 : call->dispatch->config.binding->fail_call(lua, call);
 }
 
 static void task_ended(void *ud, bool reset) {

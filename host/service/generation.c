@@ -209,12 +209,13 @@ static int hook_begin(struct lua_State *lua, void *ud) {
   return generation->dispatch->config.binding->begin_hook(lua, generation, generation->hook);
 }
 
-static void hook_fail(struct lua_State *lua, void *ud) {
+static int hook_fail(struct lua_State *lua, void *ud) {
   roost_generation *generation = ud;
   if (generation->hook_failed)
-    return; /* it took too long, and that is said already */
+    return -1; /* it took too long, and that is said already */
   generation->hook_failed = true;
   generation->dispatch->config.binding->describe(lua, generation, &generation->error);
+  return -1;
 }
 
 static void hook_ended(void *ud, bool reset) {

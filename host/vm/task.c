@@ -36,24 +36,29 @@ static int body(lua_State *lua) {
 
 static int call_fail(lua_State *lua) {
   roost_task *task = roost_vm_of(lua)->current;
-  task->ops->fail(lua, task->ud);
-  return 0;
+  return task->ops->fail(lua, task->ud) + 1;
 }
 
+/* The message handler is at index 1, on top of it the error. */
 static int entry_after(lua_State *lua, int status, lua_KContext context) {
-  (void)context;
-  if (status == LUA_OK || status == LUA_YIELD)
-    return 0;
   roost_vm *vm = roost_vm_of(lua);
-  /* The message handler isn't called for a memory error. */
-  if (status == LUA_ERRMEM)
-    roost_buffer_clear(&vm->trace);
-  if (vm->current->ops->fail == NULL)
-    return 0;
-  lua_pushcfunction(lua, call_fail);
-  lua_insert(lua, -2);
-  if (lua_pcall(lua, 1, 0, 0) != LUA_OK)
-    vm->current->reset = true;
+  while (status != LUA_OK && status != LUA_YIELD) {
+    /* The message handler isn't called for a memory error. */
+    if (status == LUA_ERRMEM)
+      roost_buffer_clear(&vm->trace);
+    if (vm->current->ops->fail == NULL)
+      return 0;
+    lua_pushcfunction(lua, call_fail);
+    lua_insert(lua, -2);
+    if (lua_pcall(lua, 1, LUA_MULTRET, 0) != LUA_OK) {
+      vm->current->reset = true;
+      return 0;
+    }
+    int pushed = lua_gettop(lua) - 1;
+    if (pushed == 0)
+      return 0;
+    status = lua_pcallk(lua, pushed - 1, 0, 1, context, entry_after);
+  }
   return 0;
 }
 

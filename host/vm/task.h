@@ -31,9 +31,10 @@ typedef struct roost_task_ops {
    * pushes another function with its arguments and returns how many: it is called, may wait, and
    * finish is called again. Protected; NULL: results are dropped. */
   int (*finish)(struct lua_State *lua, void *ud, int count);
-  /* The error value is on top of the stack, its traceback in vm->trace. Protected; NULL: the
-   * error is dropped. */
-  void (*fail)(struct lua_State *lua, void *ud);
+  /* The error value is on top of the stack, its traceback in vm->trace. Returns -1, or pushes a
+   * function as finish does: fail is called again should it raise. Protected; NULL: the error is
+   * dropped. */
+  int (*fail)(struct lua_State *lua, void *ud);
   /* The last call: the task is over, whatever way. reset: it was ended by force, or ran out of
    * memory even in fail, so neither finish nor fail saw it through. Not protected, no Lua. */
   void (*ended)(void *ud, bool reset);

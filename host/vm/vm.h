@@ -62,6 +62,7 @@ struct roost_vm {
   bool closing;        /* no task may start any more: finalizers run last of all */
   roost_list held;     /* tasks made before it was live */
   roost_buffer trace;  /* traceback of the error being handled */
+  bool rethrown;       /* trace belongs to an error that is raised again (vm/error.h) */
   int array_ref;       /* vm/value.h's marks, in the registry */
   int bytes_ref;
   const void *array_mark; /* and their addresses, to be compared with */

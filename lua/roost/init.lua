@@ -8,6 +8,7 @@ local task = require "roost.task"
 local roost = {
   service = require("roost.service").new,
   stream = stream,
+  pipes = require "roost.pipes",
 
   sleep = core.sleep,
   now = core.now,

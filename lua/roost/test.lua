@@ -56,6 +56,36 @@ local function add_path(files, path)
   return path .. ": no such file or folder"
 end
 
+-- Where in a spec ---------------------------------------------------------------------------------
+
+local function folder_of(fn)
+  return debug.getinfo(fn, "S").source:match("^@(.*/)")
+end
+
+local not_specs = { folder_of(make_busted), folder_of(getmetatable(require "luassert").__call) }
+
+-- Whether a frame is a spec's, or of what it required: not C, not ours, not busted's.
+local function is_users(info)
+  if info.source:sub(1, 1) ~= "@" then return false end
+  for _, folder in pairs(not_specs) do
+    if info.source:sub(2, #folder + 1) == folder then return false end
+  end
+  return true
+end
+
+-- In place of busted's own, which would point into the Lua half of the API.
+function busted.getTrace(_, level, message)
+  level = level or 3
+  local info = debug.getinfo(level, "Sl")
+  while info and not is_users(info) do
+    level = level + 1
+    info = debug.getinfo(level, "Sl")
+  end
+  info = info or { short_src = "?", currentline = 0 }
+  info.traceback, info.message = debug.traceback("", level), message
+  return info
+end
+
 -- What happened ---------------------------------------------------------------------------------
 
 local passed, failed = 0, 0
@@ -109,7 +139,7 @@ local function callers_line()
   for level = 3, 100 do
     local info = debug.getinfo(level, "Sl")
     if not info then return "?" end
-    if info.source:sub(1, 1) == "@" then return ("%s:%d"):format(info.short_src, info.currentline) end
+    if is_users(info) then return ("%s:%d"):format(info.short_src, info.currentline) end
   end
 end
 
@@ -204,16 +234,13 @@ end)
 
 -- Running -----------------------------------------------------------------------------------------
 
-local trace_of = require("busted.modules.files.lua").load
-
 local function add_spec(path)
   local chunk, err = loadfile(path)
   if not chunk then
     say_failure({}, err)
     return
   end
-  local _, get_trace = trace_of(busted, path)
-  busted.executors.file(path, setmetatable({ getTrace = get_trace }, { __call = chunk }))
+  busted.executors.file(path, setmetatable({}, { __call = chunk }))
 end
 
 local files = {}
