@@ -55,6 +55,14 @@ static void on_again(void *ud) {
 
 static void on_cutoff(roost_timer *timer);
 
+static int open_client(void *ud, roost_client **out, const roost_client_config *config,
+                       const roost_client_sink *sink, void *sink_ud) {
+  const roost_worker *worker = ud;
+  if (strcmp(config->transport, "tcp") != 0)
+    return ROOST_EUNSUPPORTED;
+  return roost_tcp_client_new(out, worker->loop, config, sink, sink_ud);
+}
+
 static int make_parts(roost_worker *worker) {
   const roost_worker_config *config = &worker->config;
   worker->loop = config->loop;
@@ -68,6 +76,8 @@ static int make_parts(roost_worker *worker) {
                                     .wheel = roost_loop_wheel(worker->loop),
                                     .log = config->log,
                                     .store = config->store,
+                                    .open_client = open_client,
+                                    .open_client_ud = worker,
                                     .binding = &roost_bind,
                                     .random_bytes = roost_random_bytes,
                                     .working_dir = config->working_dir,
@@ -82,6 +92,7 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
                                       .service_memory_bytes = 0,
                                       .buffer_memory_bytes = settings->limits.buffer_memory};
   roost_worker_set_limits(worker, &limits);
+  roost_dispatch_set_clients(worker->dispatch, settings->clients, settings->client_count);
 }
 
 /* A borrowed loop goes on for others. */

@@ -17,6 +17,7 @@ struct lua_State;
 extern const roost_binding roost_bind;
 
 /* Each adds its functions to the core table on top of the stack. */
+void roost_bind_open_client(struct lua_State *lua);
 void roost_bind_open_call(struct lua_State *lua);
 void roost_bind_open_ctx(struct lua_State *lua);
 void roost_bind_open_json(struct lua_State *lua);

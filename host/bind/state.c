@@ -79,6 +79,7 @@ static void open_core(lua_State *lua) {
   lua_pushvalue(lua, -1);
   lua_rawsetp(lua, LUA_REGISTRYINDEX, &core_key);
   roost_bind_open_call(lua);
+  roost_bind_open_client(lua);
   roost_bind_open_ctx(lua);
   roost_bind_open_json(lua);
   roost_bind_open_log(lua);

@@ -127,6 +127,75 @@ int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_serve
  * takes conn, also when it fails. ENOMEM, ESTATE (draining or closed). */
 int roost_tcp_server_adopt(roost_server *server, roost_conn *conn);
 
+/* ------------------------------------------------------------------------- clients ----------- */
+
+typedef struct roost_client roost_client;
+
+/* One entry of clients, or a table given to roost.client, checked and with defaults filled; texts
+ * outlive the client. Times in ms, sizes in bytes, 0 as stated. */
+typedef struct roost_client_config {
+  const char *name;      /* of a named one; NULL: made from a table */
+  const char *transport; /* "tcp" or "local" */
+  const char *host;
+  uint16_t port;
+  uint64_t timeout;        /* wait for the next reply, where a call says none; 0: none */
+  unsigned retry_attempts; /* to connect again, for what was never sent */
+  uint64_t retry_delay;    /* before the first of them; doubled by each */
+  size_t max_buffer_size;  /* one frame */
+  uint64_t incomplete_message_timeout; /* 0: none */
+  size_t max_send_buffer_size;         /* 0: no limit */
+} roost_client_config;
+
+/* What a client tells. All on the loop's thread, never from inside a call of the sink's. */
+typedef struct roost_client_sink {
+  void (*on_open)(void *ud);
+  /* Borrowed for the call. */
+  void (*on_reply)(void *ud, const roost_reply *reply);
+  /* The connection could not be made (ECONNECT), or has ended (EGONE, EPROTO); why is a fixed text,
+   * where the system said it the error's name. */
+  void (*on_closed)(void *ud, int status, const char *why);
+  /* The send buffer was crowded and is below a quarter again. */
+  void (*on_writable)(void *ud);
+} roost_client_sink;
+
+/* What its owner does with a client. */
+typedef struct roost_client_ops {
+  /* Begins to connect; on_open or on_closed follows in a later turn. ENOMEM, EINVAL. */
+  int (*connect)(roost_client *client);
+  /* While it is open: begin, the data appended to the buffer in the client's format, then end or
+   * undo, nothing in between. head has pattern, id (ptr NULL: an event) and metadata. NULL where
+   * memory is short; end: ENOMEM (nothing was sent). */
+  roost_buffer *(*begin)(roost_client *client, const roost_message *head);
+  int (*end)(roost_client *client, const roost_message *head);
+  void (*undo)(roost_client *client);
+  /* True while the send buffer is over half full. */
+  bool (*crowded)(const roost_client *client);
+  /* Drops the connection, or stops making it; no on_closed follows. */
+  void (*close)(roost_client *client);
+  /* Addresses of both ends and the descriptor of an open connection; NULL and -1 where there are
+   * none. */
+  const roost_address *(*remote)(const roost_client *client);
+  const roost_address *(*local)(const roost_client *client);
+  int (*descriptor)(const roost_client *client);
+  /* Closes and frees it. */
+  void (*free)(roost_client *client);
+} roost_client_ops;
+
+struct roost_client {
+  const roost_client_ops *ops;
+  const roost_client_config *config; /* borrowed */
+  roost_format format;               /* of the data it takes */
+  const roost_client_sink *sink;     /* borrowed */
+  void *sink_ud;
+};
+
+/* A client of a Nest TCP server; it connects when told. ENOMEM. */
+int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
+                         const roost_client_sink *sink, void *sink_ud);
+
+/* Fills the defaults: tcp to 127.0.0.1:3000, no time-out, no retry and so on. */
+void roost_client_config_init(roost_client_config *config);
+
 /* Fills the defaults: tcp on localhost:3000, max_buffer_size 16 MiB and so on. */
 void roost_server_config_init(roost_server_config *config);
 
