@@ -85,6 +85,18 @@ describe('ctx:get', () => {
     assert.equal((await notes(6)).at(-1), 'close db');
   });
 
+  test('closed also when the handler resists until it is ended by force', async (t) => {
+    const { peer, notes } = await serve(t, `${resources}
+      resource("db")
+      service:message("stubborn", { timeout = 30 }, function(_, ctx)
+        ctx:get("db")
+        while true do pcall(roost.sleep, 3600000) end
+      end)
+    `);
+    assert.match(await peer.ask('stubborn'), /Timeout/);
+    assert.deepEqual(await notes(2), ['make db', 'close db']);
+  });
+
   test('a stream\'s values are closed after its last item', async (t) => {
     const { peer, notes } = await serve(t, `${resources}
       resource("db")
