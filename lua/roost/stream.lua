@@ -29,7 +29,8 @@ local function produced(produce)
   return internal.new(function(out)
     out:attend(function()
       local ok, err, trace = core.catch(produce, out)
-      if not ok then out:error(err, trace) end
+      if ok then return end
+      if out.closed then core.report(err, trace) else out:error(err, trace) end
     end)
   end, true)
 end
