@@ -75,6 +75,7 @@ int roost_bind_begin_hook(struct lua_State *lua, roost_generation *generation, r
 int roost_bind_begin_call(struct lua_State *lua, roost_call *call);
 int roost_bind_finish_call(struct lua_State *lua, roost_call *call, int count);
 int roost_bind_fail_call(struct lua_State *lua, roost_call *call);
+void roost_bind_forced_call(roost_call *call);
 void roost_bind_end_call(roost_call *call);
 
 /* Appends the error on top of the stack and, in brackets, its traceback. */

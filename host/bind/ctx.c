@@ -71,6 +71,28 @@ int roost_bind_push_closing(lua_State *lua, roost_call *call) {
   return 1;
 }
 
+static int closing_begin(lua_State *lua, void *ud) {
+  return roost_bind_push_closing(lua, ud);
+}
+
+static void closing_ended(void *ud, bool reset) {
+  (void)reset;
+  roost_call_unpin(ud);
+}
+
+static const roost_task_ops closing_ops = {closing_begin, NULL, NULL, closing_ended, false};
+
+/* In a task of its own. A vm that is being closed starts none: there the collector does what it
+ * can. */
+void roost_bind_forced_call(roost_call *call) {
+  const ctx *self = call->script;
+  if (self == NULL || self->closed || !self->closes)
+    return;
+  roost_call_pin(call);
+  if (roost_task_start(NULL, call->generation->vm, &closing_ops, call, call) != 0)
+    roost_call_unpin(call);
+}
+
 /* ------------------------------------------------------------------------- fields ------------ */
 
 static void push_json(lua_State *lua, roost_slice json) {

@@ -206,6 +206,7 @@ const roost_binding roost_bind = {
     .begin_call = roost_bind_begin_call,
     .finish_call = roost_bind_finish_call,
     .fail_call = roost_bind_fail_call,
+    .forced_call = roost_bind_forced_call,
     .end_call = roost_bind_end_call,
     .begin_hook = roost_bind_begin_hook,
     .describe = roost_bind_describe,

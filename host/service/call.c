@@ -366,6 +366,7 @@ static void task_ended(void *ud, bool reset) {
       roost_call_log_failure(call, ROOST_SLICE("the handler was ended by force"),
                              (roost_slice){NULL, 0});
     roost_call_reply_error(call, roost_slice_text(internal_error));
+    call->dispatch->config.binding->forced_call(call);
   }
   if (!call->running)
     roost_call_end(call);
