@@ -181,12 +181,12 @@ static int write_text(bench *b, const roost_bench_result *r) {
   roost_buffer *out = &b->report;
   int status = roost_buffer_printf(
       out,
-      "%llu connections, %s%llu in flight on each, %.4g s\n"
+      "%llu connection%s, %s%llu in flight on each, %.4g s\n"
       "requests   %llu, %.0f/s\n"
       "errors     %llu, wrong replies %llu, unanswered %llu",
-      (unsigned long long)args->connections, args->rate > 0 ? "at most " : "",
-      (unsigned long long)args->in_flight, r->seconds, (unsigned long long)r->requests,
-      per_second(r), (unsigned long long)r->errors,
+      (unsigned long long)args->connections, args->connections == 1 ? "" : "s",
+      args->rate > 0 ? "at most " : "", (unsigned long long)args->in_flight, r->seconds,
+      (unsigned long long)r->requests, per_second(r), (unsigned long long)r->errors,
       (unsigned long long)(r->wrong + b->check.strays), (unsigned long long)r->unanswered);
   if (status == 0)
     status = add_latencies(out, r);
