@@ -109,6 +109,7 @@ int roost_bench_check_expect(roost_bench_check *check, roost_slice item) {
   return 0;
 }
 
+/* The item that was counted last. */
 static void note_value(roost_bench_check *check, const roost_bench_place *place, roost_slice item) {
   if (item.ptr == NULL)
     item = ROOST_SLICE("no value");
@@ -116,7 +117,7 @@ static void note_value(roost_bench_check *check, const roost_bench_place *place,
     roost_bench_check_note(check, "wrong value: %.*s%s; expected %s", shown_len(item), item.ptr,
                            dots(item), check->shown);
   else
-    roost_bench_check_note(check, "wrong value %u of a stream: %.*s%s", place->position + 1,
+    roost_bench_check_note(check, "wrong value %u of a stream: %.*s%s", place->position,
                            shown_len(item), item.ptr, dots(item));
 }
 

@@ -88,9 +88,9 @@ typedef struct hasher {
   roost_buffer *scratch;
 } hasher;
 
-/* Mixes one more word in (the finalizer of SplitMix64 around a product). */
+/* Mixes one more word in (as SplitMix64 does); the order counts. */
 static uint64_t mix(uint64_t hash, uint64_t word) {
-  hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+  hash = (hash * 0x9e3779b97f4a7c15u + word) * 0x94d049bb133111ebu;
   hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
   return hash ^ (hash >> 31);
 }
