@@ -1,7 +1,5 @@
 /* roost bench: how fast a host or a Nest server answers one request, asked over and over. */
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/bench_args.h"
@@ -140,6 +138,11 @@ static uint64_t least_ns(const roost_bench_result *r) {
   return r->latency_ns.count > 0 ? r->latency_ns.min : 0;
 }
 
+static unsigned long long wrong_replies(const bench *b, const roost_bench_result *r) {
+  const uint64_t count = r->wrong + b->check.strays;
+  return count;
+}
+
 /* " NAME 12.3 us", with three digits. */
 static int add_time(roost_buffer *out, const char *name, uint64_t ns) {
   static const char *const units[] = {"us", "ms", "s"};
@@ -187,7 +190,7 @@ static int write_text(bench *b, const roost_bench_result *r) {
       (unsigned long long)args->connections, args->connections == 1 ? "" : "s",
       args->rate > 0 ? "at most " : "", (unsigned long long)args->in_flight, r->seconds,
       (unsigned long long)r->requests, per_second(r), (unsigned long long)r->errors,
-      (unsigned long long)(r->wrong + b->check.strays), (unsigned long long)r->unanswered);
+      wrong_replies(b, r), (unsigned long long)r->unanswered);
   if (status == 0)
     status = add_latencies(out, r);
   if (status == 0)
@@ -223,9 +226,8 @@ static int write_json(bench *b, const roost_bench_result *r) {
       out,
       "{\"requests\":%llu,\"errors\":%llu,\"wrong\":%llu,\"unanswered\":%llu,\"seconds\":%.6f,"
       "\"per_second\":%.1f,\"latency_us\":{\"min\":%.3f,\"mean\":%.3f",
-      (unsigned long long)r->requests, (unsigned long long)r->errors,
-      (unsigned long long)(r->wrong + b->check.strays), (unsigned long long)r->unanswered,
-      r->seconds, per_second(r), (double)least_ns(r) / 1000,
+      (unsigned long long)r->requests, (unsigned long long)r->errors, wrong_replies(b, r),
+      (unsigned long long)r->unanswered, r->seconds, per_second(r), (double)least_ns(r) / 1000,
       r->latency_ns.count > 0 ? r->latency_ns.sum / (double)r->latency_ns.count / 1000 : 0.0);
   for (size_t i = 0; i < QUANTILES && status == 0; i++)
     status = roost_buffer_printf(

@@ -39,19 +39,19 @@ static int read_stdin(roost_buffer *text) {
   return 0;
 }
 
-int roost_input_data(roost_buffer *out, const roost_command *command, const char *given) {
-  roost_buffer text;
-  roost_buffer_init(&text, out->alloc);
+int roost_input_data(roost_buffer *out, const roost_command *command, const char *text) {
+  roost_buffer bytes;
+  roost_buffer_init(&bytes, out->alloc);
   int status = 0;
-  if (given == NULL)
-    status = roost_buffer_append(&text, "{}", 2);
-  else if (strcmp(given, "-") == 0)
-    status = read_stdin(&text);
+  if (text == NULL)
+    status = roost_buffer_append(&bytes, "{}", 2);
+  else if (strcmp(text, "-") == 0)
+    status = read_stdin(&bytes);
   else
-    status = roost_buffer_append_slice(&text, roost_slice_text(given));
+    status = roost_buffer_append_slice(&bytes, roost_slice_text(text));
   if (status == 0)
-    status = roost_json_text_argument(out, roost_buffer_slice(&text));
-  roost_buffer_deinit(&text);
+    status = roost_json_text_argument(out, roost_buffer_slice(&bytes));
+  roost_buffer_deinit(&bytes);
   if (status == ROOST_EINVAL)
     return roost_usage_error(command, "DATA is not UTF-8");
   if (status == ROOST_ESYSTEM)
