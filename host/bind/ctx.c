@@ -15,8 +15,13 @@
 #define DATA_SLOT   1
 #define FIELDS_SLOT 2
 
+/* Registry key: the Lua function that closes what ctx:get made. */
+static const char closing_key;
+
 typedef struct ctx {
   roost_call *call; /* NULL: the request is over */
+  bool closes;      /* ctx:get made something */
+  bool closed;      /* that is closed, or being closed */
 } ctx;
 
 roost_call *roost_bind_current_call(lua_State *lua) {
@@ -34,7 +39,7 @@ void roost_bind_push_ctx(lua_State *lua, roost_call *call, int data) {
   else if (call->data.ptr == NULL || roost_value_push_json(lua, call->data, NULL, NULL) != 0)
     lua_pushnil(lua);
   ctx *self = lua_newuserdatauv(lua, sizeof *self, 2);
-  self->call = NULL;
+  *self = (ctx){NULL, false, false};
   lua_insert(lua, -2);
   lua_setiuservalue(lua, -2, DATA_SLOT);
   luaL_setmetatable(lua, CTX_NAME);
@@ -54,6 +59,16 @@ void roost_bind_end_call(roost_call *call) {
 
 roost_call *roost_bind_check_ctx(lua_State *lua, int index) {
   return ((ctx *)luaL_checkudata(lua, index, CTX_NAME))->call;
+}
+
+int roost_bind_push_closing(lua_State *lua, roost_call *call) {
+  ctx *self = call->script;
+  if (self == NULL || self->closed || !self->closes)
+    return -1;
+  self->closed = true;
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &closing_key);
+  roost_bind_push_ctx(lua, call, 0);
+  return 1;
 }
 
 /* ------------------------------------------------------------------------- fields ------------ */
@@ -319,14 +334,40 @@ static int ctx_wake(lua_State *lua) {
   return 0;
 }
 
+/* core.ctx_closing(ctx) -> whether ctx:get may make something, which then will be closed */
+static int ctx_closing(lua_State *lua) {
+  ctx *self = luaL_checkudata(lua, 1, CTX_NAME);
+  bool open = self->call != NULL && !self->call->answered && !self->closed;
+  if (open)
+    self->closes = true;
+  lua_pushboolean(lua, open);
+  return 1;
+}
+
+/* core.set_providers(get, close): get is ctx:get, close(ctx) ends with the request what it made */
+static int set_providers(lua_State *lua) {
+  luaL_checktype(lua, 1, LUA_TFUNCTION);
+  luaL_checktype(lua, 2, LUA_TFUNCTION);
+  lua_settop(lua, 2);
+  lua_rawsetp(lua, LUA_REGISTRYINDEX, &closing_key);
+  lua_setfield(lua, lua_upvalueindex(1), "get");
+  return 0;
+}
+
 void roost_bind_open_ctx(lua_State *lua) {
   static const luaL_Reg methods[] = {{"emit", emit},     {"cancelled", cancelled},
                                      {"unwrap", unwrap}, {"ack", ack},
                                      {"nack", ack},      {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"context", context}, {"ctx_wait", ctx_wait}, {"ctx_wake", ctx_wake}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"context", context},
+                                       {"ctx_wait", ctx_wait},
+                                       {"ctx_wake", ctx_wake},
+                                       {"ctx_closing", ctx_closing},
+                                       {NULL, NULL}};
   luaL_newmetatable(lua, CTX_NAME);
   luaL_newlib(lua, methods);
+  lua_pushvalue(lua, -1);
+  lua_pushcclosure(lua, set_providers, 1);
+  lua_setfield(lua, -4, "set_providers");
   lua_newtable(lua);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     lua_pushinteger(lua, (lua_Integer)i + 1);

@@ -58,6 +58,7 @@ typedef struct roost_override {
 
 typedef struct roost_settings_source {
   const char *path;                /* NULL: the configuration compiled in */
+  const char *text;                /* what is read instead of path, then only its name; or NULL */
   const char *working_dir;         /* relative paths start here; NULL: where the process is */
   const roost_override *overrides; /* applied in order, after the file has run */
   size_t override_count;

@@ -353,10 +353,9 @@ static int task_finish(struct lua_State *lua, void *ud, int count) {
   return call->dispatch->config.binding->finish_call(lua, call, count);
 }
 
-static void task_fail(struct lua_State *lua, void *ud) {
+static int task_fail(struct lua_State *lua, void *ud) {
   roost_call *call = ud;
-  if (!call->refused)
-    call->dispatch->config.binding->fail_call(lua, call);
+  return call->refused ? -1 : call->dispatch->config.binding->fail_call(lua, call);
 }
 
 static void task_ended(void *ud, bool reset) {
@@ -377,7 +376,7 @@ static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task
 static int run_lua(roost_call *call) {
   roost_task *task;
   call->running = true;
-  int status = roost_task_start(&task, call->generation->vm, &task_ops, call, call);
+  int status = roost_generation_start_task(call->generation, &task, &task_ops, call, call);
   call->running = false;
   if (status != 0 || task == NULL) {
     if (call->refused)

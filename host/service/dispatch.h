@@ -10,6 +10,7 @@
 
 #include "service/call.h"
 #include "service/generation.h"
+#include "service/store.h"
 #include "service/table.h"
 
 typedef struct roost_dispatch_config {
@@ -20,6 +21,8 @@ typedef struct roost_dispatch_config {
   roost_log *log;
   const roost_binding *binding;
   int (*random_bytes)(void *out, size_t len); /* cryptographically secure; 0 or an error */
+  void *program;                              /* bind/program's; NULL: services are loaded */
+  roost_store *store;                         /* the host's, of roost.store */
   const char *working_dir;                    /* for lua/?.lua */
   const char *lua_dir;                        /* the Lua half of the API; NULL: compiled in */
   uint64_t start_timeout_ms;                  /* of a main chunk; 0: no limit */

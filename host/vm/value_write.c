@@ -1,23 +1,13 @@
 /*
  * The half of vm/value.h that turns Lua values into JSON text.
  */
-#include <lauxlib.h>
 #include <lua.h>
-#include <stdio.h>
 
 #include "core/slice.h"
+#include "vm/path.h"
 #include "vm/value.h"
 #include "vm/vm.h"
 #include "wire/json.h"
-
-/* One step of the path to the value being written; nodes live on the C stack. */
-typedef struct step {
-  const struct step *outer;
-  const void *table; /* its identity, to find cycles */
-  roost_slice key;   /* of a member; ptr NULL: an element */
-  lua_Integer index; /* of an element */
-  int depth;
-} step;
 
 typedef struct encoder {
   lua_State *lua;
@@ -26,53 +16,16 @@ typedef struct encoder {
 } encoder;
 
 /* Every write_ function returns 0, ENOMEM, or EINVAL with the reason pushed. */
-static int write_value(encoder *e, const step *outer, int index);
-
-/* ------------------------------------------------------------------------- errors ------------ */
-
-static void add_path(luaL_Buffer *text, const step *at) {
-  if (at == NULL || at->depth == 0)
-    return;
-  add_path(text, at->outer);
-  if (at->key.ptr == NULL) {
-    luaL_addchar(text, '[');
-    lua_pushinteger(text->L, at->index);
-    luaL_addvalue(text);
-    luaL_addchar(text, ']');
-  } else {
-    if (at->outer != NULL && at->outer->depth > 0)
-      luaL_addchar(text, '.');
-    luaL_addlstring(text, at->key.ptr, at->key.len);
-  }
-}
-
-static int refuse(encoder *e, const step *at, const char *reason) {
-  luaL_Buffer text;
-  luaL_checkstack(e->lua, LUA_MINSTACK, NULL);
-  luaL_buffinit(e->lua, &text);
-  if (at != NULL && at->depth > 0) {
-    add_path(&text, at);
-    luaL_addstring(&text, ": ");
-  }
-  luaL_addstring(&text, reason);
-  luaL_pushresult(&text);
-  return ROOST_EINVAL;
-}
-
-static int refuse_type(encoder *e, const step *at, int index) {
-  char reason[64];
-  snprintf(reason, sizeof reason, "a %s cannot be sent", luaL_typename(e->lua, index));
-  return refuse(e, at, reason);
-}
+static int write_value(encoder *e, const roost_path *outer, int index);
 
 /* ------------------------------------------------------------------------- tables ------------ */
 
-static int write_bytes(encoder *e, const step *at, int index) {
+static int write_bytes(encoder *e, const roost_path *at, int index) {
   size_t len;
   lua_rawgeti(e->lua, index, 1);
   const char *bytes = lua_tolstring(e->lua, -1, &len);
   if (bytes == NULL)
-    return refuse(e, at, "roost.bytes without text");
+    return roost_path_refuse(e->lua, at, "roost.bytes without text");
   int status = roost_buffer_append_slice(e->out, ROOST_SLICE("{\"type\":\"Buffer\",\"data\":["));
   for (size_t i = 0; i < len && status == 0; i++) {
     if (i > 0)
@@ -84,9 +37,9 @@ static int write_bytes(encoder *e, const step *at, int index) {
   return status != 0 ? status : roost_buffer_append_slice(e->out, ROOST_SLICE("]}"));
 }
 
-static int write_array(encoder *e, step *here, int index, lua_Integer count) {
+static int write_array(encoder *e, roost_path *here, int index, lua_Integer count) {
   int status = roost_buffer_append_byte(e->out, '[');
-  here->key.ptr = NULL;
+  here->key = 0;
   for (lua_Integer i = 1; i <= count && status == 0; i++) {
     if (i > 1)
       status = roost_buffer_append_byte(e->out, ',');
@@ -101,24 +54,26 @@ static int write_array(encoder *e, step *here, int index, lua_Integer count) {
   return status != 0 ? status : roost_buffer_append_byte(e->out, ']');
 }
 
-static int write_member(encoder *e, step *here) {
+static int write_member(encoder *e, roost_path *here) {
   int key = lua_gettop(e->lua) - 1;
-  here->key.ptr = lua_tolstring(e->lua, key, &here->key.len);
-  int status = roost_json_write_string(e->out, here->key);
+  roost_slice name;
+  here->key = key;
+  name.ptr = lua_tolstring(e->lua, key, &name.len);
+  int status = roost_json_write_string(e->out, name);
   if (status == ROOST_EINVAL)
-    return refuse(e, here->outer, "a key is not UTF-8");
+    return roost_path_refuse(e->lua, here->outer, "a key is not UTF-8");
   if (status == 0)
     status = roost_buffer_append_byte(e->out, ':');
   return status != 0 ? status : write_value(e, here, key + 1);
 }
 
-static int write_object(encoder *e, step *here, int index) {
+static int write_object(encoder *e, roost_path *here, int index) {
   int status = roost_buffer_append_byte(e->out, '{');
   bool first = true;
   lua_pushnil(e->lua);
   while (status == 0 && lua_next(e->lua, index)) {
     if (lua_type(e->lua, -2) != LUA_TSTRING)
-      return refuse(e, here->outer, "text and other keys are mixed");
+      return roost_path_refuse(e->lua, here->outer, "text and other keys are mixed");
     if (!first)
       status = roost_buffer_append_byte(e->out, ',');
     first = false;
@@ -178,14 +133,11 @@ static bool is_bytes(encoder *e, int index) {
   return same;
 }
 
-static int write_table(encoder *e, const step *outer, int index) {
-  step here = {outer, lua_topointer(e->lua, index), {NULL, 0}, 0, outer ? outer->depth + 1 : 1};
-  if (here.depth > ROOST_JSON_DEPTH_MAX)
-    return refuse(e, outer, "nested more than 1,000 levels deep");
-  for (const step *at = outer; at != NULL; at = at->outer)
-    if (at->table == here.table)
-      return refuse(e, outer, "a table contains itself");
-  luaL_checkstack(e->lua, 8, "value is nested too deep");
+static int write_table(encoder *e, const roost_path *outer, int index) {
+  roost_path here;
+  int status = roost_path_enter(e->lua, &here, outer, index);
+  if (status != 0)
+    return status;
   if (is_bytes(e, index))
     return write_bytes(e, outer, index);
   bool marked;
@@ -194,21 +146,22 @@ static int write_table(encoder *e, const step *outer, int index) {
   lua_Integer count;
   const char *reason;
   if (!count_elements(e->lua, index, &count, &reason))
-    return refuse(e, outer, reason);
+    return roost_path_refuse(e->lua, outer, reason);
   return write_array(e, &here, index, count);
 }
 
 /* ------------------------------------------------------------------------- values ------------ */
 
-static int write_text(encoder *e, const step *outer, int index) {
+static int write_text(encoder *e, const roost_path *outer, int index) {
   roost_slice text;
   text.ptr = lua_tolstring(e->lua, index, &text.len);
   int status = roost_json_write_string(e->out, text);
-  return status == ROOST_EINVAL ? refuse(e, outer, "text is not UTF-8 (roost.bytes sends binary)")
-                                : status;
+  return status == ROOST_EINVAL
+             ? roost_path_refuse(e->lua, outer, "text is not UTF-8 (roost.bytes sends binary)")
+             : status;
 }
 
-static int write_value(encoder *e, const step *outer, int index) {
+static int write_value(encoder *e, const roost_path *outer, int index) {
   lua_State *lua = e->lua;
   switch (lua_type(lua, index)) {
   case LUA_TNIL:
@@ -226,9 +179,9 @@ static int write_value(encoder *e, const step *outer, int index) {
   case LUA_TLIGHTUSERDATA:
     if (lua_touserdata(lua, index) == NULL)
       return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
-    return refuse_type(e, outer, index);
+    return roost_path_refuse_type(e->lua, outer, index, "sent");
   default:
-    return refuse_type(e, outer, index);
+    return roost_path_refuse_type(e->lua, outer, index, "sent");
   }
 }
 

@@ -1,0 +1,208 @@
+-- roost.testing: hosts that a test makes, the calls it makes on them, the time it lets pass.
+--
+-- A host runs on the test's own loop. What it is sent goes through a connection in memory, as
+-- frames; inline services run in the test's own state. roost.test closes what a test leaves open.
+
+local core = ...
+local roost = require "roost"
+local service = require "roost.service"
+local caller = require "roost.testing_caller"
+
+if not core.testing then
+  error("roost.testing is there in roost test and roost exec, not in a service", 0)
+end
+
+local testing = {}
+
+-- The hosts that are open, for roost.test.
+testing.open_hosts = {}
+
+-- Hosts ---------------------------------------------------------------------------------------
+
+local Host = {}
+Host.__index = Host
+Host.__name = "roost.testing.host"
+
+-- The text of a value in Lua, for a configuration.
+local function literal(value, path)
+  local kind = type(value)
+  if kind == "table" then
+    local members = {}
+    for key, member in pairs(value) do
+      local name = path .. "." .. tostring(key)
+      members[#members + 1] = ("[%s]=%s"):format(literal(key, name), literal(member, name))
+    end
+    return "{" .. table.concat(members, ",") .. "}"
+  elseif kind == "string" or kind == "number" then
+    return ("%q"):format(value)
+  elseif kind == "boolean" then
+    return tostring(value)
+  end
+  error(("%s: a %s can't stand in a test's configuration"):format(path, kind), 0)
+end
+
+local known_options = { services = true, config = true, workers = true, clock = true }
+
+local function check_options(options)
+  if type(options) ~= "table" then
+    error(("testing.host: a table is expected, got %s"):format(type(options)), 0)
+  end
+  for key in pairs(options) do
+    if not known_options[key] then error(("testing.host: unknown option '%s'"):format(tostring(key)), 0) end
+  end
+  local clock = options.clock or "fake"
+  if clock ~= "fake" and clock ~= "real" then
+    error(("testing.host: clock is \"fake\" or \"real\", not %q"):format(tostring(clock)), 0)
+  end
+  if (options.workers or 1) ~= 1 then error("testing.host: there is one worker, as yet", 0) end
+  if (options.config or {}).services ~= nil then
+    error("testing.host: the services stand in 'services', not in its config", 0)
+  end
+  for _, host in pairs(testing.open_hosts) do
+    if host.clock ~= clock then
+      error(("testing.host: the clock is %s: another host of this test said so"):format(host.clock), 0)
+    end
+  end
+  return clock
+end
+
+local function config_text(config)
+  local own = {}
+  for key, value in pairs(config or {}) do own[key] = value end
+  own.services = {}
+  return "return " .. literal(own, "config")
+end
+
+local function add_services(handle, services)
+  if type(services) == "string" then services = { services } end
+  for _, path in ipairs(services) do handle:add(path) end
+  local names = {}
+  for name, define in pairs(services) do
+    if type(name) == "string" then
+      if type(define) ~= "function" then
+        error(("testing.host: service %s: a function is expected, got %s"):format(name, type(define)), 0)
+      end
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local target = handle:add_inline(name)
+    core.testing.as_service(target, services[name], service.inline(name, target))
+  end
+end
+
+-- testing.host { services = { "services/orders.lua", name = function(service) ... end },
+--                config = {}, clock = "fake" or "real" }
+function testing.host(options)
+  local ok, clock = pcall(check_options, options)
+  if not ok then error(clock, 2) end
+  core.testing.set_fake(clock == "fake")
+  local made, handle = pcall(core.testing.host, config_text(options.config))
+  if not made then error(handle, 2) end
+  local host = setmetatable({ handle = handle, clock = clock, callers = {} }, Host)
+  testing.open_hosts[host] = host
+  local started, err = pcall(function()
+    add_services(handle, options.services or {})
+    handle:start()
+  end)
+  if not started then
+    host:close()
+    error(err, 2)
+  end
+  return host
+end
+
+-- Stops its services and waits until it is gone.
+function Host:close()
+  for _, each in pairs(self.callers) do each:close() end
+  self.callers = {}
+  self.handle:close()
+  testing.open_hosts[self] = nil
+end
+
+Host.__close = Host.close
+
+-- A raw peer on a connection in memory; options: { server =, address =, port = }
+function Host:connect(options)
+  options = options or {}
+  return caller.peer(self.handle:connect(options.server, options.address, options.port))
+end
+
+-- The caller that a call's options ask for.
+local function caller_for(host, options)
+  local peer = options.peer or {}
+  local key = ("%s %s %s"):format(options.server, peer.address, peer.port)
+  local known = host.callers[key]
+  if known and not known.closed then return known end
+  known = caller.new(host:connect { server = options.server, address = peer.address, port = peer.port })
+  host.callers[key] = known
+  return known
+end
+
+-- As a client proxy's: a cold stream, its last value, an event.
+function Host:send(pattern, data, options)
+  return caller.send(function() return caller_for(self, options or {}) end, pattern, data, options or {})
+end
+
+function Host:call(pattern, data, options)
+  return self:send(pattern, data, options):last()
+end
+
+function Host:emit(pattern, data, options)
+  caller.check(pattern, data)
+  caller_for(self, options or {}):emit(pattern, data, options or {})
+end
+
+-- Lets ms pass: what is due meanwhile runs in order.
+function Host.advance(_, ms)
+  core.sleep(ms)
+  core.testing.settle()
+end
+
+-- Runs what there is to run; no time passes.
+function Host.settle()
+  core.testing.settle()
+end
+
+-- What was logged so far, a table of fields per line; level: only such lines.
+function Host:logs(level)
+  local lines = roost.array {}
+  for text in self.handle:log():gmatch("[^\n]+") do
+    local line = core.json_decode(text)
+    if level == nil or line.level == level then lines[#lines + 1] = line end
+  end
+  return lines
+end
+
+-- As roost status --json shows it.
+function Host:status()
+  return core.json_decode(self.handle:status())
+end
+
+-- Small things ----------------------------------------------------------------------------------
+
+-- Subscribes: { values =, n =, error =, completed =, unsubscribe = } fills as the stream goes on.
+function testing.record(stream)
+  local record = { values = {}, n = 0, completed = false }
+  local subscription = stream:subscribe {
+    next = function(value)
+      record.n = record.n + 1
+      record.values[record.n] = value
+    end,
+    error = function(err) record.error = err end,
+    complete = function() record.completed = true end,
+  }
+  function record.unsubscribe() subscription:unsubscribe() end
+  return record
+end
+
+-- Calls fn, which must raise, and gives what it raised; a text becomes { name = "Error", ... }.
+function testing.raises(fn, ...)
+  local ok, err = pcall(fn, ...)
+  if ok then error("an error was expected, and none was raised", 2) end
+  if type(err) == "table" then return err end
+  return { name = "Error", message = tostring(err), cause = err }
+end
+
+return testing
