@@ -10,6 +10,9 @@
 #include "vm/vm.h"
 #include "wire/json.h"
 
+/* Stack slots are reserved for so many levels of nesting at once. */
+#define STACK_LEVELS 8
+
 /* One step of the path to the value being written; nodes live on the C stack. */
 typedef struct step {
   const struct step *outer;
@@ -25,8 +28,9 @@ typedef struct encoder {
   const roost_vm *vm; /* for its marks */
 } encoder;
 
-/* Every write_ function returns 0, ENOMEM, or EINVAL with the reason pushed. */
-static int write_value(encoder *e, const step *outer, int index);
+/* Every write_ function writes the value on top of the stack and leaves it there, or returns
+ * ENOMEM, or EINVAL with the reason pushed; then the stack is anyhow below it. */
+static int write_value(encoder *e, const step *outer);
 
 /* ------------------------------------------------------------------------- errors ------------ */
 
@@ -59,17 +63,17 @@ static int refuse(encoder *e, const step *at, const char *reason) {
   return ROOST_EINVAL;
 }
 
-static int refuse_type(encoder *e, const step *at, int index) {
+static int refuse_type(encoder *e, const step *at) {
   char reason[64];
-  snprintf(reason, sizeof reason, "a %s cannot be sent", luaL_typename(e->lua, index));
+  snprintf(reason, sizeof reason, "a %s cannot be sent", luaL_typename(e->lua, -1));
   return refuse(e, at, reason);
 }
 
 /* ------------------------------------------------------------------------- tables ------------ */
 
-static int write_bytes(encoder *e, const step *at, int index) {
+static int write_bytes(encoder *e, const step *at) {
   size_t len;
-  lua_rawgeti(e->lua, index, 1);
+  lua_rawgeti(e->lua, -1, 1);
   const char *bytes = lua_tolstring(e->lua, -1, &len);
   if (bytes == NULL)
     return refuse(e, at, "roost.bytes without text");
@@ -84,59 +88,20 @@ static int write_bytes(encoder *e, const step *at, int index) {
   return status != 0 ? status : roost_buffer_append_slice(e->out, ROOST_SLICE("]}"));
 }
 
-static int write_array(encoder *e, step *here, int index, lua_Integer count) {
-  int status = roost_buffer_append_byte(e->out, '[');
-  here->key.ptr = NULL;
-  for (lua_Integer i = 1; i <= count && status == 0; i++) {
-    if (i > 1)
-      status = roost_buffer_append_byte(e->out, ',');
-    if (status != 0)
-      break;
-    here->index = i;
-    lua_rawgeti(e->lua, index, i);
-    status = write_value(e, here, lua_gettop(e->lua));
-    if (status != ROOST_EINVAL)
-      lua_pop(e->lua, 1);
-  }
-  return status != 0 ? status : roost_buffer_append_byte(e->out, ']');
-}
-
-static int write_member(encoder *e, step *here) {
-  int key = lua_gettop(e->lua) - 1;
-  here->key.ptr = lua_tolstring(e->lua, key, &here->key.len);
-  int status = roost_json_write_string(e->out, here->key);
-  if (status == ROOST_EINVAL)
-    return refuse(e, here->outer, "a key is not UTF-8");
-  if (status == 0)
-    status = roost_buffer_append_byte(e->out, ':');
-  return status != 0 ? status : write_value(e, here, key + 1);
-}
-
-static int write_object(encoder *e, step *here, int index) {
-  int status = roost_buffer_append_byte(e->out, '{');
-  bool first = true;
-  lua_pushnil(e->lua);
-  while (status == 0 && lua_next(e->lua, index)) {
-    if (lua_type(e->lua, -2) != LUA_TSTRING)
-      return refuse(e, here->outer, "text and other keys are mixed");
-    if (!first)
-      status = roost_buffer_append_byte(e->out, ',');
-    first = false;
-    if (status == 0)
-      status = write_member(e, here);
-    if (status == 0)
-      lua_pop(e->lua, 1);
-  }
-  return status != 0 ? status : roost_buffer_append_byte(e->out, '}');
+/* Appends a bracket or a comma, and the value on top of the stack as element i. */
+static inline int write_element(encoder *e, step *here, lua_Integer i) {
+  int status = roost_buffer_append_byte(e->out, i == 1 ? '[' : ',');
+  here->index = i;
+  return status != 0 ? status : write_value(e, here);
 }
 
 /* Counts the keys where all of them are whole numbers from 1; *reason says why not. Keys 1..n and
  * no others make an array of n. */
-static bool count_elements(lua_State *lua, int index, lua_Integer *count, const char **reason) {
+static bool count_elements(lua_State *lua, lua_Integer *count, const char **reason) {
   lua_Integer keys = 0;
   lua_Integer highest = 0;
   lua_pushnil(lua);
-  while (lua_next(lua, index)) {
+  while (lua_next(lua, -2)) {
     lua_pop(lua, 1);
     lua_Integer key = lua_isinteger(lua, -1) ? lua_tointeger(lua, -1) : 0;
     if (key < 1) {
@@ -154,81 +119,135 @@ static bool count_elements(lua_State *lua, int index, lua_Integer *count, const 
   return keys == highest;
 }
 
-static bool is_array(encoder *e, int index, bool *marked) {
-  *marked = false;
-  if (lua_getmetatable(e->lua, index)) {
-    *marked = lua_topointer(e->lua, -1) == e->vm->array_mark;
-    lua_pop(e->lua, 1);
-    if (*marked)
-      return true;
+/* An array whose elements lua_next does not give in order, or a table that is none. */
+static int write_scattered(encoder *e, step *here) {
+  lua_Integer count;
+  const char *reason;
+  int status = 0;
+  if (!count_elements(e->lua, &count, &reason))
+    return refuse(e, here->outer, reason);
+  for (lua_Integer i = 1; i <= count && status == 0; i++) {
+    lua_rawgeti(e->lua, -1, i);
+    status = write_element(e, here, i);
+    if (status == 0)
+      lua_pop(e->lua, 1);
   }
-  lua_pushnil(e->lua);
-  if (!lua_next(e->lua, index))
-    return false;
-  bool text = lua_type(e->lua, -2) == LUA_TSTRING;
-  lua_pop(e->lua, 2);
-  return !text;
+  return status != 0 ? status : roost_buffer_append_byte(e->out, ']');
 }
 
-static bool is_bytes(encoder *e, int index) {
-  if (!lua_getmetatable(e->lua, index))
-    return false;
-  bool same = lua_topointer(e->lua, -1) == e->vm->bytes_mark;
-  lua_pop(e->lua, 1);
-  return same;
+static inline bool is_index(lua_State *lua, int at, lua_Integer i) {
+  return lua_isinteger(lua, at) && lua_tointeger(lua, at) == i;
 }
 
-static int write_table(encoder *e, const step *outer, int index) {
-  step here = {outer, lua_topointer(e->lua, index), {NULL, 0}, 0, outer ? outer->depth + 1 : 1};
+/* A table that has no text for its first key, which is on the stack with its value: nearly always a
+ * list, and then lua_next gives its elements in order; what it gives otherwise is looked at again.
+ */
+static int write_elements(encoder *e, step *here) {
+  lua_State *lua = e->lua;
+  size_t before = e->out->len;
+  lua_Integer i = 0;
+  do {
+    if (!is_index(lua, -2, ++i)) {
+      lua_pop(lua, 2);
+      e->out->len = before;
+      return write_scattered(e, here);
+    }
+    int status = write_element(e, here, i);
+    if (status != 0)
+      return status;
+    lua_pop(lua, 1);
+  } while (lua_next(lua, -2));
+  return roost_buffer_append_byte(e->out, ']');
+}
+
+/* A table whose first key, on the stack with its value, is text. */
+static int write_members(encoder *e, step *here) {
+  lua_State *lua = e->lua;
+  char before = '{';
+  do {
+    if (lua_type(lua, -2) != LUA_TSTRING)
+      return refuse(e, here->outer, "text and other keys are mixed");
+    here->key.ptr = lua_tolstring(lua, -2, &here->key.len);
+    int status = roost_json_write_key(e->out, before, here->key);
+    if (status == ROOST_EINVAL)
+      return refuse(e, here->outer, "a key is not UTF-8");
+    if (status == 0)
+      status = write_value(e, here);
+    if (status != 0)
+      return status;
+    before = ',';
+    lua_pop(lua, 1);
+  } while (lua_next(lua, -2));
+  return roost_buffer_append_byte(e->out, '}');
+}
+
+/* The metatable of the table on top, which is its mark; NULL where there is none. */
+static inline const void *mark_of(lua_State *lua) {
+  if (!lua_getmetatable(lua, -1))
+    return NULL;
+  const void *mark = lua_topointer(lua, -1);
+  lua_pop(lua, 1);
+  return mark;
+}
+
+/* Where the depth makes it necessary; each level takes three slots at most. */
+static inline void reserve_stack(encoder *e, int depth) {
+  if (depth % STACK_LEVELS == 1)
+    luaL_checkstack(e->lua, 4 * STACK_LEVELS, "value is nested too deep");
+}
+
+static int write_table(encoder *e, const step *outer) {
+  lua_State *lua = e->lua;
+  step here = {outer, lua_topointer(lua, -1), {NULL, 0}, 0, outer ? outer->depth + 1 : 1};
   if (here.depth > ROOST_JSON_DEPTH_MAX)
     return refuse(e, outer, "nested more than 1,000 levels deep");
   for (const step *at = outer; at != NULL; at = at->outer)
     if (at->table == here.table)
       return refuse(e, outer, "a table contains itself");
-  luaL_checkstack(e->lua, 8, "value is nested too deep");
-  if (is_bytes(e, index))
-    return write_bytes(e, outer, index);
-  bool marked;
-  if (!is_array(e, index, &marked))
-    return write_object(e, &here, index);
-  lua_Integer count;
-  const char *reason;
-  if (!count_elements(e->lua, index, &count, &reason))
-    return refuse(e, outer, reason);
-  return write_array(e, &here, index, count);
+  reserve_stack(e, here.depth);
+  const void *mark = mark_of(lua);
+  if (mark != NULL && mark == e->vm->bytes_mark)
+    return write_bytes(e, outer);
+  bool is_marked = mark != NULL && mark == e->vm->array_mark;
+  lua_pushnil(lua);
+  if (!lua_next(lua, -2))
+    return roost_buffer_append(e->out, is_marked ? "[]" : "{}", 2);
+  if (lua_type(lua, -2) != LUA_TSTRING)
+    return write_elements(e, &here);
+  return is_marked ? refuse(e, outer, "text and other keys are mixed") : write_members(e, &here);
 }
 
 /* ------------------------------------------------------------------------- values ------------ */
 
-static int write_text(encoder *e, const step *outer, int index) {
+static int write_text(encoder *e, const step *outer) {
   roost_slice text;
-  text.ptr = lua_tolstring(e->lua, index, &text.len);
+  text.ptr = lua_tolstring(e->lua, -1, &text.len);
   int status = roost_json_write_string(e->out, text);
   return status == ROOST_EINVAL ? refuse(e, outer, "text is not UTF-8 (roost.bytes sends binary)")
                                 : status;
 }
 
-static int write_value(encoder *e, const step *outer, int index) {
+static int write_value(encoder *e, const step *outer) {
   lua_State *lua = e->lua;
-  switch (lua_type(lua, index)) {
+  switch (lua_type(lua, -1)) {
   case LUA_TNIL:
     return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
   case LUA_TBOOLEAN:
-    return lua_toboolean(lua, index) ? roost_buffer_append_slice(e->out, ROOST_SLICE("true"))
-                                     : roost_buffer_append_slice(e->out, ROOST_SLICE("false"));
+    return lua_toboolean(lua, -1) ? roost_buffer_append_slice(e->out, ROOST_SLICE("true"))
+                                  : roost_buffer_append_slice(e->out, ROOST_SLICE("false"));
   case LUA_TNUMBER:
-    return lua_isinteger(lua, index) ? roost_json_write_integer(e->out, lua_tointeger(lua, index))
-                                     : roost_json_write_double(e->out, lua_tonumber(lua, index));
+    return lua_isinteger(lua, -1) ? roost_json_write_integer(e->out, lua_tointeger(lua, -1))
+                                  : roost_json_write_double(e->out, lua_tonumber(lua, -1));
   case LUA_TSTRING:
-    return write_text(e, outer, index);
+    return write_text(e, outer);
   case LUA_TTABLE:
-    return write_table(e, outer, index);
+    return write_table(e, outer);
   case LUA_TLIGHTUSERDATA:
-    if (lua_touserdata(lua, index) == NULL)
+    if (lua_touserdata(lua, -1) == NULL)
       return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
-    return refuse_type(e, outer, index);
+    return refuse_type(e, outer);
   default:
-    return refuse_type(e, outer, index);
+    return refuse_type(e, outer);
   }
 }
 
@@ -236,12 +255,13 @@ int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
   encoder e = {lua, out, roost_vm_of(lua)};
   size_t before = out->len;
   int top = lua_gettop(lua);
-  int status = write_value(&e, NULL, lua_absindex(lua, index));
-  if (status == 0)
-    return 0;
-  out->len = before;
+  luaL_checkstack(lua, 1, NULL);
+  lua_pushvalue(lua, index);
+  int status = write_value(&e, NULL);
+  if (status != 0)
+    out->len = before;
   if (status == ROOST_EINVAL)
-    lua_insert(lua, top + 1);
-  lua_settop(lua, status == ROOST_EINVAL ? top + 1 : top);
+    lua_replace(lua, ++top);
+  lua_settop(lua, top);
   return status;
 }
