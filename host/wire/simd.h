@@ -36,6 +36,22 @@ static inline uint64_t roost_word_equal(uint64_t word, char byte) {
   return roost_word_below(word ^ (ROOST_WORD_ONES * (uint8_t)byte), 1);
 }
 
+/* How many of the word's first bytes (as they lie in memory) are decimal digits, and the number
+ * that the first count of them, 1 to 8, are. Little-endian machines only. */
+static inline unsigned roost_word_digits(uint64_t word) {
+  uint64_t folded = word ^ ROOST_WORD_ONES * '0';
+  uint64_t others = ((folded + ROOST_WORD_ONES * 0x76) | folded) & ROOST_WORD_HIGHS;
+  return others != 0 ? (unsigned)__builtin_ctzll(others) / 8 : 8;
+}
+
+static inline uint64_t roost_word_number(uint64_t word, unsigned count) {
+  word = (word ^ ROOST_WORD_ONES * '0') << (64 - 8 * count); /* zeros in front */
+  word = word * 10 + (word >> 8);                            /* pairs, in every second byte */
+  return ((word & 0x000000FF000000FF) * 0x000F424000000064 +
+          (word >> 16 & 0x000000FF000000FF) * 0x0000271000000001) >>
+         32;
+}
+
 static inline bool roost_byte_is_special(char byte) {
   return (uint8_t)byte < 0x20 || byte == '"' || byte == '\\';
 }
@@ -108,6 +124,51 @@ static inline const char *roost_scan_short_portable(const char *start, const cha
   return NULL;
 }
 
+static inline bool roost_word_is_plain(uint64_t word) {
+  return ((word & ROOST_WORD_HIGHS) | roost_word_below(word, 0x20) | roost_word_equal(word, '"') |
+          roost_word_equal(word, '\\')) == 0;
+}
+
+/* Copies up to 15 bytes and says whether all of them are plain (see roost_scan_plain); where some
+ * are not, what was copied is anything. */
+static inline bool roost_copy_plain_short(char *to, const char *at, size_t len) {
+  if (len >= 8) {
+    uint64_t first = roost_word_load(at);
+    uint64_t last = roost_word_load(at + len - 8);
+    memcpy(to, &first, 8);
+    memcpy(to + len - 8, &last, 8);
+    return roost_word_is_plain(first) && roost_word_is_plain(last);
+  }
+  if (len >= 4) {
+    uint32_t first;
+    uint32_t last;
+    memcpy(&first, at, 4);
+    memcpy(&last, at + len - 4, 4);
+    memcpy(to, &first, 4);
+    memcpy(to + len - 4, &last, 4);
+    return roost_word_is_plain((uint64_t)last << 32 | first);
+  }
+  for (size_t i = 0; i < len; i++) {
+    if (roost_byte_is_special(at[i]) || (uint8_t)at[i] >= 0x80)
+      return false;
+    to[i] = at[i];
+  }
+  return true;
+}
+
+/* Copies plain bytes up to the first piece that holds one that is not; returns how many were
+ * copied: len where all are plain. `to` has room for len bytes. */
+static inline size_t roost_copy_plain_portable(char *to, const char *at, size_t len) {
+  size_t done = 0;
+  for (; len - done >= 8; done += 8) {
+    uint64_t word = roost_word_load(at + done);
+    if (!roost_word_is_plain(word))
+      return done;
+    memcpy(to + done, &word, 8);
+  }
+  return roost_copy_plain_short(to + done, at + done, len - done) ? len : done;
+}
+
 #if defined(__SSE2__)
 
 static inline __m128i roost_block_load(const char *at) {
@@ -169,6 +230,21 @@ static inline const char *roost_scan_short(const char *start, const char *at, co
   return found != 0 ? at + __builtin_ctz(found) : NULL;
 }
 
+static inline size_t roost_copy_plain(char *to, const char *at, size_t len) {
+  if (len < 16)
+    return roost_copy_plain_short(to, at, len) ? len : 0;
+  for (size_t done = 0;; done += 16) {
+    if (len - done < 16) /* the rest, in the last 16 bytes */
+      done = len - 16;
+    __m128i block = roost_block_load(at + done);
+    if (roost_block_not_plain(block) != 0)
+      return done;
+    _mm_storeu_si128((__m128i *)(void *)(to + done), block);
+    if (done == len - 16)
+      return len;
+  }
+}
+
 static inline size_t roost_count_utf16(const char *at, const char *end) {
   const char *start = at;
   size_t units = 0;
@@ -203,6 +279,7 @@ static inline size_t roost_count_utf16(const char *at, const char *end) {
 #define roost_scan_short   roost_scan_short_portable
 #define roost_scan_ascii   roost_scan_ascii_portable
 #define roost_scan_bracket roost_scan_bracket_portable
+#define roost_copy_plain   roost_copy_plain_portable
 #define roost_count_utf16  roost_count_utf16_portable
 
 #endif
