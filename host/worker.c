@@ -58,6 +58,9 @@ static void on_cutoff(roost_timer *timer);
 static int open_client(void *ud, roost_client **out, const roost_client_config *config,
                        const roost_client_sink *sink, void *sink_ud) {
   const roost_worker *worker = ud;
+  if (strcmp(config->transport, "local") == 0)
+    return roost_local_client_new(out, worker->loop, config, &worker->local_config,
+                                  &roost_dispatch_sink, worker->local_gate, sink, sink_ud);
   if (strcmp(config->transport, "tcp") != 0)
     return ROOST_EUNSUPPORTED;
   return roost_tcp_client_new(out, worker->loop, config, sink, sink_ud);
@@ -82,7 +85,11 @@ static int make_parts(roost_worker *worker) {
                                     .random_bytes = roost_random_bytes,
                                     .working_dir = config->working_dir,
                                     .lua_dir = config->lua_dir};
-  return roost_dispatch_new(&worker->dispatch, &dispatch);
+  status = roost_dispatch_new(&worker->dispatch, &dispatch);
+  if (status != 0)
+    return status;
+  worker->local_config = (roost_server_config){.name = "local", .transport = "local"};
+  return roost_dispatch_add_gate(&worker->local_gate, worker->dispatch, &worker->local_config);
 }
 
 void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
@@ -92,6 +99,7 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
                                       .service_memory_bytes = 0,
                                       .buffer_memory_bytes = settings->limits.buffer_memory};
   roost_worker_set_limits(worker, &limits);
+  worker->local_config.wildcards = settings->wildcards;
   roost_dispatch_set_clients(worker->dispatch, settings->clients, settings->client_count);
 }
 

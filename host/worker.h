@@ -53,7 +53,9 @@ typedef struct roost_worker {
   roost_runner *runner; /* own_runner, or the one borrowed */
   roost_runner own_runner;
   roost_dispatch *dispatch;
-  roost_server **servers; /* in the order they were made */
+  roost_gate *local_gate;           /* of messages that services of this worker send each other */
+  roost_server_config local_config; /* of that gate */
+  roost_server **servers;           /* in the order they were made */
   size_t server_count;
   size_t drained_count; /* of servers */
   roost_worker_state state;

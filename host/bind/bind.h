@@ -34,6 +34,13 @@ roost_generation *roost_bind_generation(struct lua_State *lua);
 /* The call the running task works for; NULL: none. */
 roost_call *roost_bind_current_call(struct lua_State *lua);
 
+/* Pushes the data of a call; false, and nothing is pushed, where it cannot be read. */
+bool roost_bind_push_data(struct lua_State *lua, const roost_call *call);
+
+/* Appends the value at index as the call's caller takes it, and says so. As
+ * roost_value_write_json. */
+int roost_bind_write_value(struct lua_State *lua, roost_call *call, int index, roost_buffer *out);
+
 /* Pushes the ctx of a call, made at its first use. data: stack index of its data, 0: decode it. */
 void roost_bind_push_ctx(struct lua_State *lua, roost_call *call, int data);
 

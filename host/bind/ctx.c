@@ -36,7 +36,7 @@ void roost_bind_push_ctx(lua_State *lua, roost_call *call, int data) {
   }
   if (data != 0)
     lua_pushvalue(lua, data);
-  else if (call->data.ptr == NULL || roost_value_push_json(lua, call->data, NULL, NULL) != 0)
+  else if (call->data.ptr == NULL || !roost_bind_push_data(lua, call))
     lua_pushnil(lua);
   ctx *self = lua_newuserdatauv(lua, sizeof *self, 2);
   *self = (ctx){NULL, false, false};
@@ -256,7 +256,7 @@ static int emit(lua_State *lua) {
     lua_pushboolean(lua, false);
     return 1;
   }
-  int status = lua_isnil(lua, 2) ? 0 : roost_value_write_json(lua, 2, item);
+  int status = lua_isnil(lua, 2) ? 0 : roost_bind_write_value(lua, call, 2, item);
   if (status == ROOST_EINVAL)
     return luaL_error(lua, "the item cannot be sent: %s", lua_tostring(lua, -1));
   if (status != 0)

@@ -121,11 +121,9 @@ static int close_request(lua_State *lua) {
 
 /* ------------------------------------------------------------------------- sending ----------- */
 
-/* Writes the value at index as the client takes it. */
-static int write_data(lua_State *lua, const roost_outbound *outbound, int index,
-                      roost_buffer *out) {
-  return outbound->client->format == ROOST_FORMAT_PACKED ? roost_pack_write(lua, index, out)
-                                                         : roost_value_write_json(lua, index, out);
+static int write_data(lua_State *lua, roost_format format, int index, roost_buffer *out) {
+  return format == ROOST_FORMAT_PACKED ? roost_pack_write(lua, index, out)
+                                       : roost_value_write_json(lua, index, out);
 }
 
 /* Pushes the JSON text of a pattern: an event over TCP carries its route, as text. */
@@ -174,22 +172,21 @@ static uint64_t timeout_of(lua_State *lua, int index, const roost_outbound *outb
 /* Sends what stands at 2 (pattern), 3 (data), 4 (timeout in ms or nil), 5 (metadata or nil).
  * Returns as roost_outbound_end. */
 static int send(lua_State *lua, roost_outbound *outbound, request *self) {
-  const roost_slice pattern =
-      push_pattern(lua, 2, self->is_event && outbound->client->format == ROOST_FORMAT_JSON);
-  const roost_slice metadata = push_metadata(lua, 5);
+  const roost_message said = {.pattern = push_pattern(lua, 2, self->is_event),
+                              .metadata = push_metadata(lua, 5)};
   int status;
   self->pending.timeout_ms = timeout_of(lua, 4, outbound);
   roost_buffer *out =
-      roost_outbound_begin(outbound, &self->pending, !self->is_event, pattern, metadata, &status);
+      roost_outbound_begin(outbound, &self->pending, !self->is_event, &said, &status);
   if (out == NULL)
     return raise_failure(lua, outbound, status, "");
-  status = write_data(lua, outbound, 3, out);
+  status = write_data(lua, self->pending.format, 3, out);
   if (status != 0) {
     roost_outbound_undo(outbound, &self->pending);
     return luaL_error(lua, "the data cannot be sent: %s",
                       status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
   }
-  status = roost_outbound_end(outbound, &self->pending);
+  status = roost_outbound_end(outbound, &self->pending, &said);
   if (status < 0)
     return raise_failure(lua, outbound, status, roost_status_name(status));
   return status;

@@ -129,7 +129,26 @@ static void on_writable(void *ud, roost_origin *origin) {
     roost_task_wake_all(&ROOST_LIST_ENTRY(at, roost_call, link)->waiters);
 }
 
-const roost_sink_ops roost_dispatch_sink = {on_message, on_gone, on_writable};
+static bool all_lua(const roost_entry *entry) {
+  for (size_t i = 0; i < entry->event_count; i++)
+    if (entry->events[i]->generation == NULL)
+      return false;
+  return entry->message == NULL || entry->message->generation != NULL;
+}
+
+/* C handlers are given JSON text. */
+static roost_format format(void *ud, roost_slice pattern) {
+  const roost_gate *gate = ud;
+  roost_match match;
+  if (roost_table_find(gate->table, pattern, &match) != 0)
+    return ROOST_FORMAT_JSON;
+  for (; match.entry != NULL; roost_table_next(gate->table, &match))
+    if (!all_lua(match.entry))
+      return ROOST_FORMAT_JSON;
+  return ROOST_FORMAT_PACKED;
+}
+
+const roost_sink_ops roost_dispatch_sink = {on_message, on_gone, on_writable, format};
 
 /* ------------------------------------------------------------------------- tables ------------ */
 

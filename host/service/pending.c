@@ -187,10 +187,11 @@ static void on_writable(void *ud) {
 
 /* ------------------------------------------------------------------------- sending ----------- */
 
+/* What the client is given: what the caller said, and the id. */
 static roost_message head_of(const roost_outbound *outbound, const roost_pending *pending,
-                             roost_slice pattern, roost_slice metadata, char id[ID_DIGITS + 2]) {
+                             const roost_message *said, char id[ID_DIGITS + 2]) {
   roost_message head = {
-      .format = outbound->client->format, .pattern = pattern, .metadata = metadata};
+      .format = pending->format, .pattern = said->pattern, .metadata = said->metadata};
   if (pending->slot != 0)
     head.id = write_id(outbound, pending->slot, id);
   return head;
@@ -205,10 +206,10 @@ static void wait_for_reply(roost_outbound *outbound, roost_pending *pending) {
 static roost_message held_head(const roost_outbound *outbound, const roost_pending *pending,
                                char id[ID_DIGITS + 2]) {
   const char *at = pending->held.ptr;
-  roost_slice metadata = {NULL, 0};
+  roost_message said = {.pattern = roost_slice_of(at, pending->pattern_len)};
   if (pending->has_metadata)
-    metadata = roost_slice_of(at + pending->pattern_len, pending->metadata_len);
-  return head_of(outbound, pending, roost_slice_of(at, pending->pattern_len), metadata, id);
+    said.metadata = roost_slice_of(at + pending->pattern_len, pending->metadata_len);
+  return head_of(outbound, pending, &said, id);
 }
 
 /* Sends one that was held. */
@@ -262,40 +263,37 @@ static bool take_slot(roost_outbound *outbound, roost_pending *pending) {
 
 /* Where there is no connection yet: in the pending's own buffer. */
 static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending,
-                                roost_slice pattern, roost_slice metadata, int *status) {
+                                const roost_message *said, int *status) {
   const size_t limit = outbound->config->max_send_buffer_size;
   *status = ROOST_EFULL;
   if (limit != 0 && outbound->held_bytes > limit)
     return NULL;
-  pending->pattern_len = pattern.len;
-  pending->metadata_len = metadata.len;
-  pending->has_metadata = metadata.ptr != NULL;
-  *status = roost_buffer_append_slice(&pending->held, pattern);
-  if (*status == 0 && metadata.ptr != NULL)
-    *status = roost_buffer_append_slice(&pending->held, metadata);
+  pending->pattern_len = said->pattern.len;
+  pending->metadata_len = said->metadata.len;
+  pending->has_metadata = said->metadata.ptr != NULL;
+  *status = roost_buffer_append_slice(&pending->held, said->pattern);
+  if (*status == 0 && pending->has_metadata)
+    *status = roost_buffer_append_slice(&pending->held, said->metadata);
   return *status == 0 ? &pending->held : NULL;
 }
 
-static roost_buffer *begin_now(roost_outbound *outbound, roost_pending *pending,
-                               roost_slice pattern, roost_slice metadata) {
+static roost_buffer *begin_now(roost_outbound *outbound, const roost_pending *pending,
+                               const roost_message *said) {
   char id[ID_DIGITS + 2];
-  const roost_message head = head_of(outbound, pending, pattern, metadata, id);
-  pending->pattern_len = pattern.len; /* for end, which writes what follows the data */
-  pending->has_metadata = metadata.ptr != NULL;
-  if (pending->has_metadata && roost_buffer_append_slice(&pending->held, metadata) != 0)
-    return NULL;
+  const roost_message head = head_of(outbound, pending, said, id);
   return outbound->client->ops->begin(outbound->client, &head);
 }
 
 roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pending, bool reply,
-                                   roost_slice pattern, roost_slice metadata, int *status) {
+                                   const roost_message *said, int *status) {
   *status = ROOST_ENOMEM;
   if (reply && !take_slot(outbound, pending))
     return NULL;
   pending->outbound = outbound;
+  pending->format = outbound->client->ops->format(outbound->client, said->pattern);
   roost_buffer *out = outbound->state == ROOST_OUTBOUND_UP
-                          ? begin_now(outbound, pending, pattern, metadata)
-                          : begin_held(outbound, pending, pattern, metadata, status);
+                          ? begin_now(outbound, pending, said)
+                          : begin_held(outbound, pending, said, status);
   if (out == NULL) {
     pending->held.len = 0;
     leave(pending);
@@ -310,27 +308,24 @@ void roost_outbound_undo(roost_outbound *outbound, roost_pending *pending) {
   leave(pending);
 }
 
-static int end_now(roost_outbound *outbound, roost_pending *pending) {
+static int end_now(roost_outbound *outbound, roost_pending *pending, const roost_message *said) {
   char id[ID_DIGITS + 2];
   const bool is_event = pending->slot == 0;
-  const roost_slice metadata =
-      pending->has_metadata ? roost_buffer_slice(&pending->held) : (roost_slice){NULL, 0};
-  const roost_message head = head_of(outbound, pending, (roost_slice){NULL, 0}, metadata, id);
+  const roost_message head = head_of(outbound, pending, said, id);
+  if (!is_event)
+    wait_for_reply(outbound, pending);
   const int status = outbound->client->ops->end(outbound->client, &head);
-  roost_buffer_clear(&pending->held);
-  if (status != 0 || is_event) {
+  if (status != 0 || is_event)
     leave(pending);
-    return status != 0 ? status : 1;
-  }
-  wait_for_reply(outbound, pending);
-  return 0;
+  return status != 0 ? status : is_event;
 }
 
-int roost_outbound_end(roost_outbound *outbound, roost_pending *pending) {
+int roost_outbound_end(roost_outbound *outbound, roost_pending *pending,
+                       const roost_message *said) {
   if (pending->slot != 0)
     outbound->stats.requests++;
   if (outbound->state == ROOST_OUTBOUND_UP)
-    return end_now(outbound, pending);
+    return end_now(outbound, pending, said);
   outbound->held_bytes += pending->held.len;
   roost_list_append(&outbound->held, &pending->link);
   if (pending->timeout_ms > 0 && pending->slot != 0)

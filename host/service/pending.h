@@ -47,6 +47,7 @@ struct roost_pending {
   size_t pattern_len;  /* of held */
   size_t metadata_len; /* of held */
   bool has_metadata;
+  roost_format format; /* of the data */
 };
 
 typedef struct roost_outbound_watcher {
@@ -110,15 +111,15 @@ int roost_outbound_connect(roost_outbound *outbound);
 void roost_outbound_close(roost_outbound *outbound);
 
 /* Begins a request, or an event where it wants no reply: append the data to the buffer in
- * client->format, then end or undo at once. pattern and metadata are JSON text (metadata.ptr NULL:
- * none), borrowed until then. timeout_ms bounds the wait for each reply. NULL where memory is short
- * or too much is held already (*status says which: ENOMEM, EFULL). */
+ * pending->format, then end or undo at once. said has the pattern and perhaps metadata, JSON text,
+ * borrowed until then. pending->timeout_ms bounds the wait for each reply. NULL where memory is
+ * short or too much is held already (*status says which: ENOMEM, EFULL). */
 roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pending, bool reply,
-                                   roost_slice pattern, roost_slice metadata, int *status);
+                                   const roost_message *said, int *status);
 
 /* Sends it, or holds it and connects. Returns 1 where an event was sent at once (its sent is not
  * called), 0 where ops will tell, ENOMEM or EINVAL: it is out, and ops are not called. */
-int roost_outbound_end(roost_outbound *outbound, roost_pending *pending);
+int roost_outbound_end(roost_outbound *outbound, roost_pending *pending, const roost_message *said);
 void roost_outbound_undo(roost_outbound *outbound, roost_pending *pending);
 
 /* Lets go of one that may be pending: no op of it is called any more. */

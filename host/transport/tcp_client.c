@@ -213,6 +213,12 @@ static int end(roost_client *client, const roost_message *head) {
   return 0;
 }
 
+static roost_format format(const roost_client *client, roost_slice pattern) {
+  (void)client;
+  (void)pattern;
+  return ROOST_FORMAT_JSON;
+}
+
 static bool crowded(const roost_client *client) {
   const tcp_client *self = (const tcp_client *)client;
   return self->link != NULL && roost_conn_crowded(self->link->conn);
@@ -244,6 +250,7 @@ static void free_client(roost_client *client) {
 }
 
 static const roost_client_ops client_ops = {.connect = connect_client,
+                                            .format = format,
                                             .begin = begin,
                                             .end = end,
                                             .undo = undo,
@@ -260,11 +267,8 @@ int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_clien
   *out = NULL;
   if (self == NULL)
     return ROOST_ENOMEM;
-  self->client = (roost_client){.ops = &client_ops,
-                                .config = config,
-                                .format = ROOST_FORMAT_JSON,
-                                .sink = sink,
-                                .sink_ud = sink_ud};
+  self->client =
+      (roost_client){.ops = &client_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
   self->loop = loop;
   self->digits = 2;
   *out = &self->client;

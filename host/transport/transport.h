@@ -58,6 +58,8 @@ typedef struct roost_sink_ops {
   void (*on_gone)(void *ud, roost_origin *origin, bool reachable);
   /* The send buffer was crowded and is below a quarter again. */
   void (*on_writable)(void *ud, roost_origin *origin);
+  /* How data for a pattern (JSON text) may come: packed where all that take it are Lua. */
+  roost_format (*format)(void *ud, roost_slice pattern);
 } roost_sink_ops;
 
 /* What the sink does with an origin. reply_begin, the value's JSON text appended to the buffer,
@@ -83,11 +85,13 @@ typedef struct roost_origin_ops {
 
 struct roost_origin {
   const roost_origin_ops *ops;
-  roost_server *server; /* it came in by */
-  roost_list calls;     /* the sink's: calls of this origin that are running */
-  uint32_t in_flight;   /* the sink's: calls that have not sent an item yet */
-  uint32_t streams;     /* the sink's: calls that have */
-  bool gone;            /* the peer sent FIN or is lost */
+  roost_server *server;      /* it came in by */
+  roost_list calls;          /* the sink's: calls of this origin that are running */
+  uint32_t in_flight;        /* the sink's: calls that have not sent an item yet */
+  uint32_t streams;          /* the sink's: calls that have */
+  bool gone;                 /* the peer sent FIN or is lost */
+  bool takes_packed;         /* values of replies may be packed */
+  roost_format value_format; /* of the value being written; JSON after reply_begin */
 };
 
 typedef struct roost_server_ops {
@@ -162,7 +166,9 @@ typedef struct roost_client_sink {
 typedef struct roost_client_ops {
   /* Begins to connect; on_open or on_closed follows in a later turn. ENOMEM, EINVAL. */
   int (*connect)(roost_client *client);
-  /* While it is open: begin, the data appended to the buffer in the client's format, then end or
+  /* How data for a pattern (JSON text) is to be written. */
+  roost_format (*format)(const roost_client *client, roost_slice pattern);
+  /* While it is open: begin, the data appended to the buffer in head's format, then end or
    * undo, nothing in between. head has pattern, id (ptr NULL: an event) and metadata. NULL where
    * memory is short; end: ENOMEM (nothing was sent). */
   roost_buffer *(*begin)(roost_client *client, const roost_message *head);
@@ -184,7 +190,6 @@ typedef struct roost_client_ops {
 struct roost_client {
   const roost_client_ops *ops;
   const roost_client_config *config; /* borrowed */
-  roost_format format;               /* of the data it takes */
   const roost_client_sink *sink;     /* borrowed */
   void *sink_ud;
 };
@@ -192,6 +197,13 @@ struct roost_client {
 /* A client of a Nest TCP server; it connects when told. ENOMEM. */
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
                          const roost_client_sink *sink, void *sink_ud);
+
+/* A client of the services behind sink, on this worker; server says what they see of where it comes
+ * from. ENOMEM. */
+int roost_local_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
+                           const roost_server_config *server, const roost_sink_ops *sink,
+                           void *sink_ud, const roost_client_sink *client_sink,
+                           void *client_sink_ud);
 
 /* Fills the defaults: tcp to 127.0.0.1:3000, no time-out, no retry and so on. */
 void roost_client_config_init(roost_client_config *config);
