@@ -245,6 +245,37 @@ static inline size_t roost_copy_plain(char *to, const char *at, size_t len) {
   }
 }
 
+/* Goes through a container's text by whole blocks, counting brackets outside of strings in *depth,
+ * as far as there are no backslashes and control characters; from its first byte on, where *depth
+ * is 0. Returns the byte after the container's end, and then *depth is 0, or where it got to. */
+static inline const char *roost_balance_blocks(const char *at, const char *end, size_t *depth,
+                                               bool *in_string) {
+  unsigned string = *in_string ? 0xFFFF : 0; /* as a mask: what the last block left open */
+  for (; end - at >= 16; at += 16) {
+    __m128i block = roost_block_load(at);
+    unsigned quotes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
+    if (roost_block_special(block) != quotes)
+      break;
+    unsigned inside = quotes; /* made the exclusive or of all bits up to each */
+    inside ^= inside << 1;
+    inside ^= inside << 2;
+    inside ^= inside << 4;
+    inside ^= inside << 8;
+    inside = (inside ^ string) & 0xFFFF;
+    string = (inside & 0x8000) != 0 ? 0xFFFF : 0;
+    unsigned brackets = roost_block_bracket(block) & ~quotes & ~inside;
+    for (; brackets != 0; brackets &= brackets - 1) {
+      const char *bracket = at + __builtin_ctz(brackets);
+      if ((*bracket | 0x20) == '{')
+        ++*depth;
+      else if (--*depth == 0)
+        return bracket + 1;
+    }
+  }
+  *in_string = string != 0;
+  return at;
+}
+
 /* Counts in each byte the UTF-16 units that begin there: 1, for long characters 2, else 0. */
 static inline __m128i roost_block_units(__m128i block) {
   __m128i begins = _mm_cmpgt_epi8(block, _mm_set1_epi8(-65));
@@ -290,6 +321,14 @@ static inline size_t roost_count_utf16(const char *at, const char *end) {
 #define roost_scan_bracket roost_scan_bracket_portable
 #define roost_copy_plain   roost_copy_plain_portable
 #define roost_count_utf16  roost_count_utf16_portable
+
+static inline const char *roost_balance_blocks(const char *at, const char *end, size_t *depth,
+                                               bool *in_string) {
+  (void)end;
+  (void)depth;
+  (void)in_string;
+  return at;
+}
 
 #endif
 
