@@ -50,10 +50,12 @@ static void call_give(roost_call *call) {
     call_free(call);
     return;
   }
-  roost_buffer_clear(&call->kept);
-  roost_buffer_clear(&call->item);
-  roost_buffer_trim(&call->kept, KEEP_BYTES);
-  roost_buffer_trim(&call->item, KEEP_BYTES);
+  if ((call->kept.cap | call->item.cap) != 0) { /* most calls never need these */
+    roost_buffer_clear(&call->kept);
+    roost_buffer_clear(&call->item);
+    roost_buffer_trim(&call->kept, KEEP_BYTES);
+    roost_buffer_trim(&call->item, KEEP_BYTES);
+  }
   roost_list_append(dispatch->idle_calls.prev, &call->link);
   dispatch->idle_call_count++;
 }
@@ -106,8 +108,10 @@ void roost_call_end(roost_call *call) {
   if (call->item_waits)
     roost_call_reply_none(call);
   call->answered = true;
-  roost_task_wake_all(&call->waiters);
-  roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
+  if (!roost_list_empty(&call->waiters))
+    roost_task_wake_all(&call->waiters);
+  if (roost_timer_running(&call->deadline))
+    roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
   uncount(call);
   call->dispatch->stats.in_flight--;
   if (call->generation != NULL)

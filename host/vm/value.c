@@ -75,14 +75,18 @@ static inline void take_slots(decoder *d, int count) {
   d->room -= count;
 }
 
-static void push_text(lua_State *lua, const roost_json_token *token) {
-  if (!token->escaped) {
-    lua_pushlstring(lua, token->text.ptr, token->text.len);
-    return;
-  }
+__attribute__((noinline)) static void push_unescaped(lua_State *lua,
+                                                     const roost_json_token *token) {
   luaL_Buffer plain;
   char *out = luaL_buffinitsize(lua, &plain, token->text.len);
   luaL_pushresultsize(&plain, roost_json_unescape(out, token->text));
+}
+
+static inline void push_text(lua_State *lua, const roost_json_token *token) {
+  if (token->escaped)
+    push_unescaped(lua, token);
+  else
+    lua_pushlstring(lua, token->text.ptr, token->text.len);
 }
 
 static inline bool enter(decoder *d, const char *at) {
@@ -150,7 +154,8 @@ static bool push_elements(decoder *d, const char *at) {
   return more == 0;
 }
 
-static bool push_array(decoder *d, const char *at) {
+/* Not inlined, nor is push_object: scalars, which are most values, need not make room for them. */
+__attribute__((noinline)) static bool push_array(decoder *d, const char *at) {
   if (!enter(d, at))
     return false;
   at = roost_json_space(at + 1, d->reader.end);
@@ -213,7 +218,7 @@ static bool push_members(decoder *d, const char *at) {
   return more == 0;
 }
 
-static bool push_object(decoder *d, const char *at) {
+__attribute__((noinline)) static bool push_object(decoder *d, const char *at) {
   if (!enter(d, at))
     return false;
   at = roost_json_space(at + 1, d->reader.end);

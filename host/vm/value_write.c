@@ -200,14 +200,21 @@ int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
   encoder e = {lua, out, roost_vm_of(lua)};
   size_t before = out->len;
   int top = lua_gettop(lua);
-  if (!lua_checkstack(lua, 1))
-    return ROOST_ENOMEM;
-  lua_pushvalue(lua, index);
+  bool on_top = index == -1 || index == top;
+  if (!on_top) {
+    if (!lua_checkstack(lua, 1))
+      return ROOST_ENOMEM;
+    lua_pushvalue(lua, index);
+  }
   int status = write_value(&e, NULL);
+  if (status == 0 && on_top)
+    return 0;
   if (status != 0)
     out->len = before;
-  if (status == ROOST_EINVAL)
-    lua_replace(lua, ++top);
+  if (status == ROOST_EINVAL) {
+    lua_insert(lua, top + 1);
+    top++;
+  }
   lua_settop(lua, top);
   return status;
 }

@@ -87,13 +87,12 @@ static inline roost_json_type roost_json_read_any_number(roost_json_reader *read
 static inline const char *roost_json_read_digits(const char *at, const char *limit,
                                                  uint64_t *value) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  static const uint64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
-  while (limit - at >= 8) {
+  if (limit - at >= 8) {
     uint64_t word = roost_word_load(at);
     unsigned count = roost_word_digits(word);
     if (count == 0)
       return at;
-    *value = *value * powers[count] + roost_word_number(word, count);
+    *value = roost_word_number(word, count);
     at += count;
     if (count < 8)
       return at;
@@ -104,9 +103,18 @@ static inline const char *roost_json_read_digits(const char *at, const char *lim
   return at;
 }
 
+static inline bool roost_json_ends_number(char byte) {
+  return (unsigned)(byte - '0') > 9 && byte != '.' && (byte | 0x20) != 'e';
+}
+
 /* Whole numbers of up to 18 digits are read here, all others by wire/number.h. */
 static inline roost_json_type roost_json_read_number(roost_json_reader *reader, const char *at,
                                                      roost_json_token *token) {
+  if (*at != '-' && reader->end - at >= 2 && roost_json_ends_number(at[1])) { /* a single digit */
+    reader->at = at + 1;
+    token->integer = *at - '0';
+    return ROOST_JSON_INTEGER;
+  }
   bool is_negative = *at == '-';
   const char *first = at + is_negative;
   const char *limit = reader->end - first > 19 ? first + 19 : reader->end;

@@ -245,31 +245,71 @@ static inline size_t roost_copy_plain(char *to, const char *at, size_t len) {
   }
 }
 
-static inline size_t roost_count_utf16(const char *at, const char *end) {
-  const char *start = at;
-  size_t units = 0;
-  while (end - at >= 16) {
-    /* Per-byte counters hold at most 255: two for each of 127 blocks, then they are added up. */
-    __m128i counts = _mm_setzero_si128();
-    for (int n = 0; n < 127 && end - at >= 16; n++, at += 16) {
-      __m128i block = roost_block_load(at);
-      __m128i begins = _mm_cmpgt_epi8(block, _mm_set1_epi8(-65));
-      __m128i is_long = _mm_cmpeq_epi8(_mm_max_epu8(block, _mm_set1_epi8((char)0xF0)), block);
-      counts = _mm_sub_epi8(counts, _mm_add_epi8(begins, is_long));
+/* Goes through a container's text by whole blocks, counting brackets outside of strings in *depth,
+ * as far as there are no backslashes and control characters; from its first byte on, where *depth
+ * is 0. Returns the byte after the container's end, and then *depth is 0, or where it got to. */
+static inline const char *roost_balance_blocks(const char *at, const char *end, size_t *depth,
+                                               bool *in_string) {
+  unsigned string = *in_string ? 0xFFFF : 0; /* as a mask: what the last block left open */
+  for (; end - at >= 16; at += 16) {
+    __m128i block = roost_block_load(at);
+    unsigned quotes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
+    if (roost_block_special(block) != quotes)
+      break;
+    unsigned inside = quotes; /* made the exclusive or of all bits up to each */
+    inside ^= inside << 1;
+    inside ^= inside << 2;
+    inside ^= inside << 4;
+    inside ^= inside << 8;
+    inside = (inside ^ string) & 0xFFFF;
+    string = (inside & 0x8000) != 0 ? 0xFFFF : 0;
+    unsigned brackets = roost_block_bracket(block) & ~quotes & ~inside;
+    for (; brackets != 0; brackets &= brackets - 1) {
+      const char *bracket = at + __builtin_ctz(brackets);
+      if ((*bracket | 0x20) == '{')
+        ++*depth;
+      else if (--*depth == 0)
+        return bracket + 1;
     }
-    __m128i sums = _mm_sad_epu8(counts, _mm_setzero_si128());
-    units +=
-        (size_t)_mm_cvtsi128_si64(sums) + (size_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
   }
-  if (end - start < 16)
-    return roost_count_utf16_portable(at, end);
-  /* The rest lies at the end of the last 16 bytes. */
-  __m128i block = roost_block_load(end - 16);
-  int known = 16 - (int)(end - at);
+  *in_string = string != 0;
+  return at;
+}
+
+/* Counts in each byte the UTF-16 units that begin there: 1, for long characters 2, else 0. */
+static inline __m128i roost_block_units(__m128i block) {
   __m128i begins = _mm_cmpgt_epi8(block, _mm_set1_epi8(-65));
   __m128i is_long = _mm_cmpeq_epi8(_mm_max_epu8(block, _mm_set1_epi8((char)0xF0)), block);
-  return units + (size_t)__builtin_popcount((unsigned)_mm_movemask_epi8(begins) >> known) +
-         (size_t)__builtin_popcount((unsigned)_mm_movemask_epi8(is_long) >> known);
+  return _mm_sub_epi8(_mm_setzero_si128(), _mm_add_epi8(begins, is_long));
+}
+
+static inline size_t roost_block_sum(__m128i bytes) {
+  __m128i sums = _mm_sad_epu8(bytes, _mm_setzero_si128());
+  return (size_t)_mm_cvtsi128_si64(sums) +
+         (size_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
+}
+
+static inline size_t roost_count_utf16(const char *at, const char *end) {
+  /* The 16 bytes from n on: the last n of them are set. */
+  static const uint8_t tails[32] = {[16] = 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                    0xFF,        0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+  if (end - at < 16)
+    return roost_count_utf16_portable(at, end);
+  size_t units = 0;
+  __m128i counts = _mm_setzero_si128();
+  while (end - at >= 16) {
+    /* Per-byte counters hold at most 255: two for each of 120 blocks, then they are added up. */
+    for (int n = 0; n < 120 && end - at >= 16; n++, at += 16)
+      counts = _mm_add_epi8(counts, roost_block_units(roost_block_load(at)));
+    if (end - at < 16)
+      break;
+    units += roost_block_sum(counts);
+    counts = _mm_setzero_si128();
+  }
+  /* The rest lies at the end of the last 16 bytes. */
+  __m128i tail = roost_block_load((const char *)tails + (end - at));
+  __m128i rest = _mm_and_si128(roost_block_units(roost_block_load(end - 16)), tail);
+  return units + roost_block_sum(_mm_add_epi8(counts, rest));
 }
 
 #else
@@ -281,6 +321,14 @@ static inline size_t roost_count_utf16(const char *at, const char *end) {
 #define roost_scan_bracket roost_scan_bracket_portable
 #define roost_copy_plain   roost_copy_plain_portable
 #define roost_count_utf16  roost_count_utf16_portable
+
+static inline const char *roost_balance_blocks(const char *at, const char *end, size_t *depth,
+                                               bool *in_string) {
+  (void)end;
+  (void)depth;
+  (void)in_string;
+  return at;
+}
 
 #endif
 
