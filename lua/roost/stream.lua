@@ -9,7 +9,7 @@ require "roost.stream_consumers"
 
 local check = internal.check
 
-local stream = { subject = require("roost.subject").new }
+local stream = { subject = require("roost.subject").new, is = internal.is }
 
 local function of(values, count)
   return internal.new(function(out)
