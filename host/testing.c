@@ -1,5 +1,6 @@
 #include "testing.h"
 
+#include <arpa/inet.h>
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -186,12 +187,21 @@ static void peer_gone(roost_test_peer *peer) {
   luaL_unref(exec->program.generation->vm->lua, LUA_REGISTRYINDEX, peer->ref);
 }
 
+static bool is_address(const char *text) {
+  struct in6_addr any;
+  return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
+}
+
 static const roost_address *opt_address(lua_State *lua, int index, roost_address *address) {
   const char *text = luaL_optstring(lua, index, NULL);
   if (text == NULL)
     return NULL;
-  luaL_argcheck(lua, strlen(text) < sizeof address->text, index, "no address is as long");
-  *address = (roost_address){.port = (uint16_t)luaL_optinteger(lua, index + 1, 40000)};
+  lua_Integer port = luaL_optinteger(lua, index + 1, 40000);
+  if (!is_address(text) || strlen(text) >= sizeof address->text)
+    luaL_error(lua, "\"%s\" is no address", text);
+  if (port < 0 || port > UINT16_MAX)
+    luaL_error(lua, "%I is no port", (LUAI_UACINT)port);
+  *address = (roost_address){.port = (uint16_t)port};
   memcpy(address->text, text, strlen(text) + 1);
   return address;
 }
@@ -302,12 +312,6 @@ static int count_units(lua_State *lua) {
   return 1;
 }
 
-/* set_fake(boolean): the clock of this loop */
-static int set_fake(lua_State *lua) {
-  roost_clock_set_fake(&exec_of(lua)->clock, lua_toboolean(lua, 1));
-  return 0;
-}
-
 static int settled(lua_State *lua, int status, lua_KContext context) {
   (void)status;
   (void)context;
@@ -320,6 +324,16 @@ static int settle(lua_State *lua) {
   roost_exec *exec = exec_of(lua);
   exec->quiet = false;
   return roost_task_wait_in(lua, &exec->settlers, 0, settled);
+}
+
+/* set_fake(boolean): the clock of this loop; waits until its timers go by it */
+static int set_fake(lua_State *lua) {
+  roost_exec *exec = exec_of(lua);
+  const bool fake = lua_toboolean(lua, 1);
+  if (exec->clock.fake == fake)
+    return 0;
+  roost_clock_set_fake(&exec->clock, fake);
+  return settle(lua);
 }
 
 /* A count hook: what never waits is stopped, too; no pcall catches that until the guard is set

@@ -99,23 +99,35 @@ local function full_name(element)
   return table.concat(names, " ")
 end
 
--- One line for each failure: where, which test, what.
-local function say_failure(element, message)
+-- Whether a message's file is a module of the API, or busted's.
+local function is_inside(file)
+  for _, folder in pairs(not_specs) do
+    if file:sub(1, #folder) == folder then return true end
+  end
+  return file:match("^roost[%w_.]*$") ~= nil and not file:match("%.lua$")
+end
+
+-- One line for each failure: where, which test, what. Where it was raised below the spec, trace says
+-- by which line of it.
+local function say_failure(element, message, trace)
   failed = failed + 1
   message = tostring(message):gsub("^%s+", ""):gsub("%s*\n%s*", " ")
   local where, what = message:match("^(%S+:%d+): (.*)$")
+  if where and trace and is_inside(where:match("^(.*):")) then
+    where = ("%s:%d"):format(trace.short_src, trace.currentline)
+  end
   local name = full_name(element)
   if name ~= "" then name = name .. ": " end
   print(("FAIL %s%s%s"):format(where and where .. ": " or "", name, what or message))
 end
 
-busted.subscribe({ "failure" }, function(element, _, message)
-  say_failure(element, message)
+busted.subscribe({ "failure" }, function(element, _, message, trace)
+  say_failure(element, message, trace)
   return nil, true
 end)
 
-busted.subscribe({ "error" }, function(element, _, message)
-  say_failure(element, message)
+busted.subscribe({ "error" }, function(element, _, message, trace)
+  say_failure(element, message, trace)
   return nil, true
 end)
 

@@ -3,8 +3,7 @@ local roost = require "roost"
 
 -- LoggingInterceptor: next() runs the handler (and what is between) and returns its value or stream.
 local function timed(ctx, next)
-  local before = roost.now()
-  local value = next()
+  local before, value = roost.now(), next()
   ctx.log:info("answered", { took = roost.now() - before })
   return value
 end
