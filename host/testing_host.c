@@ -4,6 +4,7 @@
 #include "net/crypto.h"
 
 #define MAX_REPLY_BYTES ((size_t)1 << 30)
+#define LOAD_MS         4000 /* for a main chunk, at most: within the time of a test */
 
 /* ------------------------------------------------------------------------- making ------------ */
 
@@ -49,6 +50,8 @@ static int configure(roost_test_host *host, const char *text) {
   if (status != 0)
     return status;
   roost_worker_apply(host->worker, host->settings);
+  if (host->worker->dispatch->config.start_timeout_ms > LOAD_MS)
+    host->worker->dispatch->config.start_timeout_ms = LOAD_MS;
   return add_servers(host);
 }
 

@@ -199,7 +199,7 @@ end
 
 -- Lets ms pass: what is due meanwhile runs in order.
 function Host.advance(_, ms)
-  if type(ms) ~= "number" or not (ms >= 0) then
+  if type(ms) ~= "number" or ms ~= ms or ms < 0 then
     error(("host:advance: milliseconds are expected, got %s"):format(tostring(ms)), 2)
   end
   core.sleep(ms)
