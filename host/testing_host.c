@@ -4,6 +4,7 @@
 #include "net/crypto.h"
 
 #define MAX_REPLY_BYTES ((size_t)1 << 30)
+#define LOAD_MS         4000 /* for a main chunk, at most: within the time of a test */
 
 /* ------------------------------------------------------------------------- making ------------ */
 
@@ -49,6 +50,8 @@ static int configure(roost_test_host *host, const char *text) {
   if (status != 0)
     return status;
   roost_worker_apply(host->worker, host->settings);
+  if (host->worker->dispatch->config.start_timeout_ms > LOAD_MS)
+    host->worker->dispatch->config.start_timeout_ms = LOAD_MS;
   return add_servers(host);
 }
 
@@ -78,6 +81,18 @@ static void on_found(void *ud, bool error, const char *text) {
   roost_problems_add(ud, error ? ROOST_PROBLEM_ERROR : ROOST_PROBLEM_WARNING, "%s", text);
 }
 
+/* Each path is looked at alone: two of them may hold services of one name. */
+static int refuse_twin(roost_test_host *host, const char *name) {
+  const roost_dispatch *dispatch = host->worker->dispatch;
+  for (size_t i = 0; i < dispatch->service_count; i++)
+    if (strcmp(dispatch->services[i]->name, name) == 0) {
+      roost_problems_add(&host->problems, ROOST_PROBLEM_ERROR,
+                         "services: a service named \"%s\" is there already", name);
+      return ROOST_ECONFIG;
+    }
+  return 0;
+}
+
 int roost_test_host_add(roost_test_host *host, const char *path) {
   const size_t errors = host->problems.errors;
   roost_found_deinit(&host->found);
@@ -89,11 +104,17 @@ int roost_test_host_add(roost_test_host *host, const char *path) {
                        path);
   if (status == 0)
     status = host->problems.errors > errors ? ROOST_ECONFIG : 0;
+  for (size_t i = 0; i < host->found.count && status == 0; i++)
+    status = refuse_twin(host, host->found.items[i].name);
   return status == 0 ? roost_worker_load(host->worker, &host->found, &host->problems) : status;
 }
 
 int roost_test_host_add_inline(roost_generation **out, roost_test_host *host, const char *name) {
-  return roost_worker_add_inline(out, host->worker, name, host->exec->program.generation->vm);
+  *out = NULL;
+  int status = refuse_twin(host, name);
+  return status == 0
+             ? roost_worker_add_inline(out, host->worker, name, host->exec->program.generation->vm)
+             : status;
 }
 
 int roost_test_host_start(roost_test_host *host) {

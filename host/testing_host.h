@@ -50,7 +50,8 @@ int roost_test_host_new(roost_test_host **out, roost_exec *exec, const char *tex
 /* Loads a service's file or folder, or all of a folder of services. As above, ESCRIPT. */
 int roost_test_host_add(roost_test_host *host, const char *path);
 
-/* A service whose handlers and hooks are registered next, in the test's own state. ENOMEM. */
+/* A service whose handlers and hooks are registered next, in the test's own state. ECONFIG, ENOMEM.
+ */
 int roost_test_host_add_inline(roost_generation **out, roost_test_host *host, const char *name);
 
 /* Starts it: its state tells when it runs. ENOMEM. */
