@@ -8,6 +8,7 @@
 #include "core/slice.h"
 #include "status.h"
 #include "testing_host.h"
+#include "testing_stub.h"
 #include "vm/task.h"
 #include "wire/utf8.h"
 
@@ -227,6 +228,35 @@ static int get_status(lua_State *lua) {
   return 1;
 }
 
+/* host:stub(name, kind) -> target for core.add_handler where kind is "handlers" */
+static int begin_stub(lua_State *lua) {
+  static const char *const kinds[] = {"down", "silent", "handlers", NULL};
+  roost_test_host *host = check_host(lua);
+  const char *name = luaL_checkstring(lua, 2);
+  int kind = ROOST_TEST_STUB_DOWN + luaL_checkoption(lua, 3, NULL, kinds);
+  roost_generation *generation;
+  check(lua, host, roost_test_stub_begin(host, name, (roost_test_stub_kind)kind, &generation));
+  if (generation == NULL)
+    return 0;
+  lua_pushlightuserdata(lua, generation);
+  return 1;
+}
+
+/* host:end_stub(target) */
+static int end_stub(lua_State *lua) {
+  roost_test_host *host = check_host(lua);
+  luaL_checktype(lua, 2, LUA_TLIGHTUSERDATA);
+  check(lua, host, roost_test_stub_end(host, lua_touserdata(lua, 2)));
+  return 0;
+}
+
+/* host:sent(name) -> JSON objects, a line each */
+static int get_sent(lua_State *lua) {
+  const roost_slice sent = roost_test_stub_sent(check_host(lua), luaL_checkstring(lua, 2));
+  lua_pushlstring(lua, sent.ptr, sent.len);
+  return 1;
+}
+
 /* ------------------------------------------------------------------------- peers ------------- */
 
 static roost_test_peer *check_peer(lua_State *lua) {
@@ -424,10 +454,12 @@ static void make_class(lua_State *lua, roost_exec *exec, const char *name,
 }
 
 void roost_testing_open(lua_State *lua, void *ud) {
-  static const luaL_Reg host_methods[] = {{"add", add_service},      {"add_inline", add_inline},
-                                          {"start", start},          {"close", close_host},
-                                          {"log", get_log},          {"status", get_status},
-                                          {"connect", connect_peer}, {NULL, NULL}};
+  static const luaL_Reg host_methods[] = {{"add", add_service}, {"add_inline", add_inline},
+                                          {"start", start},     {"close", close_host},
+                                          {"log", get_log},     {"status", get_status},
+                                          {"stub", begin_stub}, {"end_stub", end_stub},
+                                          {"sent", get_sent},   {"connect", connect_peer},
+                                          {NULL, NULL}};
   static const luaL_Reg peer_methods[] = {{"write", write_peer},
                                           {"read", read_peer},
                                           {"frame", read_frame},

@@ -2,6 +2,7 @@
 
 #include "core/slice.h"
 #include "net/crypto.h"
+#include "testing_stub.h"
 
 #define MAX_REPLY_BYTES ((size_t)1 << 30)
 #define LOAD_MS         4000 /* for a main chunk, at most: within the time of a test */
@@ -45,7 +46,10 @@ static int configure(roost_test_host *host, const char *text) {
                                       .store = host->store,
                                       .working_dir = exec->working_dir,
                                       .loop = exec->loop,
-                                      .runner = &exec->runner};
+                                      .runner = &exec->runner,
+                                      .open_client = roost_test_stub_open,
+                                      .other_client = roost_test_stub_config,
+                                      .clients_ud = host};
   status = roost_worker_new(&host->worker, &config);
   if (status != 0)
     return status;
@@ -65,6 +69,7 @@ int roost_test_host_new(roost_test_host **out, roost_exec *exec, const char *tex
   roost_found_init(&host->found, exec->alloc);
   roost_problems_init(&host->problems, exec->alloc);
   roost_list_init(&host->peers);
+  roost_list_init(&host->stubs);
   roost_list_init(&host->waiters);
   roost_list_append(&exec->hosts, &host->link);
   *out = host;
@@ -215,6 +220,7 @@ void roost_test_host_close(roost_test_host *host) {
 static void host_free(roost_test_host *host) {
   roost_list_remove(&host->link);
   roost_worker_free(host->worker);
+  roost_test_stubs_free(host);
   roost_store_free(host->store);
   roost_testing_forget(host);
   roost_task_wake_all(&host->waiters);
@@ -228,11 +234,15 @@ static void host_free(roost_test_host *host) {
 }
 
 /* The drain of one that never ran has nothing to wait for. */
-static bool is_over(const roost_test_host *host) {
+static bool is_over(roost_test_host *host) {
   if (!host->closing || !roost_list_empty(&host->peers))
     return false;
-  return host->worker == NULL || host->worker->state == ROOST_WORKER_DRAINED ||
-         host->worker->state == ROOST_WORKER_FAILED;
+  const roost_worker *worker = host->worker;
+  if (worker != NULL && worker->state != ROOST_WORKER_DRAINED &&
+      worker->state != ROOST_WORKER_FAILED)
+    return false;
+  roost_test_stubs_close(host);
+  return !roost_test_stubs_are_open(host);
 }
 
 static void look_at(roost_test_host *host) {
@@ -263,7 +273,8 @@ void roost_test_hosts_free(roost_exec *exec) {
   while (!roost_list_empty(&exec->hosts)) {
     roost_test_host *host = ROOST_LIST_ENTRY(exec->hosts.next, roost_test_host, link);
     close_peers(host);
-    while (!roost_list_empty(&host->peers))
+    roost_test_stubs_close(host);
+    while (!roost_list_empty(&host->peers) || roost_test_stubs_are_open(host))
       roost_loop_poll(exec->loop, 0);
     host_free(host);
   }

@@ -25,6 +25,7 @@ typedef struct roost_test_host {
   roost_store *store;
   roost_worker *worker;
   roost_list peers;   /* roost_test_peer.link */
+  roost_list stubs;   /* roost_test_stub.link */
   roost_list waiters; /* tasks that wait for another state */
   int state;          /* of the worker, when the waiters were last woken */
   bool closing;       /* to be freed once all of it is over */

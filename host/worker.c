@@ -58,6 +58,11 @@ static void on_cutoff(roost_timer *timer);
 static int open_client(void *ud, roost_client **out, const roost_client_config *config,
                        const roost_client_sink *sink, void *sink_ud) {
   const roost_worker *worker = ud;
+  if (worker->config.open_client != NULL) {
+    int status = worker->config.open_client(worker->config.clients_ud, out, config, sink, sink_ud);
+    if (status != ROOST_ENOENT)
+      return status;
+  }
   if (strcmp(config->transport, "local") == 0)
     return roost_local_client_new(out, worker->loop, config, &worker->local_config,
                                   &roost_dispatch_sink, worker->local_gate, sink, sink_ud);
@@ -81,6 +86,8 @@ static int make_parts(roost_worker *worker) {
                                     .store = config->store,
                                     .open_client = open_client,
                                     .open_client_ud = worker,
+                                    .other_client = config->other_client,
+                                    .other_client_ud = config->clients_ud,
                                     .binding = &roost_bind,
                                     .random_bytes = roost_random_bytes,
                                     .working_dir = config->working_dir,
@@ -230,6 +237,7 @@ static const char *owner_of(const roost_handler *handler) {
 }
 
 typedef struct conflicts {
+  const roost_worker *worker;
   roost_severity severity;
   roost_problems *problems;
 } conflicts;
@@ -237,6 +245,8 @@ typedef struct conflicts {
 static void on_conflict(void *ud, const roost_server_config *server, const roost_handler *kept,
                         const roost_handler *replaced) {
   const conflicts *to = ud;
+  if (server == &to->worker->local_config) /* what conflicts there does so on a listener, too */
+    return;
   roost_problems_add(to->problems, to->severity,
                      "server %s: pattern %.*s has two message handlers, the later wins: %s, "
                      "not %s",
@@ -246,7 +256,7 @@ static void on_conflict(void *ud, const roost_server_config *server, const roost
 
 int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
                                  roost_problems *problems) {
-  conflicts to = {severity, problems};
+  conflicts to = {worker, severity, problems};
   return roost_dispatch_rebuild(worker->dispatch, on_conflict, &to);
 }
 

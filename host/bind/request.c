@@ -195,20 +195,20 @@ static int send(lua_State *lua, roost_outbound *outbound, request *self) {
 /* ------------------------------------------------------------------------- errors ------------ */
 
 /* Pushes an error table with a detail, where there is one. */
-static int push_failure(lua_State *lua, const char *name, const char *code, const char *message,
+static void push_failure(lua_State *lua, const char *name, const char *code, const char *message,
                         const char *detail) {
   roost_error_push(lua, name, code, message);
   if (detail != NULL && *detail != '\0' && strcmp(detail, message) != 0) {
     lua_pushstring(lua, detail);
     lua_setfield(lua, -2, "detail");
   }
-  return 1;
 }
 
-static int push_unconnected(lua_State *lua, const roost_outbound *outbound, const char *why) {
+static void push_unconnected(lua_State *lua, const roost_outbound *outbound, const char *why) {
   const roost_client_config *config = outbound->config;
   lua_pushfstring(lua, "connect %s %s:%d", why, config->host, (int)config->port);
-  return push_failure(lua, "ConnectionError", why, lua_tostring(lua, -1), roost_error_text(why));
+  push_failure(lua, "ConnectionError", why, lua_tostring(lua, -1), roost_error_text(why));
+  lua_remove(lua, -2);
 }
 
 void roost_bind_push_failure(lua_State *lua, const roost_outbound *outbound, int status,

@@ -359,10 +359,11 @@ int roost_dispatch_new_client(roost_outbound **out, roost_dispatch *dispatch,
 }
 
 static const roost_client_config *named(const roost_dispatch *dispatch, const char *name) {
+  const roost_dispatch_config *config = &dispatch->config;
   for (size_t i = 0; i < dispatch->client_count; i++)
     if (strcmp(dispatch->clients[i].name, name) == 0)
       return &dispatch->clients[i];
-  return NULL;
+  return config->other_client ? config->other_client(config->other_client_ud, name) : NULL;
 }
 
 int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, const char *name) {

@@ -26,6 +26,9 @@ typedef struct roost_dispatch_config {
   roost_store *store;                         /* the host's, of roost.store */
   roost_client_open_fn *open_client;          /* makes the client of a transport */
   void *open_client_ud;                       /* handed to it */
+  /* What a client's name means that is not in the configuration; NULL: that is an error. */
+  const roost_client_config *(*other_client)(void *ud, const char *name);
+  void *other_client_ud;
   const char *working_dir;                    /* for lua/?.lua */
   const char *lua_dir;                        /* the Lua half of the API; NULL: compiled in */
   uint64_t start_timeout_ms;                  /* of a main chunk; 0: no limit */

@@ -23,8 +23,11 @@ typedef struct tcp_link {
 struct tcp_client {
   roost_client client; /* first: a tcp_client is a roost_client */
   roost_loop *loop;
-  tcp_link *link;  /* NULL: not connected */
-  unsigned digits; /* of the last packet's length: a guess for the next */
+  tcp_link *link;      /* NULL: not connected */
+  unsigned digits;     /* of the last packet's length: a guess for the next */
+  roost_dial_fn *dial; /* in the place of roost_conn_dial; NULL: none */
+  void *dial_ud;
+  roost_loop_hook later; /* tells how dial went */
 };
 
 static tcp_client *of(roost_client *client) {
@@ -158,6 +161,23 @@ static const roost_conn_ops conn_ops = {.on_open = on_open,
 
 /* ------------------------------------------------------------------------- the owner's calls - */
 
+/* A connection that was there at once, or was refused at once. */
+static void on_later(void *ud) {
+  tcp_client *self = ud;
+  if (self->link != NULL && roost_conn_descriptor(self->link->conn) < 0)
+    on_open(self->link);
+  else if (self->link == NULL)
+    self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT, "ECONNREFUSED");
+}
+
+static int dial(tcp_client *self, tcp_link *link) {
+  const roost_client_config *config = self->client.config;
+  if (self->dial == NULL)
+    return roost_conn_dial(&link->conn, self->loop, config->host, config->port, 0, &conn_ops, link);
+  roost_loop_defer(self->loop, &self->later);
+  return self->dial(self->dial_ud, &link->conn, &conn_ops, link);
+}
+
 static int connect_client(roost_client *client) {
   tcp_client *self = of(client);
   const roost_client_config *config = client->config;
@@ -169,11 +189,10 @@ static int connect_client(roost_client *client) {
   link->client = self;
   roost_timer_init(&link->timer, on_incomplete);
   roost_frame_reader_init(&link->reader, alloc, config->max_buffer_size);
-  const int status =
-      roost_conn_dial(&link->conn, self->loop, config->host, config->port, 0, &conn_ops, link);
+  const int status = dial(self, link);
   if (status != 0) {
     roost_alloc_put(alloc, link, sizeof *link);
-    return status;
+    return status == ROOST_ECONNECT ? 0 : status;
   }
   roost_conn_set_send_limit(link->conn, config->max_send_buffer_size);
   self->link = link;
@@ -225,7 +244,9 @@ static bool crowded(const roost_client *client) {
 }
 
 static void close_client(roost_client *client) {
-  let_go(of(client));
+  tcp_client *self = of(client);
+  roost_loop_remove_hook(&self->later);
+  let_go(self);
 }
 
 static const roost_address *remote(const roost_client *client) {
@@ -245,7 +266,7 @@ static int descriptor(const roost_client *client) {
 
 static void free_client(roost_client *client) {
   tcp_client *self = of(client);
-  let_go(self);
+  close_client(client);
   roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
 }
 
@@ -270,7 +291,15 @@ int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_clien
   self->client =
       (roost_client){.ops = &client_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
   self->loop = loop;
+  self->later = (roost_loop_hook){.fn = on_later, .ud = self};
+  roost_list_init(&self->later.link);
   self->digits = 2;
   *out = &self->client;
   return 0;
+}
+
+void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud) {
+  tcp_client *self = of(client);
+  self->dial = fn;
+  self->dial_ud = ud;
 }

@@ -226,6 +226,35 @@ function Host:logs(level)
   return lines
 end
 
+-- What a stub may be in the place of handlers: nobody answers, nobody listens.
+testing.silent, testing.down = {}, {}
+
+-- Puts functions of the test behind a client's name: pattern text -> handler(data, ctx); a list of
+-- { pattern, handler } for patterns that are no text. Or testing.silent, or testing.down.
+function Host:stub(name, handlers)
+  if type(handlers) ~= "table" then
+    error(("host:stub: a table of handlers is expected, got %s"):format(type(handlers)), 2)
+  end
+  if handlers == testing.silent or handlers == testing.down then
+    self.handle:stub(name, handlers == testing.silent and "silent" or "down")
+    return
+  end
+  local target = self.handle:stub(name, "handlers")
+  local stub = service.inline(name, target)
+  for pattern, handler in pairs(handlers) do
+    if type(handler) == "table" then pattern, handler = handler[1], handler[2] end
+    stub:message(pattern, handler)
+  end
+  self.handle:end_stub(target)
+end
+
+-- What was sent to the client of that name: a list of { kind, pattern, data, metadata }.
+function Host:sent(name)
+  local list = roost.array {}
+  for text in self.handle:sent(name):gmatch("[^\n]+") do list[#list + 1] = core.json_decode(text) end
+  return list
+end
+
 -- As roost status --json shows it.
 function Host:status()
   return core.json_decode(self.handle:status())
