@@ -398,6 +398,12 @@ void roost_outbound_free(roost_outbound *outbound) {
     return;
   roost_outbound_close(outbound);
   roost_timer_stop(outbound->wheel, &outbound->retry);
+  while (!roost_list_empty(&outbound->watchers)) {
+    roost_outbound_watcher *watcher =
+        ROOST_LIST_ENTRY(outbound->watchers.next, roost_outbound_watcher, link);
+    roost_list_remove(&watcher->link);
+    watcher->gone(watcher);
+  }
   outbound->client->ops->free(outbound->client);
   roost_list_remove(&outbound->link);
   roost_slots_deinit(&outbound->slots);
