@@ -62,7 +62,8 @@ __attribute__((noinline)) static bool push_object(decoder *d, const char *at);
 /* Stack slots are reserved in bulk, with some to spare for what is pushed in passing. */
 static inline void take_slots(decoder *d, int count) {
   if (d->room < count) {
-    luaL_checkstack(d->lua, count + BATCH + 8, "JSON is nested too deep");
+    if (!lua_checkstack(d->lua, count + BATCH + 8))
+      luaL_error(d->lua, "stack overflow (JSON is nested too deep)");
     d->room = count + BATCH;
   }
   d->room -= count;
