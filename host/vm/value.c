@@ -55,13 +55,15 @@ typedef struct decoder {
 } decoder;
 
 /* Every push_ function pushes one value, for which its caller has taken a slot; false: reader says
- * why not, and the stack is anyhow. */
-static bool push_value(decoder *d);
+ * why not, and the stack is anyhow. Containers are not inlined, so that scalars can be. */
+__attribute__((noinline)) static bool push_array(decoder *d, const char *at);
+__attribute__((noinline)) static bool push_object(decoder *d, const char *at);
 
 /* Stack slots are reserved in bulk, with some to spare for what is pushed in passing. */
 static inline void take_slots(decoder *d, int count) {
   if (d->room < count) {
-    luaL_checkstack(d->lua, count + BATCH + 8, "JSON is nested too deep");
+    if (!lua_checkstack(d->lua, count + BATCH + 8))
+      luaL_error(d->lua, "stack overflow (JSON is nested too deep)");
     d->room = count + BATCH;
   }
   d->room -= count;
@@ -79,6 +81,41 @@ static inline void push_text(lua_State *lua, const roost_json_token *token) {
     push_unescaped(lua, token);
   else
     lua_pushlstring(lua, token->text.ptr, token->text.len);
+}
+
+static inline bool push_scalar(decoder *d, const char *at) {
+  roost_json_token token;
+  switch (roost_json_read_scalar(&d->reader, at, &token)) {
+  case ROOST_JSON_NULL:
+    roost_value_push_null(d->lua);
+    return true;
+  case ROOST_JSON_FALSE:
+    lua_pushboolean(d->lua, false);
+    return true;
+  case ROOST_JSON_TRUE:
+    lua_pushboolean(d->lua, true);
+    return true;
+  case ROOST_JSON_INTEGER:
+    lua_pushinteger(d->lua, token.integer);
+    return true;
+  case ROOST_JSON_DOUBLE:
+    lua_pushnumber(d->lua, token.number);
+    return true;
+  case ROOST_JSON_STRING:
+    push_text(d->lua, &token);
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* The value at `at`, where no white space is left. */
+static inline bool push_value(decoder *d, const char *at) {
+  if (at < d->reader.end && *at == '{')
+    return push_object(d, at);
+  if (at < d->reader.end && *at == '[')
+    return push_array(d, at);
+  return push_scalar(d, at);
 }
 
 static inline bool enter(decoder *d, const char *at) {
@@ -128,8 +165,7 @@ static bool push_elements(decoder *d, const char *at) {
   int table = lua_gettop(lua);
   do {
     take_slots(d, 1);
-    d->reader.at = at;
-    if (!push_value(d))
+    if (!push_value(d, at))
       return false;
     more = pass_separator(d, &at, ']');
     if (++gathered < BATCH)
@@ -146,8 +182,7 @@ static bool push_elements(decoder *d, const char *at) {
   return more == 0;
 }
 
-/* Not inlined, nor is push_object: scalars, which are most values, need not make room for them. */
-__attribute__((noinline)) static bool push_array(decoder *d, const char *at) {
+static bool push_array(decoder *d, const char *at) {
   if (!enter(d, at))
     return false;
   at = roost_json_space(at + 1, d->reader.end);
@@ -208,7 +243,7 @@ static bool push_members(decoder *d, const char *at) {
       first = known;
     }
     push_key(lua, known, &key, &token);
-    if (!push_value(d))
+    if (!push_value(d, roost_json_space(d->reader.at, d->reader.end)))
       return false;
     lua_rawset(lua, -3);
     more = pass_separator(d, &at, '}');
@@ -218,7 +253,7 @@ static bool push_members(decoder *d, const char *at) {
   return more == 0;
 }
 
-__attribute__((noinline)) static bool push_object(decoder *d, const char *at) {
+static bool push_object(decoder *d, const char *at) {
   if (!enter(d, at))
     return false;
   at = roost_json_space(at + 1, d->reader.end);
@@ -230,44 +265,9 @@ __attribute__((noinline)) static bool push_object(decoder *d, const char *at) {
   return true;
 }
 
-static inline bool push_scalar(decoder *d, const char *at) {
-  roost_json_token token;
-  switch (roost_json_read_scalar(&d->reader, at, &token)) {
-  case ROOST_JSON_NULL:
-    roost_value_push_null(d->lua);
-    return true;
-  case ROOST_JSON_FALSE:
-    lua_pushboolean(d->lua, false);
-    return true;
-  case ROOST_JSON_TRUE:
-    lua_pushboolean(d->lua, true);
-    return true;
-  case ROOST_JSON_INTEGER:
-    lua_pushinteger(d->lua, token.integer);
-    return true;
-  case ROOST_JSON_DOUBLE:
-    lua_pushnumber(d->lua, token.number);
-    return true;
-  case ROOST_JSON_STRING:
-    push_text(d->lua, &token);
-    return true;
-  default:
-    return false;
-  }
-}
-
-static bool push_value(decoder *d) {
-  const char *at = roost_json_space(d->reader.at, d->reader.end);
-  if (at < d->reader.end && *at == '{')
-    return push_object(d, at);
-  if (at < d->reader.end && *at == '[')
-    return push_array(d, at);
-  return push_scalar(d, at);
-}
-
 /* The whole text: one value and nothing behind it. */
 static bool push_whole(decoder *d) {
-  if (!push_value(d))
+  if (!push_value(d, roost_json_space(d->reader.at, d->reader.end)))
     return false;
   const char *at = roost_json_space(d->reader.at, d->reader.end);
   return at == d->reader.end ||
