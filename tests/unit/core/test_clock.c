@@ -24,10 +24,25 @@ static void fake_time_moves_when_told(void **state) {
   assert_int_equal(roost_clock_wall_us(&clock), 1700000000250000);
 }
 
+static void one_made_fake_goes_on_at_a_whole_millisecond(void **state) {
+  (void)state;
+  roost_clock clock = {.fake = false};
+  const uint64_t before = roost_clock_now_us(&clock);
+  roost_clock_set_fake(&clock, true);
+  const uint64_t now = roost_clock_now_us(&clock);
+  assert_true(now >= before);
+  assert_int_equal(now % 1000, 0);
+  assert_int_equal(roost_clock_wall_us(&clock) % 1000, 0);
+  roost_clock_advance_ms(&clock, 3600000);
+  roost_clock_set_fake(&clock, false);
+  assert_true(roost_clock_now_us(&clock) >= now + 3600000000);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(real_time_is_the_system_s),
       cmocka_unit_test(fake_time_moves_when_told),
+      cmocka_unit_test(one_made_fake_goes_on_at_a_whole_millisecond),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
