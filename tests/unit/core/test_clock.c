@@ -31,6 +31,8 @@ static void time_goes_on_from_where_a_fake_clock_was(void **state) {
   roost_clock_set_fake(&clock, true);
   const uint64_t stopped = roost_clock_now_us(&clock);
   assert_true(stopped >= before);
+  assert_int_equal(stopped % 1000, 0);
+  assert_int_equal(roost_clock_wall_us(&clock) % 1000, 0);
   assert_int_equal(roost_clock_now_us(&clock), stopped);
   roost_clock_advance_ms(&clock, 3600000);
   roost_clock_set_fake(&clock, true); /* which it is already */

@@ -58,13 +58,14 @@ static void execute(run *self, const char *code) {
 static void runs_to_its_end_and_that_of_its_tasks(void **state) {
   run self;
   (void)state;
-  execute(&self, "local roost = require 'roost'\n"
-                 "print(..., arg[1], arg[2], #arg)\n"
-                 "roost.sleep(1)\n"
-                 "roost.spawn(function() roost.sleep(2) print('task') end)\n"
-                 "local n, timer = 0, nil\n"
-                 "timer = roost.every(1, function() n = n + 1 if n == 3 then timer:cancel() end end)\n"
-                 "print('main')");
+  execute(&self,
+          "local roost = require 'roost'\n"
+          "print(..., arg[1], arg[2], #arg)\n"
+          "roost.sleep(1)\n"
+          "roost.spawn(function() roost.sleep(2) print('task') end)\n"
+          "local n, timer = 0, nil\n"
+          "timer = roost.every(1, function() n = n + 1 if n == 3 then timer:cancel() end end)\n"
+          "print('main')");
   assert_int_equal(self.status, 0);
   assert_string_equal(self.printed, "one\ttwo\tone\ttwo\t2\nmain\ntask\n");
 }

@@ -423,7 +423,8 @@ static void an_interrupted_task_raises_from_every_wait(void **state) {
   vm_test self;
   vm_job job;
   vm_test_init(&self);
-  vm_job_start(&job, &self, "for i = 1, 2 do log(select(2, pcall(sleep, 50))) end sleep(1) return 'no'");
+  vm_job_start(&job, &self,
+               "for i = 1, 2 do log(select(2, pcall(sleep, 50))) end sleep(1) return 'no'");
   roost_task_interrupt(job.task, "too long");
   vm_test_turn(&self);
   vm_test_turn(&self);
