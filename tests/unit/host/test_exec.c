@@ -67,7 +67,7 @@ static void runs_to_its_end_and_that_of_its_tasks(void **state) {
           "timer = roost.every(1, function() n = n + 1 if n == 3 then timer:cancel() end end)\n"
           "print('main')");
   assert_int_equal(self.status, 0);
-  assert_string_equal(self.printed, "one\ttwo\tone\ttwo\t2\nmain\ntask\n");
+  assert_string_equal(self.printed, "one\tone\ttwo\t2\nmain\ntask\n");
 }
 
 static void says_what_it_raised(void **state) {
