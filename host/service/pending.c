@@ -272,7 +272,7 @@ static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending
   pending->metadata_len = said->metadata.len;
   pending->has_metadata = said->metadata.ptr != NULL;
   *status = roost_buffer_append_slice(&pending->held, said->pattern);
-  if (*status == 0 && pending->has_metadata)
+  if (*status == 0 && said->metadata.ptr != NULL)
     *status = roost_buffer_append_slice(&pending->held, said->metadata);
   return *status == 0 ? &pending->held : NULL;
 }
