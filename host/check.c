@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "net/crypto.h"
 #include "worker.h"
 
 /* ------------------------------------------------------------------------- services ---------- */
@@ -61,6 +62,7 @@ typedef struct look {
   roost_control *control;
   roost_settings *settings;
   roost_found_list found;
+  roost_store *store; /* of this look alone */
   roost_worker *worker;
 } look;
 
@@ -77,6 +79,7 @@ static int begin(look *at) {
 
 static void end(look *at) {
   roost_worker_free(at->worker);
+  roost_store_free(at->store);
   roost_found_deinit(&at->found);
   roost_control_stop(at->control);
   if (at->log != NULL)
@@ -87,9 +90,17 @@ static void end(look *at) {
 }
 
 static int load_services(look *at) {
-  const roost_worker_config config = {
-      .alloc = at->alloc, .clock = &at->clock, .log = at->log, .working_dir = at->working_dir};
-  int status = roost_worker_new(&at->worker, &config);
+  const roost_store_config store = {at->alloc, &at->clock, roost_random_bytes};
+  int status = roost_store_new(&at->store, &store);
+  if (status != 0)
+    return status;
+  roost_store_set_limit(at->store, at->settings->limits.store_memory);
+  const roost_worker_config config = {.alloc = at->alloc,
+                                      .clock = &at->clock,
+                                      .log = at->log,
+                                      .store = at->store,
+                                      .working_dir = at->working_dir};
+  status = roost_worker_new(&at->worker, &config);
   if (status != 0)
     return status;
   roost_worker_apply(at->worker, at->settings);

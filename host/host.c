@@ -8,6 +8,7 @@
 #include "config/settings.h"
 #include "control.h"
 #include "core/slice.h"
+#include "net/crypto.h"
 #include "roost.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
@@ -34,6 +35,7 @@ struct roost_host {
   roost_config config; /* its texts are owned */
   roost_log *log;
   roost_control *control;
+  roost_store *store;
   roost_worker *worker;
   roost_settings *settings; /* NULL before load_config */
   roost_override *overrides;
@@ -123,10 +125,16 @@ static void on_memory_freed(void *ud) {
     roost_control_trim(host->control);
 }
 
+static int make_store(roost_host *host) {
+  const roost_store_config config = {&host->alloc, &host->clock, roost_random_bytes};
+  return roost_store_new(&host->store, &config);
+}
+
 static int make_worker(roost_host *host) {
   const roost_worker_config config = {.alloc = &host->alloc,
                                       .clock = &host->clock,
                                       .log = host->log,
+                                      .store = host->store,
                                       .working_dir = host->config.working_dir,
                                       .lua_dir = host->config.lua_dir,
                                       .on_memory_freed = on_memory_freed,
@@ -151,6 +159,8 @@ int roost_host_new(roost_host **out, const roost_config *cfg) {
     status = roost_log_new(&host->log, &host->alloc, &host->clock, cfg->log, cfg->log_ud);
   if (status == 0)
     status = roost_control_start(&host->control, &host->alloc, host->log);
+  if (status == 0)
+    status = make_store(host);
   if (status == 0)
     status = make_worker(host);
   if (status != 0) {
@@ -181,6 +191,7 @@ void roost_host_free(roost_host *host) {
     return;
   drop_posted(host);
   roost_worker_free(host->worker);
+  roost_store_free(host->store);
   roost_control_stop(host->control);
   if (host->log != NULL)
     roost_log_free(host->log);
@@ -262,13 +273,16 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
     if (status != 0)
       return status;
   }
-  roost_settings_source source = {path, host->config.working_dir, host->overrides,
-                                  host->override_count};
+  const roost_settings_source source = {.path = path,
+                                        .working_dir = host->config.working_dir,
+                                        .overrides = host->overrides,
+                                        .override_count = host->override_count};
   int status = roost_settings_load(&host->settings, &host->alloc, &source, problems);
   if (status != 0)
     return status;
   roost_log_set_level(host->log, host->settings->log_level);
   roost_log_set_format(host->log, host->settings->log_format);
+  roost_store_set_limit(host->store, host->settings->limits.store_memory);
   roost_worker_apply(host->worker, host->settings);
   status = load_services(host, problems);
   if (status == 0)

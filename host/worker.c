@@ -24,7 +24,7 @@ static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
  * last item unsent; but not for ever. */
 static void run_ready(roost_worker *worker) {
   for (int round = 0; round < ROUNDS_PER_TURN; round++)
-    if (!roost_runner_turn(&worker->runner))
+    if (!roost_runner_turn(worker->runner))
       return;
   roost_loop_defer(worker->loop, &worker->again);
 }
@@ -55,22 +55,48 @@ static void on_again(void *ud) {
 
 static void on_cutoff(roost_timer *timer);
 
+static int open_client(void *ud, roost_client **out, const roost_client_config *config,
+                       const roost_client_sink *sink, void *sink_ud) {
+  const roost_worker *worker = ud;
+  if (worker->config.open_client != NULL) {
+    int status = worker->config.open_client(worker->config.clients_ud, out, config, sink, sink_ud);
+    if (status != ROOST_ENOENT)
+      return status;
+  }
+  if (strcmp(config->transport, "local") == 0)
+    return roost_local_client_new(out, worker->loop, config, &worker->local_config,
+                                  &roost_dispatch_sink, worker->local_gate, sink, sink_ud);
+  if (strcmp(config->transport, "tcp") != 0)
+    return ROOST_EUNSUPPORTED;
+  return roost_tcp_client_new(out, worker->loop, config, sink, sink_ud);
+}
+
 static int make_parts(roost_worker *worker) {
   const roost_worker_config *config = &worker->config;
-  int status = roost_loop_new(&worker->loop, config->alloc, config->clock);
+  worker->loop = config->loop;
+  int status = config->loop ? 0 : roost_loop_new(&worker->loop, config->alloc, config->clock);
   if (status != 0)
     return status;
   roost_loop_add_flush(worker->loop, &worker->flush);
   roost_dispatch_config dispatch = {.alloc = config->alloc,
                                     .clock = config->clock,
-                                    .runner = &worker->runner,
+                                    .runner = worker->runner,
                                     .wheel = roost_loop_wheel(worker->loop),
                                     .log = config->log,
+                                    .store = config->store,
+                                    .open_client = open_client,
+                                    .open_client_ud = worker,
+                                    .other_client = config->other_client,
+                                    .other_client_ud = config->clients_ud,
                                     .binding = &roost_bind,
                                     .random_bytes = roost_random_bytes,
                                     .working_dir = config->working_dir,
                                     .lua_dir = config->lua_dir};
-  return roost_dispatch_new(&worker->dispatch, &dispatch);
+  status = roost_dispatch_new(&worker->dispatch, &dispatch);
+  if (status != 0)
+    return status;
+  worker->local_config = (roost_server_config){.name = "local", .transport = "local"};
+  return roost_dispatch_add_gate(&worker->local_gate, worker->dispatch, &worker->local_config);
 }
 
 void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
@@ -80,6 +106,14 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
                                       .service_memory_bytes = 0,
                                       .buffer_memory_bytes = settings->limits.buffer_memory};
   roost_worker_set_limits(worker, &limits);
+  worker->local_config.wildcards = settings->wildcards;
+  roost_dispatch_set_clients(worker->dispatch, settings->clients, settings->client_count);
+}
+
+/* A borrowed loop goes on for others. */
+static void end_loop(roost_worker *worker) {
+  if (worker->config.loop == NULL)
+    roost_loop_stop(worker->loop);
 }
 
 void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *limits) {
@@ -100,7 +134,8 @@ int roost_worker_new(roost_worker **out, const roost_worker_config *config) {
   worker->again = (roost_loop_hook){.fn = on_again, .ud = worker};
   roost_list_init(&worker->flush.link);
   roost_list_init(&worker->again.link);
-  roost_runner_init(&worker->runner);
+  roost_runner_init(&worker->own_runner);
+  worker->runner = config->runner ? config->runner : &worker->own_runner;
   roost_timer_init(&worker->cutoff, on_cutoff);
   roost_buffer_init(&worker->error, config->alloc);
   int status = make_parts(worker);
@@ -128,7 +163,8 @@ void roost_worker_free(roost_worker *worker) {
   }
   roost_dispatch_free(worker->dispatch);
   roost_loop_remove_hook(&worker->again);
-  roost_loop_free(worker->loop);
+  if (worker->config.loop == NULL)
+    roost_loop_free(worker->loop);
   roost_buffer_deinit(&worker->error);
   roost_alloc_put(alloc, worker, sizeof *worker);
 }
@@ -148,6 +184,24 @@ static void say_broken(const roost_service *service, const roost_buffer *error,
                      error->ptr ? error->ptr : "out of memory");
 }
 
+static void take(roost_worker *worker, roost_generation *generation) {
+  generation->on_change = on_generation;
+  generation->on_change_ud = worker;
+  generation->service->current = generation;
+}
+
+int roost_worker_add_inline(roost_generation **out, roost_worker *worker, const char *name,
+                            roost_vm *vm) {
+  roost_service *service;
+  *out = NULL;
+  int status = roost_dispatch_add_service(&service, worker->dispatch, name, "", name);
+  if (status == 0)
+    status = roost_generation_borrow(out, service, vm);
+  if (status == 0)
+    take(worker, *out);
+  return status;
+}
+
 static int load_one(roost_worker *worker, const roost_found *found, roost_problems *problems) {
   roost_service *service;
   roost_generation *generation;
@@ -158,13 +212,10 @@ static int load_one(roost_worker *worker, const roost_found *found, roost_proble
     return status;
   roost_buffer_init(&error, worker->config.alloc);
   status = roost_generation_load(&generation, service, &error);
-  if (status == 0) {
-    generation->on_change = on_generation;
-    generation->on_change_ud = worker;
-    service->current = generation;
-  } else {
+  if (status == 0)
+    take(worker, generation);
+  else
     say_broken(service, &error, problems);
-  }
   roost_buffer_deinit(&error);
   return status;
 }
@@ -186,6 +237,7 @@ static const char *owner_of(const roost_handler *handler) {
 }
 
 typedef struct conflicts {
+  const roost_worker *worker;
   roost_severity severity;
   roost_problems *problems;
 } conflicts;
@@ -193,6 +245,8 @@ typedef struct conflicts {
 static void on_conflict(void *ud, const roost_server_config *server, const roost_handler *kept,
                         const roost_handler *replaced) {
   const conflicts *to = ud;
+  if (server == &to->worker->local_config) /* what conflicts there does so on a listener, too */
+    return;
   roost_problems_add(to->problems, to->severity,
                      "server %s: pattern %.*s has two message handlers, the later wins: %s, "
                      "not %s",
@@ -202,19 +256,17 @@ static void on_conflict(void *ud, const roost_server_config *server, const roost
 
 int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
                                  roost_problems *problems) {
-  conflicts to = {severity, problems};
+  conflicts to = {worker, severity, problems};
   return roost_dispatch_rebuild(worker->dispatch, on_conflict, &to);
 }
 
 /* ------------------------------------------------------------------------- servers ----------- */
 
-static void check_drained(roost_worker *worker);
-
 static void on_server_drained(void *ud, roost_server *server) {
   roost_worker *worker = ud;
   (void)server;
   worker->drained_count++;
-  check_drained(worker);
+  roost_worker_check_drained(worker);
 }
 
 static void say_listening(const roost_worker *worker, const roost_server *server) {
@@ -232,19 +284,33 @@ static void say_listening(const roost_worker *worker, const roost_server *server
 
 static void start_server(const roost_worker *worker, roost_server *server) {
   server->ops->start(server);
-  say_listening(worker, server);
+  if (server->address.text[0] != '\0') /* else it has no listener */
+    say_listening(worker, server);
 }
 
-int roost_worker_listen(roost_worker *worker, const roost_server_config *config, const char **why) {
+typedef int open_server(roost_server **out, roost_worker *worker, const roost_server_config *config,
+                        roost_gate *gate, const char **why);
+
+static int open_listening(roost_server **out, roost_worker *worker,
+                          const roost_server_config *config, roost_gate *gate, const char **why) {
+  return roost_tcp_server_open(out, worker->loop, config, worker->config.log, &roost_dispatch_sink,
+                               gate, why);
+}
+
+static int open_adopting(roost_server **out, roost_worker *worker,
+                         const roost_server_config *config, roost_gate *gate, const char **why) {
+  (void)why;
+  return roost_tcp_server_new(out, worker->loop, config, worker->config.log, &roost_dispatch_sink,
+                              gate);
+}
+
+static int add_server(roost_worker *worker, const roost_server_config *config, open_server *open,
+                      const char **why) {
   const roost_alloc *alloc = worker->config.alloc;
   size_t count = worker->server_count;
   roost_gate *gate = NULL;
   roost_server *server;
   *why = "out of memory";
-  if (strcmp(config->transport, "tcp") != 0) {
-    *why = "this transport is not in this build";
-    return ROOST_EUNSUPPORTED;
-  }
   roost_server **grown = roost_alloc_resize(alloc, worker->servers, count * sizeof *grown,
                                             (count + 1) * sizeof *grown);
   if (grown == NULL)
@@ -252,8 +318,7 @@ int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
   worker->servers = grown;
   int status = roost_dispatch_add_gate(&gate, worker->dispatch, config);
   if (status == 0)
-    status = roost_tcp_server_open(&server, worker->loop, config, worker->config.log,
-                                   &roost_dispatch_sink, gate, why);
+    status = open(&server, worker, config, gate, why);
   if (status != 0) { /* give the place back, so that the size stays the count */
     if (gate != NULL)
       roost_dispatch_remove_gate(gate);
@@ -266,9 +331,23 @@ int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
   server->on_drained = on_server_drained;
   server->on_drained_ud = worker;
   worker->servers[worker->server_count++] = server;
-  if (worker->state == ROOST_WORKER_RUNNING)
-    start_server(worker, server);
   return 0;
+}
+
+int roost_worker_listen(roost_worker *worker, const roost_server_config *config, const char **why) {
+  if (strcmp(config->transport, "tcp") != 0) {
+    *why = "this transport is not in this build";
+    return ROOST_EUNSUPPORTED;
+  }
+  int status = add_server(worker, config, open_listening, why);
+  if (status == 0 && worker->state == ROOST_WORKER_RUNNING)
+    start_server(worker, worker->servers[worker->server_count - 1]);
+  return status;
+}
+
+int roost_worker_add_server(roost_worker *worker, const roost_server_config *config) {
+  const char *why;
+  return add_server(worker, config, open_adopting, &why);
 }
 
 /* ------------------------------------------------------------------------- starting ---------- */
@@ -278,7 +357,7 @@ static void fail(roost_worker *worker, const roost_generation *generation) {
   roost_buffer_clear(&worker->error);
   roost_buffer_printf(&worker->error, "service %s: on_start: %.*s", generation->service->name,
                       (int)generation->error.len, generation->error.ptr);
-  roost_loop_stop(worker->loop);
+  end_loop(worker);
 }
 
 static void go_live(roost_worker *worker) {
@@ -299,7 +378,7 @@ static void go_live(roost_worker *worker) {
 static void on_generation(void *ud, roost_generation *generation) {
   roost_worker *worker = ud;
   if (worker->state == ROOST_WORKER_DRAINING) {
-    check_drained(worker);
+    roost_worker_check_drained(worker);
   } else if (worker->state == ROOST_WORKER_STARTING) {
     if (generation->state == ROOST_GENERATION_FAILED)
       fail(worker, generation);
@@ -339,10 +418,10 @@ static void finish_drain(roost_worker *worker) {
   worker->state = ROOST_WORKER_DRAINED;
   roost_timer_stop(roost_loop_wheel(worker->loop), &worker->cutoff);
   roost_log_say(worker->config.log, ROOST_LOG_INFO, "stopped");
-  roost_loop_stop(worker->loop);
+  end_loop(worker);
 }
 
-static void check_drained(roost_worker *worker) {
+void roost_worker_check_drained(roost_worker *worker) {
   if (worker->state == ROOST_WORKER_DRAINING && is_drained(worker))
     finish_drain(worker);
 }
@@ -361,7 +440,7 @@ static void on_cutoff(roost_timer *timer) {
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
     if (worker->dispatch->services[i]->current != NULL)
       roost_generation_cut(worker->dispatch->services[i]->current);
-  check_drained(worker);
+  roost_worker_check_drained(worker);
 }
 
 void roost_worker_drain(roost_worker *worker) {
@@ -383,7 +462,7 @@ void roost_worker_drain(roost_worker *worker) {
     else
       roost_generation_cut(generation);
   }
-  check_drained(worker);
+  roost_worker_check_drained(worker);
 }
 
 /* ------------------------------------------------------------------------- counters ---------- */

@@ -29,8 +29,16 @@ typedef struct roost_worker_config {
   const roost_alloc *alloc;
   roost_clock *clock;
   roost_log *log;
-  const char *working_dir;           /* for lua/?.lua */
-  const char *lua_dir;               /* the Lua half of the API; NULL: compiled in */
+  roost_store *store;      /* shared with the host's other workers */
+  const char *working_dir; /* for lua/?.lua */
+  const char *lua_dir;     /* the Lua half of the API; NULL: compiled in */
+  roost_loop *loop;        /* borrowed; NULL: it has one of its own */
+  roost_runner *runner;    /* of the borrowed loop's thread; NULL: its own */
+  /* For tests, may be NULL: the client of a configuration, ENOENT: as always; and what a client's
+   * name means that is not in the configuration. */
+  roost_client_open_fn *open_client;
+  const roost_client_config *(*other_client)(void *ud, const char *name);
+  void *clients_ud;                  /* handed to both */
   void (*on_memory_freed)(void *ud); /* much of what connections held was freed; may be NULL */
   void *ud;                          /* handed to it */
 } roost_worker_config;
@@ -46,10 +54,13 @@ typedef struct roost_worker_limits {
 typedef struct roost_worker {
   roost_worker_config config;
   roost_worker_limits limits;
-  roost_loop *loop;
-  roost_runner runner;
+  roost_loop *loop;     /* its own, or the one borrowed */
+  roost_runner *runner; /* own_runner, or the one borrowed */
+  roost_runner own_runner;
   roost_dispatch *dispatch;
-  roost_server **servers; /* in the order they were made */
+  roost_gate *local_gate;           /* of messages that services of this worker send each other */
+  roost_server_config local_config; /* of that gate */
+  roost_server **servers;           /* in the order they were made */
   size_t server_count;
   size_t drained_count; /* of servers */
   roost_worker_state state;
@@ -69,13 +80,18 @@ int roost_worker_new(roost_worker **out, const roost_worker_config *config);
 /* Takes other limits; those of a service's state are for services loaded later. */
 void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *limits);
 
-/* Ends everything at once. Not from inside the loop. */
+/* Ends everything at once. Not from inside the loop, a borrowed one neither. */
 void roost_worker_free(roost_worker *worker);
 
 /* Loads every service found, each to its end: what is wrong goes into problems. ESCRIPT where one
  * could not be loaded, ENOMEM. */
 int roost_worker_load(roost_worker *worker, const roost_found_list *found,
                       roost_problems *problems);
+
+/* Adds a service whose handlers are registered next, in a state that is somebody else's and
+ * outlives the worker: see roost_generation_borrow. ENOMEM. */
+int roost_worker_add_inline(roost_generation **out, roost_worker *worker, const char *name,
+                            roost_vm *vm);
 
 /* Builds the dispatch tables of what is loaded; two message handlers on one pattern are problems of
  * this severity. ENOMEM. */
@@ -84,6 +100,10 @@ int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
 
 /* Takes the limits of a configuration. */
 void roost_worker_apply(roost_worker *worker, const roost_settings *settings);
+
+/* Adds a server without a listener, whose connections are adopted; config is borrowed for the
+ * worker's life. ENOMEM. */
+int roost_worker_add_server(roost_worker *worker, const roost_server_config *config);
 
 /* Binds a server; config is borrowed for the worker's life. *why as roost_tcp_server_open.
  * ESYSTEM, EUNSUPPORTED, ENOMEM. */
@@ -95,6 +115,9 @@ void roost_worker_start(roost_worker *worker);
 /* Stops accepting and reading, runs every on_stop, lets calls finish; drained at the latest a
  * little after drain_timeout. */
 void roost_worker_drain(roost_worker *worker);
+
+/* Looks whether nothing runs any more, for whoever drives a loop with tasks of several owners. */
+void roost_worker_check_drained(roost_worker *worker);
 
 /* Adds this worker's counters to out. */
 void roost_worker_stats(const roost_worker *worker, roost_stats *out);

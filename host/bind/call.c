@@ -7,6 +7,7 @@
 
 #include "bind/bind.h"
 #include "vm/error.h"
+#include "vm/pack.h"
 #include "vm/value.h"
 
 /* Registry keys: the metatable of streams, and the Lua function that sends one. */
@@ -15,12 +16,16 @@ static const char drain_key;
 
 /* ------------------------------------------------------------------------- in ---------------- */
 
+bool roost_bind_push_data(lua_State *lua, const roost_call *call) {
+  if (call->format == ROOST_FORMAT_PACKED)
+    return roost_pack_push(lua, call->data) == 0;
+  return roost_value_push_json(lua, call->data, NULL, NULL) == 0;
+}
+
 static void push_data(lua_State *lua, roost_call *call) {
-  const char *why;
-  size_t at;
   if (call->data.ptr == NULL) {
     lua_pushnil(lua);
-  } else if (roost_value_push_json(lua, call->data, &why, &at) != 0) {
+  } else if (!roost_bind_push_data(lua, call)) {
     call->refused = true;
     lua_error(lua);
   }
@@ -57,11 +62,18 @@ static int push_drain(lua_State *lua, roost_call *call, int index) {
   return 2;
 }
 
+int roost_bind_write_value(lua_State *lua, roost_call *call, int index, roost_buffer *out) {
+  if (roost_call_format(call) != ROOST_FORMAT_PACKED)
+    return roost_value_write_json(lua, index, out);
+  roost_call_set_format(call, ROOST_FORMAT_PACKED);
+  return roost_pack_write(lua, index, out);
+}
+
 static void send_value(lua_State *lua, roost_call *call, int index) {
   roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_LAST);
   if (out == NULL)
     return;
-  int status = roost_value_write_json(lua, index, out);
+  int status = roost_bind_write_value(lua, call, index, out);
   if (status == 0) {
     roost_call_reply_end(call, ROOST_REPLY_LAST);
     return;
@@ -86,7 +98,7 @@ int roost_bind_finish_call(lua_State *lua, roost_call *call, int count) {
     return push_drain(lua, call, first);
   else
     send_value(lua, call, first);
-  return -1;
+  return roost_bind_push_closing(lua, call);
 }
 
 /* ------------------------------------------------------------------------- errors ------------ */
@@ -157,11 +169,22 @@ static void log_failure(lua_State *lua, roost_call *call, int index) {
   roost_buffer_deinit(text);
 }
 
-void roost_bind_fail_call(lua_State *lua, roost_call *call) {
+/* A filter has taken this error of an event: nobody else is to be told. */
+static bool is_handled(lua_State *lua, int error) {
+  lua_getfield(lua, error, "handled");
+  bool handled = lua_toboolean(lua, -1);
+  lua_pop(lua, 1);
+  return handled;
+}
+
+static void answer_failure(lua_State *lua, roost_call *call) {
   int error = lua_gettop(lua);
   if (call->abandoned && roost_error_is(lua, error, "CancelledError"))
     return;
-  if (!call->event && roost_error_is_exception(lua, error)) {
+  bool exception = roost_error_is_exception(lua, error);
+  if (exception && call->event && is_handled(lua, error))
+    return;
+  if (exception && !call->event) {
     call->dispatch->stats.errors++;
     call->generation->service->stats.errors++;
     if (send_payload(lua, call, error))
@@ -171,6 +194,11 @@ void roost_bind_fail_call(lua_State *lua, roost_call *call) {
   }
   log_failure(lua, call, error);
   roost_call_reply_error(call, ROOST_SLICE("Internal server error"));
+}
+
+int roost_bind_fail_call(lua_State *lua, roost_call *call) {
+  answer_failure(lua, call);
+  return roost_bind_push_closing(lua, call);
 }
 
 /* ------------------------------------------------------------------------- core -------------- */
@@ -184,23 +212,7 @@ static int set_stream(lua_State *lua) {
   return 0;
 }
 
-/* core.exception(table) -> the same table, as what a handler raises to reach its caller. */
-static int exception(lua_State *lua) {
-  luaL_checktype(lua, 1, LUA_TTABLE);
-  lua_settop(lua, 1);
-  roost_error_mark_exception(lua);
-  return 1;
-}
-
-/* core.error(name, code, message) -> an error table */
-static int error_table(lua_State *lua) {
-  roost_error_push(lua, luaL_checkstring(lua, 1), luaL_checkstring(lua, 2),
-                   luaL_checkstring(lua, 3));
-  return 1;
-}
-
 void roost_bind_open_call(lua_State *lua) {
-  static const luaL_Reg functions[] = {
-      {"set_stream", set_stream}, {"exception", exception}, {"error", error_table}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"set_stream", set_stream}, {NULL, NULL}};
   luaL_setfuncs(lua, functions, 0);
 }

@@ -15,8 +15,13 @@
 #define DATA_SLOT   1
 #define FIELDS_SLOT 2
 
+/* Registry key: the Lua function that closes what ctx:get made. */
+static const char closing_key;
+
 typedef struct ctx {
   roost_call *call; /* NULL: the request is over */
+  bool closes;      /* ctx:get made something */
+  bool closed;      /* that is closed, or being closed */
 } ctx;
 
 roost_call *roost_bind_current_call(lua_State *lua) {
@@ -31,10 +36,10 @@ void roost_bind_push_ctx(lua_State *lua, roost_call *call, int data) {
   }
   if (data != 0)
     lua_pushvalue(lua, data);
-  else if (call->data.ptr == NULL || roost_value_push_json(lua, call->data, NULL, NULL) != 0)
+  else if (call->data.ptr == NULL || !roost_bind_push_data(lua, call))
     lua_pushnil(lua);
   ctx *self = lua_newuserdatauv(lua, sizeof *self, 2);
-  self->call = NULL;
+  *self = (ctx){NULL, false, false};
   lua_insert(lua, -2);
   lua_setiuservalue(lua, -2, DATA_SLOT);
   luaL_setmetatable(lua, CTX_NAME);
@@ -54,6 +59,38 @@ void roost_bind_end_call(roost_call *call) {
 
 roost_call *roost_bind_check_ctx(lua_State *lua, int index) {
   return ((ctx *)luaL_checkudata(lua, index, CTX_NAME))->call;
+}
+
+int roost_bind_push_closing(lua_State *lua, roost_call *call) {
+  ctx *self = call->script;
+  if (self == NULL || self->closed || !self->closes)
+    return -1;
+  self->closed = true;
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &closing_key);
+  roost_bind_push_ctx(lua, call, 0);
+  return 1;
+}
+
+static int closing_begin(lua_State *lua, void *ud) {
+  return roost_bind_push_closing(lua, ud);
+}
+
+static void closing_ended(void *ud, bool reset) {
+  (void)reset;
+  roost_call_unpin(ud);
+}
+
+static const roost_task_ops closing_ops = {closing_begin, NULL, NULL, closing_ended, false};
+
+/* In a task of its own. A vm that is being closed starts none: there the collector does what it
+ * can. */
+void roost_bind_forced_call(roost_call *call) {
+  const ctx *self = call->script;
+  if (self == NULL || self->closed || !self->closes)
+    return;
+  roost_call_pin(call);
+  if (roost_task_start(NULL, call->generation->vm, &closing_ops, call, call) != 0)
+    roost_call_unpin(call);
 }
 
 /* ------------------------------------------------------------------------- fields ------------ */
@@ -219,7 +256,7 @@ static int emit(lua_State *lua) {
     lua_pushboolean(lua, false);
     return 1;
   }
-  int status = lua_isnil(lua, 2) ? 0 : roost_value_write_json(lua, 2, item);
+  int status = lua_isnil(lua, 2) ? 0 : roost_bind_write_value(lua, call, 2, item);
   if (status == ROOST_EINVAL)
     return luaL_error(lua, "the item cannot be sent: %s", lua_tostring(lua, -1));
   if (status != 0)
@@ -319,14 +356,47 @@ static int ctx_wake(lua_State *lua) {
   return 0;
 }
 
+/* core.ctx_closing(ctx) -> whether ctx:get may make something, which then will be closed */
+static int ctx_closing(lua_State *lua) {
+  ctx *self = luaL_checkudata(lua, 1, CTX_NAME);
+  bool open = self->call != NULL && !self->call->answered && !self->closed;
+  if (open)
+    self->closes = true;
+  lua_pushboolean(lua, open);
+  return 1;
+}
+
+/* core.ctx_target(ctx) -> the target of the inline service whose call it is; nil: of no such one */
+static int ctx_target(lua_State *lua) {
+  const roost_call *call = roost_bind_check_ctx(lua, 1);
+  if (call == NULL || !call->generation->borrows_vm)
+    return 0;
+  lua_pushlightuserdata(lua, call->generation);
+  return 1;
+}
+
+/* core.set_providers(get, close): get is ctx:get, close(ctx) ends with the request what it made */
+static int set_providers(lua_State *lua) {
+  luaL_checktype(lua, 1, LUA_TFUNCTION);
+  luaL_checktype(lua, 2, LUA_TFUNCTION);
+  lua_settop(lua, 2);
+  lua_rawsetp(lua, LUA_REGISTRYINDEX, &closing_key);
+  lua_setfield(lua, lua_upvalueindex(1), "get");
+  return 0;
+}
+
 void roost_bind_open_ctx(lua_State *lua) {
   static const luaL_Reg methods[] = {{"emit", emit},     {"cancelled", cancelled},
                                      {"unwrap", unwrap}, {"ack", ack},
                                      {"nack", ack},      {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"context", context}, {"ctx_wait", ctx_wait}, {"ctx_wake", ctx_wake}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"context", context},         {"ctx_target", ctx_target},
+                                       {"ctx_wait", ctx_wait},       {"ctx_wake", ctx_wake},
+                                       {"ctx_closing", ctx_closing}, {NULL, NULL}};
   luaL_newmetatable(lua, CTX_NAME);
   luaL_newlib(lua, methods);
+  lua_pushvalue(lua, -1);
+  lua_pushcclosure(lua, set_providers, 1);
+  lua_setfield(lua, -4, "set_providers");
   lua_newtable(lua);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     lua_pushinteger(lua, (lua_Integer)i + 1);

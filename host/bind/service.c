@@ -8,10 +8,24 @@
 #include "vm/source.h"
 #include "vm/value.h"
 
-static const char hook_keys[ROOST_HOOKS];
+void roost_bind_unload(roost_generation *generation) {
+  lua_State *lua = generation->vm->lua;
+  for (const roost_list *at = generation->handlers.next; at != &generation->handlers; at = at->next)
+    luaL_unref(lua, LUA_REGISTRYINDEX, ROOST_LIST_ENTRY(at, const roost_handler, link)->function);
+  for (int hook = 0; hook < ROOST_HOOKS; hook++)
+    if (generation->hooks[hook] != 0)
+      luaL_unref(lua, LUA_REGISTRYINDEX, generation->hooks[hook]);
+}
 
-void roost_bind_push_hook(lua_State *lua, roost_hook hook) {
-  lua_rawgetp(lua, LUA_REGISTRYINDEX, &hook_keys[hook]);
+/* What is being registered to: the generation given by a test for its inline service, or the
+ * state's own. */
+static roost_generation *check_target(lua_State *lua, int index) {
+  roost_generation *inline_one = lua_touserdata(lua, index);
+  roost_generation *generation = inline_one != NULL ? inline_one : roost_bind_generation(lua);
+  bool loading = inline_one != NULL || generation->vm->current == NULL;
+  if (!loading || generation->state != ROOST_GENERATION_LOADED)
+    luaL_error(lua, "handlers and hooks are registered while the service loads, not later");
+  return generation;
 }
 
 /* A function that takes one argument at most needs no ctx. */
@@ -22,45 +36,46 @@ static bool takes_ctx(lua_State *lua, int function) {
   return info.isvararg || info.nparams >= 2;
 }
 
-/* Adds a handler for the pattern at index 2. */
-static int add_pattern(lua_State *lua, roost_handler *handler, const char **why) {
+/* Adds a handler for the pattern at index 3. */
+static int add_pattern(lua_State *lua, roost_generation *generation, roost_handler *handler,
+                       const char **why) {
   roost_buffer *pattern = roost_bind_push_buffer(lua);
-  int status = roost_value_write_json(lua, 2, pattern);
+  int status = roost_value_write_json(lua, 3, pattern);
   if (status == 0)
-    return roost_generation_add(roost_bind_generation(lua), handler, roost_buffer_slice(pattern),
-                                why);
+    return roost_generation_add(generation, handler, roost_buffer_slice(pattern), why);
   if (status == ROOST_EINVAL)
     *why = lua_tostring(lua, -1);
   return status;
 }
 
-/* core.add_handler(kind, pattern, timeout or nil, transport or nil, function) */
+/* core.add_handler(target or nil, kind, pattern, timeout or nil, transport or nil, function) */
 static int add_handler(lua_State *lua) {
   const char *why = "out of memory";
-  roost_generation *generation = roost_bind_generation(lua);
-  if (generation->state != ROOST_GENERATION_LOADED || generation->vm->current != NULL)
-    return luaL_error(lua, "handlers are registered while the service loads, not later");
-  luaL_checktype(lua, 5, LUA_TFUNCTION);
-  lua_settop(lua, 5);
-  roost_handler handler = {.event = *luaL_checkstring(lua, 1) == 'e',
-                           .timeout_ms = (uint64_t)luaL_optinteger(lua, 3, -1),
-                           .transport = (char *)luaL_optstring(lua, 4, NULL),
-                           .wants_ctx = takes_ctx(lua, 5)};
+  roost_generation *generation = check_target(lua, 1);
+  luaL_checktype(lua, 6, LUA_TFUNCTION);
+  lua_settop(lua, 6);
+  roost_handler handler = {.event = *luaL_checkstring(lua, 2) == 'e',
+                           .timeout_ms = (uint64_t)luaL_optinteger(lua, 4, -1),
+                           .transport = (char *)luaL_optstring(lua, 5, NULL),
+                           .wants_ctx = takes_ctx(lua, 6)};
   handler.function = luaL_ref(lua, LUA_REGISTRYINDEX);
-  int status = add_pattern(lua, &handler, &why);
+  int status = add_pattern(lua, generation, &handler, &why);
   if (status != 0)
     return luaL_error(lua, "%s", why);
   return 0;
 }
 
-/* core.set_hook(name, function) */
+/* core.set_hook(target or nil, name, function) */
 static int set_hook(lua_State *lua) {
   static const char *const names[] = {"start", "stop", NULL};
-  int hook = luaL_checkoption(lua, 1, NULL, names);
-  luaL_checktype(lua, 2, LUA_TFUNCTION);
-  lua_settop(lua, 2);
-  lua_rawsetp(lua, LUA_REGISTRYINDEX, &hook_keys[hook]);
-  roost_bind_generation(lua)->hooks[hook] = true;
+  roost_generation *generation = check_target(lua, 1);
+  int hook = luaL_checkoption(lua, 2, NULL, names);
+  luaL_checktype(lua, 3, LUA_TFUNCTION);
+  lua_settop(lua, 3);
+  int before = generation->hooks[hook];
+  generation->hooks[hook] = luaL_ref(lua, LUA_REGISTRYINDEX);
+  if (before != 0)
+    luaL_unref(lua, LUA_REGISTRYINDEX, before);
   return 0;
 }
 

@@ -12,6 +12,9 @@ static const char core_key;
 #define INSTRUCTIONS_PER_LOOK 100000 /* at the clock, while a main chunk runs */
 
 roost_generation *roost_bind_generation(lua_State *lua) {
+  const roost_task *task = roost_task_current(lua);
+  if (task != NULL && task->group != NULL)
+    return (roost_generation *)(uintptr_t)task->group;
   return roost_vm_of(lua)->owner;
 }
 
@@ -28,19 +31,29 @@ static void push_module_path(lua_State *lua, const char *folder, const char *nam
   }
 }
 
-/* Runs one module of the Lua half with core as its argument; upvalue 1 is which. Its chunk name
- * begins with =, which is how a traceback tells it from the user's files. */
-static int load_module(lua_State *lua) {
-  const roost_embedded_file *file = lua_touserdata(lua, lua_upvalueindex(1));
+/* Pushes a module of the Lua half as a function. Its chunk name begins with =, which is how a
+ * traceback tells it from the user's files. */
+static void push_module(lua_State *lua, const roost_embedded_file *file) {
   const char *folder = roost_bind_generation(lua)->dispatch->config.lua_dir;
   const char *chunk_name = lua_pushfstring(lua, "=%s", file->name);
   if (folder != NULL) {
     push_module_path(lua, folder, file->name);
     roost_source_load_file(lua, lua_tostring(lua, -1), chunk_name);
   } else if (luaL_loadbufferx(lua, file->ptr, file->len, chunk_name, "t") != LUA_OK) {
-    return lua_error(lua);
+    lua_error(lua);
   }
-  lua_rawgetp(lua, LUA_REGISTRYINDEX, &core_key);
+}
+
+void roost_bind_push_module(lua_State *lua, const char *name) {
+  for (const roost_embedded_file *file = roost_embedded_files; file->name != NULL; file++)
+    if (strcmp(file->name, name) == 0)
+      push_module(lua, file);
+}
+
+/* Runs a module with core as its argument; upvalue 1 is which. */
+static int load_module(lua_State *lua) {
+  push_module(lua, lua_touserdata(lua, lua_upvalueindex(1)));
+  roost_bind_push_core(lua);
   lua_call(lua, 1, 1);
   return 1;
 }
@@ -57,15 +70,22 @@ static void preload_lua_half(lua_State *lua) {
   lua_pop(lua, 1);
 }
 
+void roost_bind_push_core(lua_State *lua) {
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &core_key);
+}
+
 static void open_core(lua_State *lua) {
   lua_newtable(lua);
   lua_pushvalue(lua, -1);
   lua_rawsetp(lua, LUA_REGISTRYINDEX, &core_key);
   roost_bind_open_call(lua);
+  roost_bind_open_client(lua);
   roost_bind_open_ctx(lua);
   roost_bind_open_json(lua);
   roost_bind_open_log(lua);
+  roost_bind_open_raise(lua);
   roost_bind_open_service(lua);
+  roost_bind_open_store(lua);
   roost_bind_open_system(lua);
   roost_bind_open_task(lua);
   lua_pop(lua, 1);
@@ -73,13 +93,18 @@ static void open_core(lua_State *lua) {
 
 /* ------------------------------------------------------------------------- loading ----------- */
 
-static int load_service(lua_State *lua) {
-  roost_generation *generation = roost_bind_generation(lua);
-  const roost_service *service = generation->service;
+void roost_bind_open(lua_State *lua, const roost_generation *generation) {
   roost_vm_open_libraries(lua);
-  roost_source_set_path(lua, &service->source, generation->dispatch->config.working_dir);
+  roost_source_set_path(lua, &generation->service->source,
+                        generation->dispatch->config.working_dir);
   open_core(lua);
   preload_lua_half(lua);
+}
+
+static int load_service(lua_State *lua) {
+  const roost_generation *generation = roost_bind_generation(lua);
+  const roost_service *service = generation->service;
+  roost_bind_open(lua, generation);
   roost_source_load(lua, &service->source);
   lua_call(lua, 0, 1);
   lua_getglobal(lua, "require");
@@ -92,6 +117,12 @@ static int load_service(lua_State *lua) {
   return 0;
 }
 
+/* What a main chunk takes is real time, whatever clock its tasks go by. */
+static uint64_t real_us(void) {
+  const roost_clock clock = {.fake = false};
+  return roost_clock_now_us(&clock);
+}
+
 /* A count hook while the main chunk runs, which may not wait and so cannot be timed otherwise. Past
  * the limit it raises at every instruction, so that no pcall keeps the chunk going. Coroutines made
  * meanwhile have the hook, too, and lose it at its first call afterwards. */
@@ -100,7 +131,7 @@ static void check_time(lua_State *lua, lua_Debug *info) {
   (void)info;
   if (generation->load_until_us == 0) {
     lua_sethook(lua, NULL, 0, 0);
-  } else if (roost_clock_now_us(generation->dispatch->config.clock) > generation->load_until_us) {
+  } else if (real_us() > generation->load_until_us) {
     lua_sethook(lua, check_time, LUA_MASKCOUNT, 1);
     luaL_error(lua, "loading took longer than reload.start_timeout");
   }
@@ -110,7 +141,7 @@ static void limit_time(roost_generation *generation) {
   const roost_dispatch_config *config = &generation->dispatch->config;
   if (config->start_timeout_ms == 0)
     return;
-  generation->load_until_us = roost_clock_now_us(config->clock) + config->start_timeout_ms * 1000;
+  generation->load_until_us = real_us() + config->start_timeout_ms * 1000;
   lua_sethook(generation->vm->lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
 }
 
@@ -119,10 +150,10 @@ static void unlimit_time(roost_generation *generation) {
   lua_sethook(generation->vm->lua, NULL, 0, 0);
 }
 
-static int load(roost_generation *generation, roost_buffer *error) {
+int roost_bind_load(roost_generation *generation, lua_CFunction function, roost_buffer *error) {
   lua_State *lua = generation->vm->lua;
   lua_pushcfunction(lua, roost_error_traceback);
-  lua_pushcfunction(lua, load_service);
+  lua_pushcfunction(lua, function);
   limit_time(generation);
   int status = lua_pcall(lua, 0, 0, 1);
   unlimit_time(generation);
@@ -132,6 +163,10 @@ static int load(roost_generation *generation, roost_buffer *error) {
     roost_bind_describe(lua, generation, error);
   lua_settop(lua, 0);
   return status == LUA_OK ? 0 : status == LUA_ERRMEM ? ROOST_ENOMEM : ROOST_ESCRIPT;
+}
+
+static int load(roost_generation *generation, roost_buffer *error) {
+  return roost_bind_load(generation, load_service, error);
 }
 
 static int describe_value(lua_State *lua) {
@@ -166,18 +201,19 @@ void roost_bind_describe(lua_State *lua, roost_generation *generation, roost_buf
   append_trace(out, roost_buffer_slice(&generation->vm->trace));
 }
 
-static int begin_hook(lua_State *lua, roost_generation *generation, roost_hook hook) {
-  (void)generation;
-  roost_bind_push_hook(lua, hook);
+int roost_bind_begin_hook(lua_State *lua, roost_generation *generation, roost_hook hook) {
+  lua_rawgeti(lua, LUA_REGISTRYINDEX, generation->hooks[hook]);
   return 0;
 }
 
 const roost_binding roost_bind = {
     .load = load,
+    .unload = roost_bind_unload,
     .begin_call = roost_bind_begin_call,
     .finish_call = roost_bind_finish_call,
     .fail_call = roost_bind_fail_call,
+    .forced_call = roost_bind_forced_call,
     .end_call = roost_bind_end_call,
-    .begin_hook = begin_hook,
+    .begin_hook = roost_bind_begin_hook,
     .describe = roost_bind_describe,
 };

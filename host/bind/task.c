@@ -46,14 +46,21 @@ static int sleep_ms(lua_State *lua) {
   return roost_task_wait(lua, check_ms(lua, 1), 0, slept);
 }
 
-/* core.doze(ms): as sleep, but the task ends when its service stops meanwhile. */
-static int doze(lua_State *lua) {
+/* The task ends when its service stops while it waits. */
+static void make_dormant(lua_State *lua) {
   roost_task *task = roost_task_current(lua);
+  if (task == NULL)
+    return;
   if (roost_bind_generation(lua)->state == ROOST_GENERATION_STOPPING)
     roost_task_cancel(task);
-  uint64_t ms = check_ms(lua, 1);
   if (!task->cancelled)
     task->dormant = true;
+}
+
+/* core.doze(ms): as sleep, but the task ends when its service stops meanwhile. */
+static int doze(lua_State *lua) {
+  uint64_t ms = check_ms(lua, 1);
+  make_dormant(lua);
   return roost_task_wait(lua, ms, 0, slept);
 }
 
@@ -73,12 +80,12 @@ static int spawned_begin(lua_State *lua, void *ud) {
   return 0;
 }
 
-static void spawned_fail(lua_State *lua, void *ud) {
+static int spawned_fail(lua_State *lua, void *ud) {
   const handle *self = ud;
   int error = lua_gettop(lua);
-  if (self->task->cancelled && roost_error_is(lua, error, "CancelledError"))
-    return;
-  roost_bind_log_error(lua, "task failed", error);
+  if (!self->task->cancelled || !roost_error_is(lua, error, "CancelledError"))
+    roost_bind_log_error(lua, "task failed", error);
+  return -1;
 }
 
 static void spawned_ended(void *ud, bool reset) {
@@ -129,15 +136,24 @@ static int cancel(lua_State *lua) {
   return 0;
 }
 
-/* core.report(error): logs what a task raised and caught with core.traceback; a cancel of this task
- * is raised again. */
-static int report(lua_State *lua) {
-  const roost_task *task = roost_task_current(lua);
-  lua_settop(lua, 1);
-  if (task != NULL && task->cancelled && roost_error_is(lua, 1, "CancelledError"))
-    return lua_error(lua);
-  roost_bind_log_error(lua, "task failed", 1);
-  return 0;
+/* handle:alive() -> whether its task is not over yet */
+static int alive(lua_State *lua) {
+  const handle *self = luaL_checkudata(lua, 1, HANDLE_NAME);
+  lua_pushboolean(lua, self->task != NULL);
+  return 1;
+}
+
+/* handle:running() -> whether it is the task that calls this */
+static int running(lua_State *lua) {
+  const handle *self = luaL_checkudata(lua, 1, HANDLE_NAME);
+  lua_pushboolean(lua, self->task != NULL && self->task == roost_task_current(lua));
+  return 1;
+}
+
+/* core.task() -> what is the same in one task, and no other that lives; userdata NULL outside */
+static int task_identity(lua_State *lua) {
+  lua_pushlightuserdata(lua, roost_task_current(lua));
+  return 1;
 }
 
 /* ------------------------------------------------------------------------- signals ----------- */
@@ -150,16 +166,12 @@ static int signal_new(lua_State *lua) {
   return 1;
 }
 
-static int woken(lua_State *lua, int status, lua_KContext context) {
-  (void)status;
-  (void)context;
-  roost_task_resumed(lua);
-  return 0;
-}
-
-/* signal:wait() */
+/* signal:wait(dormant): as doze where dormant is true */
 static int signal_wait(lua_State *lua) {
-  return roost_task_wait_in(lua, luaL_checkudata(lua, 1, SIGNAL_NAME), 0, woken);
+  roost_list *waiters = luaL_checkudata(lua, 1, SIGNAL_NAME);
+  if (lua_toboolean(lua, 2))
+    make_dormant(lua);
+  return roost_task_wait_in(lua, waiters, 0, slept);
 }
 
 /* signal:notify(): wakes all who wait now */
@@ -179,13 +191,13 @@ static void make_class(lua_State *lua, const char *name, const luaL_Reg *methods
 }
 
 void roost_bind_open_task(lua_State *lua) {
-  static const luaL_Reg handle_methods[] = {{"cancel", cancel}, {NULL, NULL}};
+  static const luaL_Reg handle_methods[] = {
+      {"alive", alive}, {"cancel", cancel}, {"running", running}, {NULL, NULL}};
   static const luaL_Reg signal_methods[] = {
       {"wait", signal_wait}, {"notify", signal_notify}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"sleep", sleep_ms},    {"doze", doze},
-                                       {"ticks", ticks},       {"spawn", spawn},
-                                       {"report", report},     {"traceback", roost_error_traceback},
-                                       {"signal", signal_new}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"sleep", sleep_ms},     {"doze", doze},         {"ticks", ticks}, {"spawn", spawn},
+      {"task", task_identity}, {"signal", signal_new}, {NULL, NULL}};
   make_class(lua, HANDLE_NAME, handle_methods);
   make_class(lua, SIGNAL_NAME, signal_methods);
   luaL_setfuncs(lua, functions, 0);

@@ -27,6 +27,8 @@ typedef struct loading {
 
 static int read_text(loading *load) {
   const roost_settings_source *source = load->source;
+  if (source->text != NULL)
+    return roost_buffer_append_slice(&load->text, roost_slice_text(source->text));
   if (source->path == NULL) {
     for (const roost_embedded_file *file = roost_embedded_files; file->name != NULL; file++)
       if (strcmp(file->name, EMBEDDED_NAME) == 0)

@@ -40,6 +40,8 @@ typedef struct roost_settings {
   bool wildcards;              /* for the local transport */
   roost_server_config *servers;
   size_t server_count;
+  roost_client_config *clients;
+  size_t client_count;
   roost_limits limits;
   roost_reload reload;
   roost_log_level log_level;
@@ -58,6 +60,7 @@ typedef struct roost_override {
 
 typedef struct roost_settings_source {
   const char *path;                /* NULL: the configuration compiled in */
+  const char *text;                /* what is read instead of path, then only its name; or NULL */
   const char *working_dir;         /* relative paths start here; NULL: where the process is */
   const roost_override *overrides; /* applied in order, after the file has run */
   size_t override_count;

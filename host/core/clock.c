@@ -9,7 +9,7 @@ static uint64_t read_us(clockid_t id) {
 }
 
 uint64_t roost_clock_now_us(const roost_clock *clock) {
-  return clock->fake ? clock->now_us : read_us(CLOCK_MONOTONIC);
+  return clock->fake ? clock->now_us : read_us(CLOCK_MONOTONIC) + clock->ahead_us;
 }
 
 uint64_t roost_clock_wall_us(const roost_clock *clock) {
@@ -19,4 +19,20 @@ uint64_t roost_clock_wall_us(const roost_clock *clock) {
 void roost_clock_advance_ms(roost_clock *clock, uint64_t ms) {
   clock->now_us += ms * 1000;
   clock->wall_us += ms * 1000;
+}
+
+static uint64_t whole_ms(uint64_t us) {
+  return (us + 999) / 1000 * 1000;
+}
+
+/* A fake clock begins at a whole millisecond: time and timers, which count in these, agree. */
+void roost_clock_set_fake(roost_clock *clock, bool fake) {
+  if (clock->fake == fake)
+    return;
+  const uint64_t now_us = whole_ms(roost_clock_now_us(clock));
+  clock->wall_us = whole_ms(read_us(CLOCK_REALTIME));
+  clock->fake = fake;
+  clock->now_us = now_us;
+  if (!fake)
+    clock->ahead_us = now_us - read_us(CLOCK_MONOTONIC);
 }

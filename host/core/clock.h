@@ -11,9 +11,10 @@
 #include "roost.h"
 
 typedef struct roost_clock {
-  bool fake;        /* now_us and wall_us below are the time */
-  uint64_t now_us;  /* monotonic, microseconds */
-  uint64_t wall_us; /* since 1970, microseconds */
+  bool fake;         /* now_us and wall_us below are the time */
+  uint64_t now_us;   /* monotonic, microseconds */
+  uint64_t wall_us;  /* since 1970, microseconds */
+  uint64_t ahead_us; /* of a real clock: what it is ahead of the system's, having been fake */
 } roost_clock;
 
 uint64_t roost_clock_now_us(const roost_clock *clock);
@@ -21,5 +22,8 @@ uint64_t roost_clock_wall_us(const roost_clock *clock);
 
 /* Moves a fake clock on. */
 void roost_clock_advance_ms(roost_clock *clock, uint64_t ms);
+
+/* Makes it a fake clock, or a real one again; its monotonic time goes on from where it is. */
+void roost_clock_set_fake(roost_clock *clock, bool fake);
 
 #endif

@@ -433,6 +433,10 @@ const roost_address *roost_conn_remote(const roost_conn *conn) {
   return &conn->remote;
 }
 
+void roost_conn_set_remote(roost_conn *conn, const roost_address *address) {
+  conn->remote = *address;
+}
+
 const roost_address *roost_conn_local(const roost_conn *conn) {
   return &conn->local;
 }

@@ -57,6 +57,10 @@ void roost_conn_set_idle_timeout(roost_conn *conn, uint64_t ms);
 roost_loop *roost_conn_loop(const roost_conn *conn);
 const roost_address *roost_conn_remote(const roost_conn *conn);
 const roost_address *roost_conn_local(const roost_conn *conn);
+
+/* Says whom a connection in memory stands for. */
+void roost_conn_set_remote(roost_conn *conn, const roost_address *address);
+
 int roost_conn_descriptor(const roost_conn *conn); /* -1 for a pair in memory */
 
 /* Where to append; borrowed, stays the same for the life of the conn. */

@@ -289,6 +289,17 @@ int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms) {
   return 0;
 }
 
+static void note_descriptor(uv_handle_t *handle, void *ud) {
+  if (uv_handle_get_type(handle) == UV_POLL && uv_is_active(handle))
+    *(bool *)ud = true;
+}
+
+bool roost_loop_listens(roost_loop *loop) {
+  bool found = loop->uv.active_reqs.count > 0;
+  uv_walk(&loop->uv, note_descriptor, &found);
+  return found;
+}
+
 void roost_loop_stop(roost_loop *loop) {
   loop->stopping = true;
   if (loop->inside)

@@ -40,6 +40,10 @@ const roost_alloc *roost_loop_alloc(const roost_loop *loop);
 /* Runs until roost_loop_stop. */
 int roost_loop_run(roost_loop *loop);
 
+/* True where something from outside may still come: a descriptor is watched, a name looked up.
+ * Between turns. */
+bool roost_loop_listens(roost_loop *loop);
+
 /* One or more turns: what is ready, waiting at most timeout_ms for the first thing. */
 int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms);
 

@@ -27,10 +27,16 @@ typedef struct roost_binding {
    * where data is not JSON. */
   int (*begin_call)(struct lua_State *lua, roost_call *call);
   int (*finish_call)(struct lua_State *lua, roost_call *call, int count);
-  void (*fail_call)(struct lua_State *lua, roost_call *call);
+  int (*fail_call)(struct lua_State *lua, roost_call *call);
+
+  /* The call's task was ended by force: what was made for the request is still to be closed. */
+  void (*forced_call)(roost_call *call);
 
   /* The call is over and its memory will be used again: no script may reach it any more. */
   void (*end_call)(roost_call *call);
+
+  /* The generation is to be freed, but its state lives on: lets go of what it holds there. */
+  void (*unload)(roost_generation *generation);
 
   /* Pushes a hook's function (a hook that was not given is never run); returns 0 arguments. */
   int (*begin_hook)(struct lua_State *lua, roost_generation *generation, roost_hook hook);

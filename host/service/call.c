@@ -189,6 +189,7 @@ static void send_item(roost_call *call, bool last) {
   roost_buffer *out = ops->reply_begin(call->origin, kind);
   if (out == NULL)
     return;
+  call->origin->value_format = call->item_format;
   if (roost_buffer_append_slice(out, roost_buffer_slice(&call->item)) != 0)
     ops->reply_undo(call->origin);
   else
@@ -209,6 +210,19 @@ roost_buffer *roost_call_reply_begin(roost_call *call, roost_reply_kind kind) {
   roost_buffer *out = call->origin->ops->reply_begin(call->origin, kind);
   call->writing = out != NULL;
   return out;
+}
+
+roost_format roost_call_format(const roost_call *call) {
+  return call->origin != NULL && call->origin->takes_packed ? ROOST_FORMAT_PACKED
+                                                            : ROOST_FORMAT_JSON;
+}
+
+/* Of the reply being written, or else of the item. */
+void roost_call_set_format(roost_call *call, roost_format format) {
+  if (call->writing)
+    call->origin->value_format = format;
+  else
+    call->item_format = format;
 }
 
 void roost_call_reply_end(roost_call *call, roost_reply_kind kind) {
@@ -272,6 +286,7 @@ int roost_call_item_begin(roost_call *call, roost_buffer **buffer) {
     count_stream(call);
   roost_call_flush(call);
   roost_buffer_clear(&call->item);
+  call->item_format = ROOST_FORMAT_JSON;
   return 0;
 }
 
@@ -357,10 +372,9 @@ static int task_finish(struct lua_State *lua, void *ud, int count) {
   return call->dispatch->config.binding->finish_call(lua, call, count);
 }
 
-static void task_fail(struct lua_State *lua, void *ud) {
+static int task_fail(struct lua_State *lua, void *ud) {
   roost_call *call = ud;
-  if (!call->refused)
-    call->dispatch->config.binding->fail_call(lua, call);
+  return call->refused ? -1 : call->dispatch->config.binding->fail_call(lua, call);
 }
 
 static void task_ended(void *ud, bool reset) {
@@ -371,6 +385,7 @@ static void task_ended(void *ud, bool reset) {
       roost_call_log_failure(call, ROOST_SLICE("the handler was ended by force"),
                              (roost_slice){NULL, 0});
     roost_call_reply_error(call, roost_slice_text(internal_error));
+    call->dispatch->config.binding->forced_call(call);
   }
   if (!call->running)
     roost_call_end(call);
@@ -381,7 +396,7 @@ static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task
 static int run_lua(roost_call *call) {
   roost_task *task;
   call->running = true;
-  int status = roost_task_start(&task, call->generation->vm, &task_ops, call, call);
+  int status = roost_generation_start_task(call->generation, &task, &task_ops, call, call);
   call->running = false;
   if (status != 0 || task == NULL) {
     if (call->refused)
@@ -398,7 +413,8 @@ static int run_lua(roost_call *call) {
 /* ------------------------------------------------------------------------- C handlers -------- */
 
 static int run_c(roost_call *call) {
-  if (call->data.ptr != NULL && roost_json_validate(call->data) != 0) {
+  if (call->data.ptr != NULL &&
+      (call->format != ROOST_FORMAT_JSON || roost_json_validate(call->data) != 0)) {
     call->refused = true;
     roost_call_end(call);
     return ROOST_EPROTO;
@@ -453,6 +469,7 @@ int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost
   call->id = message->id;
   call->metadata = message->metadata;
   call->data = message->data;
+  call->format = message->format;
   call->event = event || roost_message_is_event(message);
   call->pins = 1;
   call->started_ms = dispatch->config.wheel->now_ms;

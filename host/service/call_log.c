@@ -42,8 +42,10 @@ void roost_call_log_failure(roost_call *call, roost_slice error, roost_slice tra
   roost_dispatch *dispatch = call->dispatch;
   roost_log_line line;
   dispatch->stats.errors++;
-  if (call->generation != NULL)
+  if (call->generation != NULL) {
     call->generation->service->stats.errors++;
+    roost_service_set_error(call->generation->service, error);
+  }
   if (!roost_log_limited(dispatch->config.log, ROOST_LOG_KIND_HANDLER))
     return;
   roost_log_begin(&line, dispatch->config.log, ROOST_LOG_ERROR, ROOST_SLICE("handler failed"));

@@ -2,6 +2,8 @@
 
 #include "service/dispatch.h"
 
+#define LAST_ERROR_BYTES 500
+
 /* ------------------------------------------------------------------------- services ---------- */
 
 int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char *name,
@@ -15,6 +17,7 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
   service->name = roost_alloc_text(alloc, roost_slice_text(name));
   char *own_root = roost_alloc_text(alloc, roost_slice_text(root));
   char *own_path = roost_alloc_text(alloc, roost_slice_text(path));
+  roost_buffer_init(&service->last_error, alloc);
   service->source = (roost_source){own_root, own_path, service->name};
   if (service->name != NULL && own_root != NULL && own_path != NULL)
     return 0;
@@ -31,13 +34,49 @@ void roost_service_free(roost_service *service) {
   const roost_alloc *alloc = service->dispatch->config.alloc;
   if (service->current != NULL)
     generation_free(service->current);
+  roost_buffer_deinit(&service->last_error);
   roost_alloc_put_text(alloc, (char *)service->source.root);
   roost_alloc_put_text(alloc, (char *)service->source.path);
   roost_alloc_put_text(alloc, service->name);
   roost_alloc_put(alloc, service, sizeof *service);
 }
 
+void roost_service_set_error(roost_service *service, roost_slice error) {
+  if (error.len > LAST_ERROR_BYTES)
+    error.len = LAST_ERROR_BYTES;
+  roost_buffer_clear(&service->last_error);
+  (void)roost_buffer_append_slice(&service->last_error, error);
+}
+
 /* ------------------------------------------------------------------------- loading ----------- */
+
+/* Calls fn for each task of the generation's; it may end them. */
+static void each_task(const roost_generation *generation, void (*fn)(roost_task *task)) {
+  roost_vm *vm = generation->vm;
+  roost_list *at = vm->tasks.next;
+  while (at != &vm->tasks) {
+    roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
+    at = at->next;
+    if (!generation->borrows_vm || task->group == generation)
+      fn(task);
+  }
+}
+
+static roost_task *first_task(const roost_generation *generation) {
+  const roost_vm *vm = generation->vm;
+  for (roost_list *at = vm->tasks.next; at != &vm->tasks; at = at->next) {
+    roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
+    if (!generation->borrows_vm || task->group == generation)
+      return task;
+  }
+  return NULL;
+}
+
+static void leave_vm(roost_generation *generation) {
+  for (roost_task *task; (task = first_task(generation)) != NULL;)
+    roost_task_reset(task);
+  generation->dispatch->config.binding->unload(generation);
+}
 
 static void generation_free(roost_generation *generation) {
   const roost_alloc *alloc = generation->dispatch->config.alloc;
@@ -45,7 +84,10 @@ static void generation_free(roost_generation *generation) {
   roost_timer_stop(generation->dispatch->config.wheel, &generation->start_timer);
   /* Ending its calls unpins it: hold it until that is over. */
   generation->pins++;
-  roost_vm_close(generation->vm);
+  if (generation->borrows_vm)
+    leave_vm(generation);
+  else
+    roost_vm_close(generation->vm);
   while (!roost_list_empty(&generation->handlers))
     roost_handler_free(alloc, ROOST_LIST_ENTRY(generation->handlers.next, roost_handler, link));
   roost_buffer_deinit(&generation->error);
@@ -74,22 +116,30 @@ static int open_vm(roost_generation *generation) {
   return status;
 }
 
+static roost_generation *generation_new(roost_service *service) {
+  const roost_alloc *alloc = service->dispatch->config.alloc;
+  roost_generation *generation = roost_alloc_get(alloc, sizeof *generation);
+  if (generation == NULL)
+    return NULL;
+  generation->service = service;
+  generation->dispatch = service->dispatch;
+  generation->number = service->generations + 1;
+  generation->loaded_us = roost_clock_wall_us(service->dispatch->config.clock);
+  generation->pins = 1;
+  roost_list_init(&generation->handlers);
+  roost_buffer_init(&generation->error, alloc);
+  roost_timer_init(&generation->start_timer, on_start_timeout);
+  return generation;
+}
+
 int roost_generation_load(roost_generation **out, roost_service *service, roost_buffer *error) {
-  roost_dispatch *dispatch = service->dispatch;
-  roost_generation *generation = roost_alloc_get(dispatch->config.alloc, sizeof *generation);
+  roost_generation *generation = generation_new(service);
   *out = NULL;
   if (generation == NULL)
     return ROOST_ENOMEM;
-  generation->service = service;
-  generation->dispatch = dispatch;
-  generation->number = service->generations + 1;
-  generation->pins = 1;
-  roost_list_init(&generation->handlers);
-  roost_buffer_init(&generation->error, dispatch->config.alloc);
-  roost_timer_init(&generation->start_timer, on_start_timeout);
   int status = open_vm(generation);
   if (status == 0)
-    status = dispatch->config.binding->load(generation, error);
+    status = service->dispatch->config.binding->load(generation, error);
   if (status != 0) {
     generation_free(generation);
     return status;
@@ -97,6 +147,26 @@ int roost_generation_load(roost_generation **out, roost_service *service, roost_
   service->generations++;
   *out = generation;
   return 0;
+}
+
+int roost_generation_borrow(roost_generation **out, roost_service *service, roost_vm *vm) {
+  roost_generation *generation = generation_new(service);
+  *out = generation;
+  if (generation == NULL)
+    return ROOST_ENOMEM;
+  generation->vm = vm;
+  generation->borrows_vm = true;
+  service->generations++;
+  return 0;
+}
+
+int roost_generation_start_task(roost_generation *generation, roost_task **out,
+                                const roost_task_ops *ops, void *ud, void *context) {
+  roost_vm *vm = generation->vm;
+  vm->group = generation;
+  int status = roost_task_start(out, vm, ops, ud, context);
+  vm->group = NULL;
+  return status;
 }
 
 int roost_generation_add(roost_generation *generation, const roost_handler *handler,
@@ -139,12 +209,13 @@ static int hook_begin(struct lua_State *lua, void *ud) {
   return generation->dispatch->config.binding->begin_hook(lua, generation, generation->hook);
 }
 
-static void hook_fail(struct lua_State *lua, void *ud) {
+static int hook_fail(struct lua_State *lua, void *ud) {
   roost_generation *generation = ud;
   if (generation->hook_failed)
-    return; /* it took too long, and that is said already */
+    return -1; /* it took too long, and that is said already */
   generation->hook_failed = true;
   generation->dispatch->config.binding->describe(lua, generation, &generation->error);
+  return -1;
 }
 
 static void hook_ended(void *ud, bool reset) {
@@ -164,11 +235,11 @@ static void run_hook(roost_generation *generation, roost_hook hook) {
   generation->hook = hook;
   generation->hook_failed = false;
   roost_buffer_clear(&generation->error);
-  if (!generation->hooks[hook]) {
+  if (generation->hooks[hook] == 0) {
     hook_over(generation);
     return;
   }
-  if (roost_task_start(&task, generation->vm, &hook_ops, generation, NULL) != 0) {
+  if (roost_generation_start_task(generation, &task, &hook_ops, generation, NULL) != 0) {
     roost_buffer_append_slice(&generation->error, ROOST_SLICE("out of memory"));
     generation->hook_failed = true;
     hook_over(generation);
@@ -188,7 +259,7 @@ static void on_start_timeout(roost_timer *timer) {
 
 void roost_generation_start(roost_generation *generation, uint64_t timeout_ms) {
   generation->state = ROOST_GENERATION_STARTING;
-  if (timeout_ms != 0 && generation->hooks[ROOST_HOOK_START])
+  if (timeout_ms != 0 && generation->hooks[ROOST_HOOK_START] != 0)
     roost_timer_start(generation->dispatch->config.wheel, &generation->start_timer, timeout_ms);
   run_hook(generation, ROOST_HOOK_START);
 }
@@ -201,35 +272,24 @@ void roost_generation_publish(roost_generation *generation) {
 
 /* ------------------------------------------------------------------------- stopping ---------- */
 
-static void end_dormant(roost_vm *vm) {
-  roost_list *at = vm->tasks.next;
-  while (at != &vm->tasks) {
-    roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
-    at = at->next;
-    if (task->dormant)
-      roost_task_cancel(task);
-  }
+static void end_dormant(roost_task *task) {
+  if (task->dormant)
+    roost_task_cancel(task);
 }
 
 void roost_generation_stop(roost_generation *generation) {
   generation->state = ROOST_GENERATION_STOPPING;
-  end_dormant(generation->vm);
+  each_task(generation, end_dormant);
   run_hook(generation, ROOST_HOOK_STOP);
 }
 
 bool roost_generation_quiet(const roost_generation *generation) {
-  return generation->vm->task_count == 0;
+  return first_task(generation) == NULL;
 }
 
 void roost_generation_cut(roost_generation *generation) {
   generation->state = ROOST_GENERATION_STOPPING;
-  roost_vm *vm = generation->vm;
-  roost_list *at = vm->tasks.next;
-  while (at != &vm->tasks) {
-    roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
-    at = at->next;
-    roost_task_cancel(task);
-  }
+  each_task(generation, roost_task_cancel);
 }
 
 void roost_generation_pin(roost_generation *generation) {

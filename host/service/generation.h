@@ -43,6 +43,7 @@ typedef struct roost_service {
   roost_generation *current; /* NULL: nothing could be loaded */
   uint32_t generations;      /* loaded so far */
   roost_service_stats stats;
+  roost_buffer last_error;  /* what a handler raised last, cut short; empty: nothing yet */
   roost_dispatch *dispatch; /* borrowed */
 } roost_service;
 
@@ -50,10 +51,12 @@ struct roost_generation {
   roost_service *service;   /* borrowed */
   roost_dispatch *dispatch; /* borrowed */
   uint32_t number;          /* from 1 */
+  uint64_t loaded_us;       /* since 1970 */
   roost_generation_state state;
   roost_vm *vm;
+  bool borrows_vm;         /* a test's inline service: the state is the test's */
   roost_list handlers;     /* roost_handler.link */
-  bool hooks[ROOST_HOOKS]; /* which the service gave */
+  int hooks[ROOST_HOOKS];  /* bind/'s: places in the registry; 0: the service gave none */
   roost_task *hook_task;   /* the hook that is running; NULL: none */
   roost_hook hook;         /* which it is, or was the last */
   bool hook_failed;        /* it raised, was ended by force or took too long */
@@ -73,9 +76,20 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
 /* Closes its generation at once. */
 void roost_service_free(roost_service *service);
 
+/* Remembers what a handler raised. */
+void roost_service_set_error(roost_service *service, roost_slice error);
+
 /* Loads a new generation aside; the service's current one is not touched. On failure error has the
  * text and *out is NULL. ESCRIPT, ENOMEM. */
 int roost_generation_load(roost_generation **out, roost_service *service, roost_buffer *error);
+
+/* A new generation in a state that is somebody else's, which outlives it and is live; it adds
+ * handlers and hooks, then is started like any other. ENOMEM. */
+int roost_generation_borrow(roost_generation **out, roost_service *service, roost_vm *vm);
+
+/* Starts a task of this generation's; as roost_task_start. */
+int roost_generation_start_task(roost_generation *generation, roost_task **out,
+                                const roost_task_ops *ops, void *ud, void *context);
 
 /* For the main chunk: adds a handler, whose texts are copied. pattern is JSON text. EINVAL with a
  * fixed text in *why, ENOMEM. */

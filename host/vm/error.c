@@ -11,6 +11,7 @@
 /* Registry keys are the addresses of these. */
 static const char error_mark;
 static const char exception_mark;
+static const char rethrown_key; /* the value whose trace is kept */
 
 #define TRACE_FRAMES_MAX 40
 
@@ -140,8 +141,35 @@ static void write_trace(lua_State *lua, roost_buffer *out) {
     out->len = end_of_users;
 }
 
+int roost_error_rethrow(lua_State *lua, roost_slice trace) {
+  roost_vm *vm = roost_vm_of(lua);
+  roost_buffer_clear(&vm->trace);
+  vm->rethrown = trace.len > 0 && roost_buffer_append_slice(&vm->trace, trace) == 0;
+  if (vm->rethrown) {
+    lua_pushvalue(lua, -1);
+    lua_rawsetp(lua, LUA_REGISTRYINDEX, &rethrown_key);
+  }
+  return lua_error(lua);
+}
+
+/* Whether the error at index 1 is the one that roost_error_rethrow raised last: something else may
+ * have caught that. */
+static bool is_rethrown(lua_State *lua, roost_vm *vm) {
+  if (!vm->rethrown)
+    return false;
+  vm->rethrown = false;
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &rethrown_key);
+  bool same = lua_rawequal(lua, 1, -1);
+  lua_pop(lua, 1);
+  lua_pushnil(lua);
+  lua_rawsetp(lua, LUA_REGISTRYINDEX, &rethrown_key);
+  return same;
+}
+
 int roost_error_traceback(lua_State *lua) {
   roost_vm *vm = roost_vm_of(lua);
+  if (is_rethrown(lua, vm))
+    return 1;
   roost_buffer_clear(&vm->trace);
   if (!roost_error_is_exception(lua, 1))
     write_trace(lua, &vm->trace);

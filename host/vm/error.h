@@ -9,6 +9,7 @@
 #define ROOST_VM_ERROR_H
 
 #include "core/buffer.h"
+#include "core/slice.h"
 
 struct lua_State;
 
@@ -39,5 +40,9 @@ int roost_error_describe(struct lua_State *lua, int index, roost_buffer *out);
 /* A message handler for pcall: keeps the value and writes the traceback into vm->trace, beginning
  * at the topmost frame of the user's own files. */
 int roost_error_traceback(struct lua_State *lua);
+
+/* Raises the value on top once more; roost_error_traceback keeps trace, where it came from first.
+ * An empty one is not kept. */
+int roost_error_rethrow(struct lua_State *lua, roost_slice trace);
 
 #endif

@@ -31,6 +31,8 @@ static int finish(lua_State *lua, int status, int extra, bool unwinding_before) 
 }
 
 static int pcall_after(lua_State *lua, int status, lua_KContext context) {
+  if (status != LUA_OK && status != LUA_YIELD && roost_vm_of(lua)->no_catch)
+    return lua_error(lua);
   return finish(lua, status, 0, context != 0);
 }
 

@@ -43,25 +43,29 @@ static int entry(lua_State *lua) {
 
 static int call_fail(lua_State *lua) {
   roost_task *task = roost_vm_of(lua)->current;
-  task->ops->fail(lua, task->ud);
-  return 0;
+  return task->ops->fail(lua, task->ud) + 1;
 }
 
 /* The message handler is at index 1, on top of it the error. */
 static int entry_after(lua_State *lua, int status, lua_KContext context) {
-  (void)context;
-  if (status == LUA_OK || status == LUA_YIELD)
-    return 0;
   roost_vm *vm = roost_vm_of(lua);
-  /* The message handler isn't called for a memory error. */
-  if (status == LUA_ERRMEM)
-    roost_buffer_clear(&vm->trace);
-  if (vm->current->ops->fail == NULL)
-    return 0;
-  lua_pushcfunction(lua, call_fail);
-  lua_insert(lua, -2);
-  if (lua_pcall(lua, 1, 0, 0) != LUA_OK)
-    vm->current->reset = true;
+  while (status != LUA_OK && status != LUA_YIELD) {
+    /* The message handler isn't called for a memory error. */
+    if (status == LUA_ERRMEM)
+      roost_buffer_clear(&vm->trace);
+    if (vm->current->ops->fail == NULL)
+      return 0;
+    lua_pushcfunction(lua, call_fail);
+    lua_insert(lua, -2);
+    if (lua_pcall(lua, 1, LUA_MULTRET, 0) != LUA_OK) {
+      vm->current->reset = true;
+      return 0;
+    }
+    int pushed = lua_gettop(lua) - 1;
+    if (pushed == 0)
+      return 0;
+    status = lua_pcallk(lua, pushed - 1, 0, 1, context, entry_after);
+  }
   return 0;
 }
 
@@ -206,6 +210,8 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
   task->ops = ops;
   task->ud = ud;
   task->context = context;
+  task->group = vm->group != NULL || vm->current == NULL ? vm->group : vm->current->group;
+  task->interrupt = NULL;
   task->begun = task->cancelled = task->unwinding = task->reset = task->dormant = false;
   roost_list_append(&vm->tasks, &task->link);
   vm->task_count++;
@@ -264,7 +270,14 @@ static int raise_cancelled(lua_State *lua, roost_task *task) {
 }
 
 static bool is_ending(const roost_task *task) {
-  return task->cancelled && !task->unwinding;
+  return (task->cancelled && !task->unwinding) || task->interrupt != NULL;
+}
+
+/* Out of a wait of a task that is_ending. */
+static int raise_end(lua_State *lua, roost_task *task) {
+  if (task->cancelled && !task->unwinding)
+    return raise_cancelled(lua, task);
+  return roost_error_raise(lua, "TimeoutError", "ETIMEDOUT", task->interrupt);
 }
 
 /* A wait has to unwind every resume between here and the runner's turn. */
@@ -285,7 +298,7 @@ static roost_task *check_may_wait(lua_State *lua) {
   else if (lua_isyieldable(lua) && may_yield(vm->runner))
     return task;
   else if (is_ending(task))
-    raise_cancelled(lua, task);
+    raise_end(lua, task);
   else
     luaL_error(lua, "cannot wait here: a C function that calls back (table.sort, string.gsub, "
                     "...) is in between");
@@ -332,7 +345,7 @@ void roost_task_wake_all(roost_list *waiters) {
 void roost_task_resumed(lua_State *lua) {
   roost_task *task = roost_vm_of(lua)->current;
   if (is_ending(task))
-    raise_cancelled(lua, task);
+    raise_end(lua, task);
 }
 
 /* ------------------------------------------------------------------------- ending ------------ */
@@ -348,6 +361,12 @@ void roost_task_cancel(roost_task *task) {
   }
   roost_timer_start(task->vm->wheel, &task->reaper, REAP_AFTER_MS);
   roost_task_wake(task);
+}
+
+void roost_task_interrupt(roost_task *task, const char *why) {
+  task->interrupt = why;
+  if (why != NULL)
+    roost_task_wake(task);
 }
 
 static void on_reap(roost_timer *timer) {

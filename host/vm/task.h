@@ -31,9 +31,10 @@ typedef struct roost_task_ops {
    * pushes another function with its arguments and returns how many: it is called, may wait, and
    * finish is called again. Protected; NULL: results are dropped. */
   int (*finish)(struct lua_State *lua, void *ud, int count);
-  /* The error value is on top of the stack, its traceback in vm->trace. Protected; NULL: the
-   * error is dropped. */
-  void (*fail)(struct lua_State *lua, void *ud);
+  /* The error value is on top of the stack, its traceback in vm->trace. Returns -1, or pushes a
+   * function as finish does: fail is called again should it raise. Protected; NULL: the error is
+   * dropped. */
+  int (*fail)(struct lua_State *lua, void *ud);
   /* The last call: the task is over, whatever way. reset: it was ended by force, or ran out of
    * memory even in fail, so neither finish nor fail saw it through. Not protected, no Lua. */
   void (*ended)(void *ud, bool reset);
@@ -47,15 +48,17 @@ struct roost_task {
   struct lua_State *lua; /* its coroutine */
   int anchor;            /* keeps the coroutine in the registry */
   roost_task_state state;
-  bool dormant;   /* a timer between two runs: ended when its service stops */
-  bool waiting;   /* the yield under way is a wait of ours, not a user's */
-  bool begun;     /* begin has been called */
-  bool cancelled; /* raise CancelledError from waits */
-  bool unwinding; /* it is being raised: <close> variables may wait meanwhile */
-  bool reset;     /* what ops->ended will be told */
+  bool dormant;          /* a timer between two runs: ended when its service stops */
+  bool waiting;          /* the yield under way is a wait of ours, not a user's */
+  bool begun;            /* begin has been called */
+  bool cancelled;        /* raise CancelledError from waits */
+  bool unwinding;        /* it is being raised: <close> variables may wait meanwhile */
+  bool reset;            /* what ops->ended will be told */
+  const char *interrupt; /* what waits raise instead; NULL: they wait */
   const roost_task_ops *ops;
   void *ud;           /* handed to ops */
   void *context;      /* the roost_call it works for, inherited by what it spawns */
+  const void *group;  /* whose it is in a vm that several share; inherited by what it starts */
   roost_timer timer;  /* of a timed wait */
   roost_timer reaper; /* after a cancel: reset it then */
 };
@@ -71,6 +74,10 @@ void roost_task_wake(roost_task *task);
 
 /* Ends it by CancelledError. A task that is held and has not begun ends without running. */
 void roost_task_cancel(roost_task *task);
+
+/* Has each wait of it raise TimeoutError with this text, from the one it is in on; NULL: no more of
+ * that. why is borrowed. For tests. */
+void roost_task_interrupt(roost_task *task, const char *why);
 
 /* Ends it now, without asking. Not the running one. */
 void roost_task_reset(roost_task *task);

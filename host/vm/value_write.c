@@ -1,26 +1,13 @@
 /*
  * The half of vm/value.h that turns Lua values into JSON text.
  */
-#include <lauxlib.h>
 #include <lua.h>
-#include <stdio.h>
 
 #include "core/slice.h"
+#include "vm/path.h"
 #include "vm/value.h"
 #include "vm/vm.h"
 #include "wire/json.h"
-
-/* Stack slots are reserved for so many levels of nesting at once. */
-#define STACK_LEVELS 8
-
-/* One step of the path to the value being written; nodes live on the C stack. */
-typedef struct step {
-  const struct step *outer;
-  const void *table; /* its identity, to find cycles */
-  roost_slice key;   /* of a member; ptr NULL: an element */
-  lua_Integer index; /* of an element */
-  int depth;
-} step;
 
 typedef struct encoder {
   lua_State *lua;
@@ -30,53 +17,16 @@ typedef struct encoder {
 
 /* Every write_ function writes the value on top of the stack and leaves it there, or returns
  * ENOMEM, or EINVAL with the reason pushed; then the stack is anyhow below it. */
-static int write_value(encoder *e, const step *outer);
-
-/* ------------------------------------------------------------------------- errors ------------ */
-
-static void add_path(luaL_Buffer *text, const step *at) {
-  if (at == NULL || at->depth == 0)
-    return;
-  add_path(text, at->outer);
-  if (at->key.ptr == NULL) {
-    luaL_addchar(text, '[');
-    lua_pushinteger(text->L, at->index);
-    luaL_addvalue(text);
-    luaL_addchar(text, ']');
-  } else {
-    if (at->outer != NULL && at->outer->depth > 0)
-      luaL_addchar(text, '.');
-    luaL_addlstring(text, at->key.ptr, at->key.len);
-  }
-}
-
-static int refuse(encoder *e, const step *at, const char *reason) {
-  luaL_Buffer text;
-  luaL_checkstack(e->lua, LUA_MINSTACK, NULL);
-  luaL_buffinit(e->lua, &text);
-  if (at != NULL && at->depth > 0) {
-    add_path(&text, at);
-    luaL_addstring(&text, ": ");
-  }
-  luaL_addstring(&text, reason);
-  luaL_pushresult(&text);
-  return ROOST_EINVAL;
-}
-
-static int refuse_type(encoder *e, const step *at) {
-  char reason[64];
-  snprintf(reason, sizeof reason, "a %s cannot be sent", luaL_typename(e->lua, -1));
-  return refuse(e, at, reason);
-}
+static int write_value(encoder *e, const roost_path *outer);
 
 /* ------------------------------------------------------------------------- tables ------------ */
 
-static int write_bytes(encoder *e, const step *at) {
+static int write_bytes(encoder *e, const roost_path *at) {
   size_t len;
   lua_rawgeti(e->lua, -1, 1);
   const char *bytes = lua_tolstring(e->lua, -1, &len);
   if (bytes == NULL)
-    return refuse(e, at, "roost.bytes without text");
+    return roost_path_refuse(e->lua, at, "roost.bytes without text");
   int status = roost_buffer_append_slice(e->out, ROOST_SLICE("{\"type\":\"Buffer\",\"data\":["));
   for (size_t i = 0; i < len && status == 0; i++) {
     if (i > 0)
@@ -89,7 +39,7 @@ static int write_bytes(encoder *e, const step *at) {
 }
 
 /* Appends a bracket or a comma, and the value on top of the stack as element i. */
-static inline int write_element(encoder *e, step *here, lua_Integer i) {
+static inline int write_element(encoder *e, roost_path *here, lua_Integer i) {
   int status = roost_buffer_append_byte(e->out, i == 1 ? '[' : ',');
   here->index = i;
   return status != 0 ? status : write_value(e, here);
@@ -120,12 +70,12 @@ static bool count_elements(lua_State *lua, lua_Integer *count, const char **reas
 }
 
 /* An array whose elements lua_next does not give in order, or a table that is none. */
-static int write_scattered(encoder *e, step *here) {
+static int write_scattered(encoder *e, roost_path *here) {
   lua_Integer count;
   const char *reason;
   int status = 0;
   if (!count_elements(e->lua, &count, &reason))
-    return refuse(e, here->outer, reason);
+    return roost_path_refuse(e->lua, here->outer, reason);
   for (lua_Integer i = 1; i <= count && status == 0; i++) {
     lua_rawgeti(e->lua, -1, i);
     status = write_element(e, here, i);
@@ -142,7 +92,7 @@ static inline bool is_index(lua_State *lua, int at, lua_Integer i) {
 /* A table that has no text for its first key, which is on the stack with its value: nearly always a
  * list, and then lua_next gives its elements in order; what it gives otherwise is looked at again.
  */
-static int write_elements(encoder *e, step *here) {
+static int write_elements(encoder *e, roost_path *here) {
   lua_State *lua = e->lua;
   size_t before = e->out->len;
   lua_Integer i = 0;
@@ -161,16 +111,18 @@ static int write_elements(encoder *e, step *here) {
 }
 
 /* A table whose first key, on the stack with its value, is text. */
-static int write_members(encoder *e, step *here) {
+static int write_members(encoder *e, roost_path *here) {
   lua_State *lua = e->lua;
   char before = '{';
+  here->key = lua_gettop(lua) - 1;
   do {
     if (lua_type(lua, -2) != LUA_TSTRING)
-      return refuse(e, here->outer, "text and other keys are mixed");
-    here->key.ptr = lua_tolstring(lua, -2, &here->key.len);
-    int status = roost_json_write_key(e->out, before, here->key);
+      return roost_path_refuse(e->lua, here->outer, "text and other keys are mixed");
+    roost_slice name;
+    name.ptr = lua_tolstring(lua, -2, &name.len);
+    int status = roost_json_write_key(e->out, before, name);
     if (status == ROOST_EINVAL)
-      return refuse(e, here->outer, "a key is not UTF-8");
+      return roost_path_refuse(e->lua, here->outer, "a key is not UTF-8");
     if (status == 0)
       status = write_value(e, here);
     if (status != 0)
@@ -190,21 +142,12 @@ static inline const void *mark_of(lua_State *lua) {
   return mark;
 }
 
-/* Where the depth makes it necessary; each level takes three slots at most. */
-static inline void reserve_stack(encoder *e, int depth) {
-  if (depth % STACK_LEVELS == 1)
-    luaL_checkstack(e->lua, 4 * STACK_LEVELS, "value is nested too deep");
-}
-
-static int write_table(encoder *e, const step *outer) {
+static int write_table(encoder *e, const roost_path *outer) {
   lua_State *lua = e->lua;
-  step here = {outer, lua_topointer(lua, -1), {NULL, 0}, 0, outer ? outer->depth + 1 : 1};
-  if (here.depth > ROOST_JSON_DEPTH_MAX)
-    return refuse(e, outer, "nested more than 1,000 levels deep");
-  for (const step *at = outer; at != NULL; at = at->outer)
-    if (at->table == here.table)
-      return refuse(e, outer, "a table contains itself");
-  reserve_stack(e, here.depth);
+  roost_path here;
+  int status = roost_path_enter(lua, &here, outer, -1);
+  if (status != 0)
+    return status;
   const void *mark = mark_of(lua);
   if (mark != NULL && mark == e->vm->bytes_mark)
     return write_bytes(e, outer);
@@ -214,20 +157,22 @@ static int write_table(encoder *e, const step *outer) {
     return roost_buffer_append(e->out, is_marked ? "[]" : "{}", 2);
   if (lua_type(lua, -2) != LUA_TSTRING)
     return write_elements(e, &here);
-  return is_marked ? refuse(e, outer, "text and other keys are mixed") : write_members(e, &here);
+  return is_marked ? roost_path_refuse(e->lua, outer, "text and other keys are mixed")
+                   : write_members(e, &here);
 }
 
 /* ------------------------------------------------------------------------- values ------------ */
 
-static int write_text(encoder *e, const step *outer) {
+static int write_text(encoder *e, const roost_path *outer) {
   roost_slice text;
   text.ptr = lua_tolstring(e->lua, -1, &text.len);
   int status = roost_json_write_string(e->out, text);
-  return status == ROOST_EINVAL ? refuse(e, outer, "text is not UTF-8 (roost.bytes sends binary)")
-                                : status;
+  return status == ROOST_EINVAL
+             ? roost_path_refuse(e->lua, outer, "text is not UTF-8 (roost.bytes sends binary)")
+             : status;
 }
 
-static int write_value(encoder *e, const step *outer) {
+static int write_value(encoder *e, const roost_path *outer) {
   lua_State *lua = e->lua;
   switch (lua_type(lua, -1)) {
   case LUA_TNIL:
@@ -245,9 +190,9 @@ static int write_value(encoder *e, const step *outer) {
   case LUA_TLIGHTUSERDATA:
     if (lua_touserdata(lua, -1) == NULL)
       return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
-    return refuse_type(e, outer);
+    return roost_path_refuse_type(e->lua, outer, -1, "sent");
   default:
-    return refuse_type(e, outer);
+    return roost_path_refuse_type(e->lua, outer, -1, "sent");
   }
 }
 
@@ -257,7 +202,8 @@ int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
   int top = lua_gettop(lua);
   bool on_top = index == -1 || index == top;
   if (!on_top) {
-    luaL_checkstack(lua, 1, NULL);
+    if (!lua_checkstack(lua, 1))
+      return ROOST_ENOMEM;
     lua_pushvalue(lua, index);
   }
   int status = write_value(&e, NULL);

@@ -53,14 +53,17 @@ struct roost_vm {
   size_t tune_below;        /* outside these two the collector wants other parameters */
   size_t tune_above;
   roost_task *current; /* the task that is running; NULL in a main chunk */
+  const void *group;   /* of the tasks started now; NULL: that of the running one */
   roost_list tasks;    /* all that have started and not ended */
   roost_list idle;     /* ended ones, kept with their coroutine */
   size_t task_count;   /* in tasks */
   size_t idle_count;   /* in idle */
   bool live;           /* waits are allowed and held tasks run */
+  bool no_catch;       /* pcall hands errors on: what runs must end */
   bool closing;        /* no task may start any more: finalizers run last of all */
   roost_list held;     /* tasks made before it was live */
   roost_buffer trace;  /* traceback of the error being handled */
+  bool rethrown;       /* trace belongs to an error that is raised again (vm/error.h) */
   int array_ref;       /* vm/value.h's marks, in the registry */
   int bytes_ref;
   const void *array_mark; /* and their addresses, to be compared with */

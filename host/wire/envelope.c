@@ -255,12 +255,13 @@ static roost_slice name_of(roost_slice name, roost_slice value) {
   return value.ptr != NULL ? name : (roost_slice){NULL, 0};
 }
 
-int roost_envelope_write_request(roost_buffer *out, const roost_message *message) {
+int roost_envelope_request_begin(roost_buffer *out, const roost_message *message) {
+  roost_slice parts[] = {ROOST_SLICE("{\"pattern\":"), message->pattern, ROOST_SLICE(",\"data\":")};
+  return append_parts(out, parts, sizeof parts / sizeof parts[0]);
+}
+
+int roost_envelope_request_end(roost_buffer *out, const roost_message *message) {
   roost_slice parts[] = {
-      ROOST_SLICE("{\"pattern\":"),
-      message->pattern,
-      ROOST_SLICE(",\"data\":"),
-      message->data,
       name_of(ROOST_SLICE(",\"metadata\":"), message->metadata),
       message->metadata,
       name_of(ROOST_SLICE(",\"id\":"), message->id),
@@ -268,4 +269,16 @@ int roost_envelope_write_request(roost_buffer *out, const roost_message *message
       ROOST_SLICE("}"),
   };
   return append_parts(out, parts, sizeof parts / sizeof parts[0]);
+}
+
+int roost_envelope_write_request(roost_buffer *out, const roost_message *message) {
+  size_t before = out->len;
+  int status = roost_envelope_request_begin(out, message);
+  if (status == 0)
+    status = roost_buffer_append_slice(out, message->data);
+  if (status == 0)
+    status = roost_envelope_request_end(out, message);
+  if (status != 0)
+    out->len = before;
+  return status;
 }

@@ -7,7 +7,9 @@ local task = require "roost.task"
 
 local roost = {
   service = require("roost.service").new,
+  client = require("roost.client").new,
   stream = stream,
+  pipes = require "roost.pipes",
 
   sleep = core.sleep,
   now = core.now,
@@ -19,6 +21,7 @@ local roost = {
   race = task.race,
 
   log = core.log,
+  store = core.store,
   json = { encode = core.json_encode, decode = core.json_decode },
   array = core.array,
   bytes = core.bytes,

@@ -1,6 +1,8 @@
 -- A service: what a file in services/ makes with roost.service() and returns.
 
 local core = ...
+local pipeline = require "roost.pipeline"
+local providers = require "roost.providers"
 
 local Service = {}
 Service.__index = Service
@@ -9,26 +11,38 @@ Service.__name = "roost.service"
 local service = {}
 local made
 
-local known_options = { timeout = "number", transport = "string" }
-local later_options = {
-  payload = true, guards = true, pipes = true, interceptors = true, filters = true,
-  queue = true, qos = true,
+local known_options = {
+  timeout = "number", transport = "string", queue = "string", qos = "number", payload = "string",
 }
+
+local stages = {}
+for _, name in ipairs(pipeline.stages) do stages[name] = true end
+
+-- Replaces what was given for a stage by a list of functions.
+local function take_stages(given)
+  local taken = {}
+  for name, value in pairs(given) do
+    taken[name] = stages[name] and pipeline.functions(value, name) or value
+  end
+  return taken
+end
 
 local function check_options(options)
   for key, value in pairs(options) do
     local expected = known_options[key]
-    if later_options[key] then
-      error(("option '%s' is not supported yet"):format(key), 0)
-    elseif not expected then
+    if not expected and not stages[key] then
       error(("unknown option '%s'"):format(tostring(key)), 0)
-    elseif type(value) ~= expected then
+    elseif expected and type(value) ~= expected then
       error(("option '%s': expected a %s, got %s"):format(key, expected, type(value)), 0)
     end
   end
-  if options.timeout and options.timeout < 0 then
+  if options.timeout and (options.timeout < 0 or options.timeout ~= options.timeout) then
     error("option 'timeout': expected milliseconds, 0 for none", 0)
   end
+  if options.qos and options.qos ~= 0 and options.qos ~= 1 and options.qos ~= 2 then
+    error(("option 'qos': expected 0, 1 or 2, got %s"):format(options.qos), 0)
+  end
+  return take_stages(options)
 end
 
 -- A sequence means alternatives.
@@ -38,7 +52,7 @@ local function alternatives(pattern)
 end
 
 -- Its errors point at the line of the service that called the method, three levels up.
-local function add(kind, pattern, options, handler)
+local function add(self, kind, pattern, options, handler)
   if handler == nil then options, handler = nil, options end
   if pattern == nil or pattern == core.null then
     error("a pattern is text, a number or a table, not nil", 3)
@@ -50,51 +64,73 @@ local function add(kind, pattern, options, handler)
   if type(options) ~= "table" then
     error(("the options must be a table, got %s"):format(type(options)), 3)
   end
-  local ok, err = pcall(check_options, options)
-  if not ok then error(err, 3) end
-  local timeout = options.timeout and math.ceil(options.timeout)
+  local ok, taken = pcall(check_options, options)
+  if not ok then error(taken, 3) end
+  local run = pipeline.compose(self.stages, taken, handler)
+  local timeout = taken.timeout and math.ceil(taken.timeout)
   for _, each in ipairs(alternatives(pattern)) do
-    ok, err = pcall(core.add_handler, kind, each, timeout, options.transport, handler)
-    if not ok then error(err, 3) end
+    local added, err = pcall(core.add_handler, self.target, kind, each, timeout, taken.transport, run)
+    if not added then error(err, 3) end
   end
 end
 
 -- service:message(pattern, [options,] handler): handler(data, ctx) answers requests.
 function Service:message(pattern, options, handler)
-  add("message", pattern, options, handler)
+  add(self, "message", pattern, options, handler)
   return self
 end
 
 -- service:event(pattern, [options,] handler): handler(data, ctx) is told of events.
 function Service:event(pattern, options, handler)
-  add("event", pattern, options, handler)
+  add(self, "event", pattern, options, handler)
+  return self
+end
+
+-- service:provide(name, function(ctx) … end): makes what ctx:get(name) gives, once per request; it is
+-- closed with the request if it has close.
+function Service:provide(name, make)
+  if type(name) ~= "string" then
+    error(("a provider's name must be text, got %s"):format(type(name)), 2)
+  elseif type(make) ~= "function" then
+    error(("provider '%s' must be a function, got %s"):format(name, type(make)), 2)
+  end
+  providers.add(self.target, name, make)
   return self
 end
 
 -- service:on_start(fn): before the first message is taken; may wait.
 function Service:on_start(fn)
-  core.set_hook("start", fn)
+  core.set_hook(self.target, "start", fn)
   return self
 end
 
 -- service:on_stop(fn): when no more messages will be taken; may wait.
 function Service:on_stop(fn)
-  core.set_hook("stop", fn)
+  core.set_hook(self.target, "stop", fn)
   return self
 end
 
+-- options: { name =, instances =, guards =, pipes =, interceptors =, filters = }
 function service.new(options)
   options = options or {}
   if made then error("roost.service() may be called once in a service", 2) end
   for key in pairs(options) do
     if key == "instances" then
       core.log:warn("option 'instances' is not supported yet and has no effect")
-    elseif key ~= "name" then
-      error(("roost.service: option '%s' is not supported yet"):format(tostring(key)), 2)
+    elseif key ~= "name" and not stages[key] then
+      error(("roost.service: unknown option '%s'"):format(tostring(key)), 2)
     end
   end
-  made = setmetatable({ name = options.name or core.service_name }, Service)
+  local ok, taken = pcall(take_stages, options)
+  if not ok then error("roost.service: " .. taken, 2) end
+  made = setmetatable({ name = options.name or core.service_name, stages = taken }, Service)
   return made
+end
+
+-- A test's service, whose handlers and hooks go to target.
+function service.inline(name, target)
+  providers.forget(target)
+  return setmetatable({ name = name, target = target, stages = {} }, Service)
 end
 
 -- Called by the host with what the service's file returned.

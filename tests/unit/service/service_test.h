@@ -41,6 +41,7 @@ typedef struct service_test {
   roost_wheel wheel;
   roost_runner runner;
   roost_log *log;
+  roost_store *store;
   roost_dispatch *dispatch;
   roost_gate *gate;
   roost_server_config server_config;
@@ -157,6 +158,7 @@ static inline int service_test_dispatch(service_test *self) {
                                         .runner = &self->runner,
                                         .wheel = &self->wheel,
                                         .log = self->log,
+                                        .store = self->store,
                                         .binding = &roost_bind,
                                         .random_bytes = roost_random_bytes,
                                         .working_dir = self->folder,
@@ -182,6 +184,8 @@ static inline void service_test_prepare(service_test *self) {
   assert_non_null(mkdtemp(self->folder));
   assert_int_equal(
       roost_log_new(&self->log, roost_alloc_default(), &self->clock, service_test_log, self), 0);
+  const roost_store_config store = {roost_alloc_default(), &self->clock, roost_random_bytes};
+  assert_int_equal(roost_store_new(&self->store, &store), 0);
   roost_buffer_init(&self->reply, roost_alloc_default());
 }
 
@@ -193,6 +197,7 @@ static inline void service_test_init(service_test *self) {
 static inline void service_test_deinit(service_test *self) {
   char command[96];
   roost_dispatch_free(self->dispatch);
+  roost_store_free(self->store);
   roost_log_free(self->log);
   roost_buffer_deinit(&self->reply);
   assert_int_equal(self->probe.bytes, 0);

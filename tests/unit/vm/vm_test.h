@@ -172,12 +172,13 @@ static inline int vm_job_finish(lua_State *lua, void *ud, int count) {
   return -1;
 }
 
-static inline void vm_job_fail(lua_State *lua, void *ud) {
+static inline int vm_job_fail(lua_State *lua, void *ud) {
   vm_job *job = ud;
   const roost_buffer *trace = &roost_vm_of(lua)->trace;
   job->failed = true;
   vm_test_join(lua, lua_gettop(lua), lua_gettop(lua), job->result, sizeof job->result);
   snprintf(job->trace, sizeof job->trace, "%.*s", (int)trace->len, trace->len ? trace->ptr : "");
+  return -1;
 }
 
 static inline void vm_job_ended(void *ud, bool reset) {

@@ -1,0 +1,208 @@
+#include "exec.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/crypto.h"
+#include "testing.h"
+#include "testing_host.h"
+
+#define ROUNDS_PER_TURN  16
+#define LONGEST_SLEEP_MS 60000
+#define LOOK_MS          20 /* for what may come from outside, while a fake clock stands */
+
+static const char nothing_left[] = "waits for what can't come: no timer and no message is left";
+static const char took_too_long[] = "the test took longer than 5 s";
+
+/* ------------------------------------------------------------------------- the turns --------- */
+
+/* Tasks that wake each other go on within one turn, but not for ever. */
+static void on_flush(void *ud) {
+  roost_exec *exec = ud;
+  for (int round = 0; round < ROUNDS_PER_TURN && roost_runner_turn(&exec->runner);)
+    round++;
+}
+
+/* Whether nothing is left to do but to wait for a timer or for something from outside. */
+static bool is_quiet(const roost_exec *exec) {
+  return roost_list_empty(&exec->runner.ready) && roost_loop_timeout(exec->loop) != 0;
+}
+
+static uint64_t real_us(void) {
+  const roost_clock clock = {.fake = false};
+  return roost_clock_now_us(&clock);
+}
+
+uint64_t roost_exec_late_us(const roost_exec *exec) {
+  const uint64_t now_us = real_us();
+  return exec->guard_until_us == 0 || now_us <= exec->guard_until_us
+             ? 0
+             : now_us - exec->guard_until_us;
+}
+
+static void check_guard(roost_exec *exec) {
+  if (exec->program.main != NULL && roost_exec_late_us(exec) > 0)
+    roost_task_interrupt(exec->program.main, took_too_long);
+}
+
+/* Nothing can happen any more: a main chunk that waits is told so. False where the end is near. */
+static bool fail_wait(roost_exec *exec) {
+  if (exec->program.main == NULL)
+    return false;
+  roost_task_interrupt(exec->program.main, nothing_left);
+  return true;
+}
+
+/* What follows when two turns in a row had nothing to do. False where nothing ever will. */
+static bool move_on(roost_exec *exec, uint32_t *sleep_ms) {
+  if (!roost_list_empty(&exec->settlers)) {
+    roost_task_wake_all(&exec->settlers);
+    return true;
+  }
+  const uint64_t next_ms = roost_wheel_next_ms(roost_loop_wheel(exec->loop));
+  const bool listens = roost_loop_listens(exec->loop);
+  if (next_ms == UINT64_MAX && !listens)
+    return fail_wait(exec);
+  if (!exec->clock.fake) {
+    *sleep_ms = exec->guard_until_us != 0 ? LOOK_MS : LONGEST_SLEEP_MS;
+  } else if (listens) {
+    *sleep_ms = LOOK_MS;
+  } else {
+    const uint64_t now_ms = roost_clock_now_us(&exec->clock) / 1000;
+    roost_clock_advance_ms(&exec->clock, next_ms - now_ms);
+  }
+  return true;
+}
+
+static bool is_over(const roost_exec *exec) {
+  const roost_program *program = &exec->program;
+  return program->over && (program->failed || program->generation->vm->task_count == 0);
+}
+
+static int run(roost_exec *exec) {
+  uint32_t sleep_ms = 0;
+  while (!is_over(exec)) {
+    int status = roost_loop_poll(exec->loop, sleep_ms);
+    if (status != 0)
+      return status;
+    if (exec->program.over)
+      roost_test_hosts_close(exec);
+    roost_test_hosts_turn(exec);
+    check_guard(exec);
+    sleep_ms = 0;
+    const bool was_quiet = exec->quiet;
+    exec->quiet = is_quiet(exec);
+    if (exec->quiet && was_quiet && !move_on(exec, &sleep_ms))
+      break;
+  }
+  return exec->program.failed ? ROOST_ESCRIPT : 0;
+}
+
+/* ------------------------------------------------------------------------- what it is given -- */
+
+static void on_print(void *ud, roost_slice text) {
+  const roost_exec *exec = ud;
+  exec->config->print(exec->config->ud, text);
+}
+
+static void on_exit_called(void *ud, int code) {
+  roost_exec *exec = ud;
+  roost_control_stop(exec->control); /* which writes the log */
+  exec->control = NULL;
+  exec->config->exit(exec->config->ud, code);
+}
+
+static const roost_program_ops program_ops = {on_print, on_exit_called, roost_testing_open};
+
+/* ------------------------------------------------------------------------- life -------------- */
+
+static int open_client(void *ud, roost_client **out, const roost_client_config *config,
+                       const roost_client_sink *sink, void *sink_ud) {
+  const roost_exec *exec = ud;
+  if (strcmp(config->transport, "tcp") != 0)
+    return ROOST_EUNSUPPORTED;
+  return roost_tcp_client_new(out, exec->loop, config, sink, sink_ud);
+}
+
+static int make_dispatch(roost_exec *exec) {
+  const roost_store_config store = {exec->alloc, &exec->clock, roost_random_bytes};
+  int status = roost_store_new(&exec->store, &store);
+  if (status != 0)
+    return status;
+  const roost_dispatch_config config = {.alloc = exec->alloc,
+                                        .clock = &exec->clock,
+                                        .runner = &exec->runner,
+                                        .wheel = roost_loop_wheel(exec->loop),
+                                        .log = exec->log,
+                                        .binding = &roost_bind_program,
+                                        .random_bytes = roost_random_bytes,
+                                        .program = &exec->program,
+                                        .store = exec->store,
+                                        .open_client = open_client,
+                                        .open_client_ud = exec,
+                                        .working_dir = exec->working_dir};
+  return roost_dispatch_new(&exec->dispatch, &config);
+}
+
+static int init(roost_exec *exec, const roost_alloc *alloc, const roost_exec_config *config) {
+  *exec = (roost_exec){.alloc = alloc, .config = config};
+  exec->program = (roost_program){.path = config->path,
+                                  .module = config->module,
+                                  .args = config->args,
+                                  .arg_count = config->arg_count,
+                                  .ops = &program_ops,
+                                  .ud = exec};
+  roost_buffer_init(&exec->program.error, alloc);
+  roost_list_init(&exec->hosts);
+  roost_list_init(&exec->settlers);
+  roost_runner_init(&exec->runner);
+  exec->flush = (roost_loop_hook){.fn = on_flush, .ud = exec};
+  roost_list_init(&exec->flush.link);
+  exec->working_dir = getcwd(NULL, 0);
+  if (exec->working_dir == NULL)
+    return ROOST_ESYSTEM;
+  int status = roost_log_new(&exec->log, alloc, &exec->clock, NULL, NULL);
+  if (status == 0)
+    status = roost_control_start(&exec->control, alloc, exec->log);
+  if (status == 0)
+    status = roost_loop_new(&exec->loop, alloc, &exec->clock);
+  if (status == 0)
+    status = make_dispatch(exec);
+  if (status == 0)
+    roost_loop_add_flush(exec->loop, &exec->flush);
+  return status;
+}
+
+static void deinit(roost_exec *exec) {
+  roost_test_hosts_free(exec);
+  roost_loop_remove_hook(&exec->flush);
+  roost_dispatch_free(exec->dispatch);
+  roost_store_free(exec->store);
+  roost_loop_free(exec->loop);
+  roost_control_stop(exec->control);
+  if (exec->log != NULL)
+    roost_log_free(exec->log);
+  roost_buffer_deinit(&exec->program.error);
+  free(exec->working_dir);
+}
+
+int roost_exec_run(const roost_alloc *alloc, const roost_exec_config *config, roost_buffer *error) {
+  roost_exec exec;
+  roost_buffer root;
+  roost_buffer_init(&root, alloc);
+  int status = init(&exec, alloc, config);
+  if (status == 0)
+    status = roost_buffer_printf(&root, "%s/services", exec.working_dir);
+  if (status == 0)
+    status = roost_buffer_append_byte(&root, '\0');
+  if (status == 0)
+    status = roost_program_start(&exec.program, exec.dispatch, root.ptr);
+  if (status == 0)
+    status = run(&exec);
+  if (status == ROOST_ESCRIPT)
+    (void)roost_buffer_append_slice(error, roost_buffer_slice(&exec.program.error));
+  deinit(&exec);
+  roost_buffer_deinit(&root);
+  return status;
+}
