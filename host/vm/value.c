@@ -84,7 +84,7 @@ static inline void push_text(lua_State *lua, const roost_json_token *token) {
 }
 
 static inline bool push_scalar(decoder *d, const char *at) {
-  roost_json_token token;
+  roost_json_token token = {.text = {NULL, 0}};
   switch (roost_json_read_scalar(&d->reader, at, &token)) {
   case ROOST_JSON_NULL:
     roost_value_push_null(d->lua);
@@ -227,7 +227,7 @@ static inline void push_key(lua_State *lua, roost_key *known, const roost_key *k
  * last of equal keys wins. */
 static bool push_members(decoder *d, const char *at) {
   lua_State *lua = d->lua;
-  roost_json_token token;
+  roost_json_token token = {.text = {NULL, 0}};
   roost_key *first = NULL; /* slot of the first key */
   unsigned members = 0;
   int more;
