@@ -135,6 +135,7 @@ static void set_tls(lua_State *lua, const roost_tls_info *tls) {
     lua_pushstring(lua, tls->sans[i]);
     lua_rawseti(lua, -2, i + 1);
   }
+  roost_value_mark_array(lua);
   lua_setfield(lua, -2, "sans");
   lua_pushboolean(lua, tls->verified);
   lua_setfield(lua, -2, "verified");
