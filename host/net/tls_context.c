@@ -353,7 +353,8 @@ static int set_rules(building *at, SSL_CTX *ssl) {
   SSL_CTX_set_max_proto_version(ssl, 0);
   SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+  /* The chain is what cert has: to look for one at each handshake is dear. */
+  SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_max_cert_list(ssl, MAX_CERT_BYTES);
   /* Sessions live in their tickets, so that a host keeps nothing of who has left. */
   SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
