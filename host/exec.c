@@ -75,9 +75,16 @@ static bool move_on(roost_exec *exec, uint32_t *sleep_ms) {
   return true;
 }
 
+static bool waits_in_vain(const roost_vm *vm) {
+  for (const roost_list *at = vm->tasks.next; at != &vm->tasks; at = at->next)
+    if (!ROOST_LIST_ENTRY(at, const roost_task, link)->background)
+      return false;
+  return true;
+}
+
 static bool is_over(const roost_exec *exec) {
   const roost_program *program = &exec->program;
-  return program->over && (program->failed || program->generation->vm->task_count == 0);
+  return program->over && (program->failed || waits_in_vain(program->generation->vm));
 }
 
 static int run(roost_exec *exec) {

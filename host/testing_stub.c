@@ -130,7 +130,8 @@ static void restart(roost_test_stub *stub) {
   roost_dispatch *dispatch = stub->host->worker->dispatch;
   for (roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next) {
     roost_outbound *outbound = ROOST_LIST_ENTRY(at, roost_outbound, link);
-    if (strcmp(outbound->config->name, stub->client.name) == 0)
+    const char *name = outbound->config->name;
+    if (name != NULL && strcmp(name, stub->client.name) == 0)
       roost_outbound_close(outbound);
   }
 }

@@ -33,6 +33,7 @@ typedef struct request {
   size_t taken;       /* bytes of them */
   bool only_last;     /* earlier values are of no interest */
   bool over;          /* nothing more will come */
+  bool returned;      /* to be closed by whoever it is returned to */
   bool is_event;
   int status;       /* why it failed; EREMOTE: with the error in err */
   const char *why;  /* fixed text for a status */
@@ -109,9 +110,13 @@ static request *push_request(lua_State *lua) {
   return self;
 }
 
-/* __close and __gc: whoever waited has left, whatever way. */
+/* __gc, and __close, which the function that makes it calls, too: whoever waited has left. */
 static int close_request(lua_State *lua) {
   request *self = lua_touserdata(lua, 1);
+  if (self->returned) {
+    self->returned = false;
+    return 0;
+  }
   roost_pending_deinit(&self->pending);
   roost_buffer_deinit(&self->items);
   roost_buffer_deinit(&self->err);
@@ -170,7 +175,8 @@ static uint64_t timeout_of(lua_State *lua, int index, const roost_outbound *outb
 }
 
 /* Sends what stands at 2 (pattern), 3 (data), 4 (timeout in ms or nil), 5 (metadata or nil).
- * Returns as roost_outbound_end. */
+ * Returns as roost_outbound_end. Its errors may leave a message half written: the request must be
+ * to be closed. */
 static int send(lua_State *lua, roost_outbound *outbound, request *self) {
   const roost_message said = {.pattern = push_pattern(lua, 2, self->is_event),
                               .metadata = push_metadata(lua, 5)};
@@ -182,7 +188,7 @@ static int send(lua_State *lua, roost_outbound *outbound, request *self) {
     return raise_failure(lua, outbound, status, "");
   status = write_data(lua, self->pending.format, 3, out);
   if (status != 0) {
-    roost_outbound_undo(outbound, &self->pending);
+    roost_pending_drop(&self->pending);
     return luaL_error(lua, "the data cannot be sent: %s",
                       status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
   }
@@ -316,6 +322,7 @@ static int call_again(lua_State *lua, int status, lua_KContext context) {
 int roost_bind_client_call(lua_State *lua) {
   roost_outbound *outbound = roost_bind_check_client(lua, 1);
   lua_settop(lua, 5);
+  roost_task_check_may_wait(lua);
   if (roost_outbound_crowded(outbound))
     return roost_task_wait_in(lua, &outbound->writers, 0, call_again);
   request *self = push_request(lua);
@@ -325,25 +332,42 @@ int roost_bind_client_call(lua_State *lua) {
   return roost_task_wait_in(lua, &self->waiters, 0, call_over);
 }
 
+static int return_request(lua_State *lua, request *self) {
+  self->returned = true;
+  lua_settop(lua, 6);
+  lua_pushvalue(lua, 6);
+  return 1;
+}
+
+static int request_again(lua_State *lua, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  roost_task_resumed(lua);
+  return roost_bind_client_request(lua);
+}
+
 int roost_bind_client_request(lua_State *lua) {
   roost_outbound *outbound = roost_bind_check_client(lua, 1);
   lua_settop(lua, 5);
+  roost_task_check_may_wait(lua);
+  if (roost_outbound_crowded(outbound))
+    return roost_task_wait_in(lua, &outbound->writers, 0, request_again);
   request *self = push_request(lua);
+  lua_toclose(lua, 6);
   send(lua, outbound, self);
-  lua_settop(lua, 6);
-  return 1;
+  return return_request(lua, self);
 }
 
 int roost_bind_client_emit(lua_State *lua) {
   roost_outbound *outbound = roost_bind_check_client(lua, 1);
   lua_settop(lua, 5);
+  roost_task_check_begun(lua);
   request *self = push_request(lua);
   self->is_event = true;
-  if (send(lua, outbound, self) == 1) {
-    lua_pushboolean(lua, true);
-    return 1;
-  }
-  lua_settop(lua, 6);
+  lua_toclose(lua, 6);
+  if (send(lua, outbound, self) == 0)
+    return return_request(lua, self);
+  lua_pushboolean(lua, true);
   return 1;
 }
 

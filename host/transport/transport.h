@@ -176,14 +176,15 @@ typedef struct roost_client_ops {
   void (*undo)(roost_client *client);
   /* True while the send buffer is over half full. */
   bool (*crowded)(const roost_client *client);
-  /* Drops the connection, or stops making it; no on_closed follows. */
+  /* Ends the connection once what was handed over is sent, or stops making it; no on_closed
+   * follows. */
   void (*close)(roost_client *client);
   /* Addresses of both ends and the descriptor of an open connection; NULL and -1 where there are
    * none. */
   const roost_address *(*remote)(const roost_client *client);
   const roost_address *(*local)(const roost_client *client);
   int (*descriptor)(const roost_client *client);
-  /* Closes and frees it. */
+  /* Closes and frees it; the loop goes on with what is still to be sent. */
   void (*free)(roost_client *client);
 } roost_client_ops;
 

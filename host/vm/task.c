@@ -213,7 +213,8 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
   task->context = context;
   task->group = vm->group != NULL || vm->current == NULL ? vm->group : vm->current->group;
   task->interrupt = NULL;
-  task->begun = task->cancelled = task->unwinding = task->reset = task->dormant = false;
+  task->begun = task->cancelled = task->unwinding = task->reset = false;
+  task->dormant = task->background = false;
   roost_list_append(&vm->tasks, &task->link);
   vm->task_count++;
   if (!vm->live && !ops->early) {
@@ -289,14 +290,19 @@ static bool may_yield(const roost_runner *runner) {
   return true;
 }
 
+void roost_task_check_begun(lua_State *lua) {
+  const roost_vm *vm = roost_vm_of(lua);
+  if (vm->current == NULL)
+    luaL_error(lua, vm->live ? "cannot wait here: the task is being ended"
+                             : "not before on_start: a main chunk may not wait");
+}
+
 /* The running task; raises where it may not wait. */
 static roost_task *check_may_wait(lua_State *lua) {
   roost_vm *vm = roost_vm_of(lua);
   roost_task *task = vm->current;
-  if (task == NULL)
-    luaL_error(lua, vm->live ? "cannot wait here: the task is being ended"
-                             : "not before on_start: a main chunk may not wait");
-  else if (lua_isyieldable(lua) && may_yield(vm->runner))
+  roost_task_check_begun(lua);
+  if (lua_isyieldable(lua) && may_yield(vm->runner))
     return task;
   else if (is_ending(task))
     raise_end(lua, task);
@@ -330,6 +336,10 @@ int roost_task_wait_in(lua_State *lua, roost_list *waiters, intptr_t context,
   if (!is_ending(task))
     roost_list_append(waiters, &task->queue);
   return yield(lua, task, context, k);
+}
+
+void roost_task_check_may_wait(lua_State *lua) {
+  (void)check_may_wait(lua);
 }
 
 void roost_task_wake_all(roost_list *waiters) {
