@@ -202,7 +202,7 @@ static int send(lua_State *lua, roost_outbound *outbound, request *self) {
 
 /* Pushes an error table with a detail, where there is one. */
 static void push_failure(lua_State *lua, const char *name, const char *code, const char *message,
-                        const char *detail) {
+                         const char *detail) {
   roost_error_push(lua, name, code, message);
   if (detail != NULL && *detail != '\0' && strcmp(detail, message) != 0) {
     lua_pushstring(lua, detail);

@@ -78,17 +78,17 @@ struct roost_outbound {
   const roost_client_config *config; /* borrowed */
   roost_client *client;
   roost_outbound_state state;
-  roost_slots slots;  /* requests under way, by number */
-  roost_list waiting; /* roost_pending.link, sent and not answered */
-  roost_list held;    /* begun and not sent yet, in order */
-  size_t held_bytes;  /* of them */
+  roost_slots slots;      /* requests under way, by number */
+  roost_list waiting;     /* roost_pending.link, sent and not answered */
+  roost_list held;        /* begun and not sent yet, in order */
+  size_t held_bytes;      /* of them */
   roost_pending *writing; /* between begin and end, straight to the client; NULL: none */
-  roost_list writers; /* tasks that wait until less is queued to be sent */
+  roost_list writers;     /* tasks that wait until less is queued to be sent */
   roost_list watchers;
   roost_timer retry; /* the next attempt */
   unsigned attempts; /* made since it was last up or down */
   bool was_up;
-  bool was_told; /* watchers were: there is a last state to tell of */
+  bool was_told;  /* watchers were: there is a last state to tell of */
   char prefix[5]; /* of ids: hex digits of this outbound's own */
   roost_outbound_stats stats;
 };
@@ -115,9 +115,9 @@ int roost_outbound_connect(roost_outbound *outbound);
 void roost_outbound_close(roost_outbound *outbound);
 
 /* Begins a request, or an event where it wants no reply: append the data to the buffer in
- * pending->format, then end, or drop the pending, at once. said has the pattern and perhaps metadata, JSON text,
- * borrowed until then. pending->timeout_ms bounds the wait for each reply. NULL where memory is
- * short or too much is held already (*status says which: ENOMEM, EFULL). */
+ * pending->format, then end, or drop the pending, at once. said has the pattern and perhaps
+ * metadata, JSON text, borrowed until then. pending->timeout_ms bounds the wait for each reply.
+ * NULL where memory is short or too much is held already (*status says which: ENOMEM, EFULL). */
 roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pending, bool reply,
                                    const roost_message *said, int *status);
 
