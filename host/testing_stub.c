@@ -193,7 +193,7 @@ static int dial(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops
     return status;
   roost_conn_set_ops(*out, ops, ops_ud);
   (void)roost_tcp_server_adopt(stub->server, other); /* else it is closed, which is seen */
-  return 0;
+  return 1;
 }
 
 int roost_test_stub_open(void *ud, roost_client **out, const roost_client_config *config,

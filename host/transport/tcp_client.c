@@ -197,9 +197,9 @@ static const roost_conn_ops conn_ops = {.on_open = on_open,
 /* A connection that was there at once, or was refused at once. */
 static void on_later(void *ud) {
   tcp_client *self = ud;
-  if (self->link != NULL && roost_conn_descriptor(self->link->conn) < 0)
+  if (self->link != NULL)
     on_open(self->link);
-  else if (self->link == NULL)
+  else
     self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT, "ECONNREFUSED");
 }
 
@@ -207,8 +207,10 @@ static int dial(tcp_client *self, tcp_link *link) {
   const roost_client_config *config = self->client.config;
   if (self->dial == NULL)
     return roost_conn_dial(&link->conn, self->loop, config->host, config->port, 0, &conn_ops, link);
-  roost_loop_defer(self->loop, &self->later);
-  return self->dial(self->dial_ud, &link->conn, &conn_ops, link);
+  const int status = self->dial(self->dial_ud, &link->conn, &conn_ops, link);
+  if (status == 1 || status == ROOST_ECONNECT)
+    roost_loop_defer(self->loop, &self->later);
+  return status;
 }
 
 static int connect_client(roost_client *client) {
@@ -223,7 +225,7 @@ static int connect_client(roost_client *client) {
   roost_timer_init(&link->timer, on_incomplete);
   roost_frame_reader_init(&link->reader, alloc, config->max_buffer_size);
   const int status = dial(self, link);
-  if (status != 0) {
+  if (status < 0) {
     roost_alloc_put(alloc, link, sizeof *link);
     return status == ROOST_ECONNECT ? 0 : status;
   }

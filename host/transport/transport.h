@@ -199,8 +199,8 @@ struct roost_client {
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
                          const roost_client_sink *sink, void *sink_ud);
 
-/* Makes a connection in the place of roost_conn_dial, as that does, but one in memory is open
- * already; ECONNECT: refused. For tests. */
+/* Makes a connection in the place of roost_conn_dial, as that does; 1: it is open already, as one in
+ * memory is; ECONNECT: refused. For tests. */
 typedef int roost_dial_fn(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops_ud);
 void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *dial, void *ud);
 
