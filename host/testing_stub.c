@@ -125,13 +125,14 @@ static roost_test_stub *get(roost_test_host *host, const char *name) {
   return stub != NULL ? stub : stub_new(host, name);
 }
 
-/* Ends what was connected to it before, as a restart would. */
+/* Ends what was connected to it before, as a restart would; who still tries goes on. */
 static void restart(roost_test_stub *stub) {
   roost_dispatch *dispatch = stub->host->worker->dispatch;
   for (roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next) {
     roost_outbound *outbound = ROOST_LIST_ENTRY(at, roost_outbound, link);
     const char *name = outbound->config->name;
-    if (name != NULL && strcmp(name, stub->client.name) == 0)
+    if (name != NULL && strcmp(name, stub->client.name) == 0 &&
+        outbound->state == ROOST_OUTBOUND_UP)
       roost_outbound_close(outbound);
   }
 }

@@ -134,6 +134,8 @@ static void read_url(roost_keys_reader *reader, const char *url, roost_client_co
   if (!roost_url_split(url, &parts)) {
     roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected tcp://HOST:PORT, got \"%.100s\"",
                        url);
+  } else if (parts.has_port && parts.port == 0) {
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "0 is no port to connect to");
   } else if (!roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) {
     roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "the scheme %.*s is not supported yet",
                        (int)parts.scheme.len, parts.scheme.ptr);
