@@ -179,10 +179,19 @@ static int init(roost_exec *exec, const roost_alloc *alloc, const roost_exec_con
   return status;
 }
 
+/* What clients were given before they were closed; each gives up after a while. */
+static void send_the_rest(const roost_exec *exec) {
+  while (!exec->clock.fake && roost_loop_conn_count(exec->loop) > 0)
+    if (roost_loop_poll(exec->loop, LONGEST_SLEEP_MS) != 0)
+      return;
+}
+
 static void deinit(roost_exec *exec) {
   roost_test_hosts_free(exec);
   roost_loop_remove_hook(&exec->flush);
   roost_dispatch_free(exec->dispatch);
+  if (exec->loop != NULL)
+    send_the_rest(exec);
   roost_store_free(exec->store);
   roost_loop_free(exec->loop);
   roost_control_stop(exec->control);

@@ -312,24 +312,39 @@ static int call_over(lua_State *lua, int status, lua_KContext context) {
   return 1;
 }
 
-static int call_again(lua_State *lua, int status, lua_KContext context) {
-  (void)status;
-  (void)context;
-  roost_task_resumed(lua);
-  return roost_bind_client_call(lua);
+/* Waits until less is to be sent, then k, with the time at which that is over as its context (0: no
+ * such time), goes on. */
+static int wait_for_room(lua_State *lua, roost_outbound *outbound, lua_KContext due_ms,
+                         lua_KFunction k) {
+  const uint64_t now_ms = outbound->wheel->now_ms;
+  const uint64_t timeout_ms = due_ms == 0 ? timeout_of(lua, 4, outbound) : 0;
+  if (timeout_ms > 0)
+    due_ms = (lua_KContext)(now_ms + timeout_ms);
+  if (due_ms != 0 && (uint64_t)due_ms <= now_ms) {
+    outbound->stats.timeouts++;
+    return raise_failure(lua, outbound, ROOST_ETIMEDOUT, "");
+  }
+  return roost_task_wait_in_for(lua, &outbound->writers,
+                                due_ms == 0 ? UINT64_MAX : (uint64_t)due_ms - now_ms, due_ms, k);
 }
 
-int roost_bind_client_call(lua_State *lua) {
+static int call(lua_State *lua, int status, lua_KContext due_ms) {
   roost_outbound *outbound = roost_bind_check_client(lua, 1);
-  lua_settop(lua, 5);
-  roost_task_check_may_wait(lua);
+  if (status == LUA_YIELD)
+    roost_task_resumed(lua);
   if (roost_outbound_crowded(outbound))
-    return roost_task_wait_in(lua, &outbound->writers, 0, call_again);
+    return wait_for_room(lua, outbound, due_ms, call);
   request *self = push_request(lua);
   self->only_last = true;
   lua_toclose(lua, 6);
   send(lua, outbound, self);
   return roost_task_wait_in(lua, &self->waiters, 0, call_over);
+}
+
+int roost_bind_client_call(lua_State *lua) {
+  lua_settop(lua, 5);
+  roost_task_check_may_wait(lua);
+  return call(lua, LUA_OK, 0);
 }
 
 static int return_request(lua_State *lua, request *self) {
@@ -339,23 +354,22 @@ static int return_request(lua_State *lua, request *self) {
   return 1;
 }
 
-static int request_again(lua_State *lua, int status, lua_KContext context) {
-  (void)status;
-  (void)context;
-  roost_task_resumed(lua);
-  return roost_bind_client_request(lua);
-}
-
-int roost_bind_client_request(lua_State *lua) {
+static int begin_request(lua_State *lua, int status, lua_KContext due_ms) {
   roost_outbound *outbound = roost_bind_check_client(lua, 1);
-  lua_settop(lua, 5);
-  roost_task_check_may_wait(lua);
+  if (status == LUA_YIELD)
+    roost_task_resumed(lua);
   if (roost_outbound_crowded(outbound))
-    return roost_task_wait_in(lua, &outbound->writers, 0, request_again);
+    return wait_for_room(lua, outbound, due_ms, begin_request);
   request *self = push_request(lua);
   lua_toclose(lua, 6);
   send(lua, outbound, self);
   return return_request(lua, self);
+}
+
+int roost_bind_client_request(lua_State *lua) {
+  lua_settop(lua, 5);
+  roost_task_check_may_wait(lua);
+  return begin_request(lua, LUA_OK, 0);
 }
 
 int roost_bind_client_emit(lua_State *lua) {

@@ -330,12 +330,20 @@ int roost_task_wait(lua_State *lua, uint64_t ms, intptr_t context,
   return yield(lua, task, context, k);
 }
 
+int roost_task_wait_in_for(lua_State *lua, roost_list *waiters, uint64_t ms, intptr_t context,
+                           int (*k)(lua_State *lua, int status, intptr_t context)) {
+  roost_task *task = check_may_wait(lua);
+  if (!is_ending(task)) {
+    roost_list_append(waiters, &task->queue);
+    if (ms != UINT64_MAX)
+      roost_timer_start(task->vm->wheel, &task->timer, ms);
+  }
+  return yield(lua, task, context, k);
+}
+
 int roost_task_wait_in(lua_State *lua, roost_list *waiters, intptr_t context,
                        int (*k)(lua_State *lua, int status, intptr_t context)) {
-  roost_task *task = check_may_wait(lua);
-  if (!is_ending(task))
-    roost_list_append(waiters, &task->queue);
-  return yield(lua, task, context, k);
+  return roost_task_wait_in_for(lua, waiters, UINT64_MAX, context, k);
 }
 
 void roost_task_check_may_wait(lua_State *lua) {

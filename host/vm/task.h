@@ -94,6 +94,11 @@ int roost_task_wait(struct lua_State *lua, uint64_t ms, intptr_t context,
 int roost_task_wait_in(struct lua_State *lua, roost_list *waiters, intptr_t context,
                        int (*k)(struct lua_State *lua, int status, intptr_t context));
 
+/* The same, for ms at most (UINT64_MAX: no time-out). */
+int roost_task_wait_in_for(struct lua_State *lua, roost_list *waiters, uint64_t ms,
+                           intptr_t context,
+                           int (*k)(struct lua_State *lua, int status, intptr_t context));
+
 /* Raises where one of them would, for what must not be begun then. */
 void roost_task_check_may_wait(struct lua_State *lua);
 
