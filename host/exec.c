@@ -75,9 +75,16 @@ static bool move_on(roost_exec *exec, uint32_t *sleep_ms) {
   return true;
 }
 
+static bool waits_in_vain(const roost_vm *vm) {
+  for (const roost_list *at = vm->tasks.next; at != &vm->tasks; at = at->next)
+    if (!ROOST_LIST_ENTRY(at, const roost_task, link)->background)
+      return false;
+  return true;
+}
+
 static bool is_over(const roost_exec *exec) {
   const roost_program *program = &exec->program;
-  return program->over && (program->failed || program->generation->vm->task_count == 0);
+  return program->over && (program->failed || waits_in_vain(program->generation->vm));
 }
 
 static int run(roost_exec *exec) {
@@ -174,10 +181,19 @@ static int init(roost_exec *exec, const roost_alloc *alloc, const roost_exec_con
   return status;
 }
 
+/* What clients were given before they were closed; each gives up after a while. */
+static void send_the_rest(const roost_exec *exec) {
+  while (!exec->clock.fake && roost_loop_conn_count(exec->loop) > 0)
+    if (roost_loop_poll(exec->loop, LONGEST_SLEEP_MS) != 0)
+      return;
+}
+
 static void deinit(roost_exec *exec) {
   roost_test_hosts_free(exec);
   roost_loop_remove_hook(&exec->flush);
   roost_dispatch_free(exec->dispatch);
+  if (exec->loop != NULL)
+    send_the_rest(exec);
   roost_store_free(exec->store);
   roost_loop_free(exec->loop);
   roost_control_stop(exec->control);

@@ -125,12 +125,14 @@ static roost_test_stub *get(roost_test_host *host, const char *name) {
   return stub != NULL ? stub : stub_new(host, name);
 }
 
-/* Ends what was connected to it before, as a restart would. */
+/* Ends what was connected to it before, as a restart would; who still tries goes on. */
 static void restart(roost_test_stub *stub) {
   roost_dispatch *dispatch = stub->host->worker->dispatch;
   for (roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next) {
     roost_outbound *outbound = ROOST_LIST_ENTRY(at, roost_outbound, link);
-    if (strcmp(outbound->config->name, stub->client.name) == 0)
+    const char *name = outbound->config->name;
+    if (name != NULL && strcmp(name, stub->client.name) == 0 &&
+        outbound->state == ROOST_OUTBOUND_UP)
       roost_outbound_close(outbound);
   }
 }
@@ -192,7 +194,7 @@ static int dial(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops
     return status;
   roost_conn_set_ops(*out, ops, ops_ud);
   (void)roost_tcp_server_adopt(stub->server, other); /* else it is closed, which is seen */
-  return 0;
+  return 1;
 }
 
 int roost_test_stub_open(void *ud, roost_client **out, const roost_client_config *config,

@@ -60,6 +60,10 @@ roost_buffer *roost_bind_push_buffer(struct lua_State *lua);
 /* Logs what a task raised: the error value at index, its traceback in vm->trace. */
 void roost_bind_log_error(struct lua_State *lua, const char *message, int index);
 
+/* The running task ends when its service stops while it waits next; the k of that wait takes
+ * task->dormant back. */
+void roost_bind_make_dormant(struct lua_State *lua);
+
 /* Pushes the core table. */
 void roost_bind_push_core(struct lua_State *lua);
 

@@ -24,13 +24,14 @@ typedef struct event {
 } event;
 
 typedef struct handle {
-  roost_outbound *outbound;       /* NULL: not made yet, or gone with its state */
+  roost_outbound *outbound;       /* NULL: not made yet, or gone with its dispatch */
   roost_client_table *table;      /* of a client made from a table; owned */
   roost_outbound_watcher watcher; /* in outbound->watchers */
   roost_list waiters;             /* tasks that wait for a change */
   event last;                     /* change */
-  event events[EVENTS_MAX];       /* not read yet, the oldest first */
+  event events[EVENTS_MAX];       /* not read yet, the oldest first; while they are watched */
   size_t event_count;
+  bool watched; /* somebody reads events */
 } handle;
 
 static handle *check_handle(lua_State *lua, int index) {
@@ -60,38 +61,48 @@ int roost_bind_write_route(roost_buffer *pattern, const char **why) {
 
 /* ------------------------------------------------------------------------- changes ----------- */
 
-static void on_changed(roost_outbound_watcher *watcher, roost_outbound_state state, int status,
-                       const char *why) {
-  handle *self = ROOST_LIST_ENTRY(watcher, handle, watcher);
+static void add_event(handle *self) {
   if (self->event_count == EVENTS_MAX) {
     memmove(self->events, self->events + 1, sizeof self->events - sizeof self->events[0]);
     self->event_count--;
   }
-  self->last = (event){state, status, why};
   self->events[self->event_count++] = self->last;
-  roost_task_wake_all(&self->waiters);
 }
 
-/* Its host is gone, while the state lives on: a test's. */
-static void on_gone(roost_outbound_watcher *watcher) {
+static void on_changed(roost_outbound_watcher *watcher, roost_outbound_state state, int status,
+                       const char *why) {
   handle *self = ROOST_LIST_ENTRY(watcher, handle, watcher);
-  self->outbound = NULL;
+  if (state == ROOST_OUTBOUND_GONE)
+    self->outbound = NULL;
+  self->last = (event){state, status, why};
+  if (self->watched)
+    add_event(self);
   roost_task_wake_all(&self->waiters);
 }
 
-static const char *state_name(const roost_outbound *outbound) {
-  return outbound->state == ROOST_OUTBOUND_UP ? "connected" : "disconnected";
-}
-
-/* handle:state() -> "connected" or "disconnected" */
+/* handle:state() -> "connected", "disconnected", or nil where it was never used */
 static int get_state(lua_State *lua) {
-  lua_pushstring(lua, state_name(roost_bind_check_client(lua, 1)));
+  const roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  if (!outbound->was_told)
+    return 0;
+  lua_pushstring(lua, outbound->state == ROOST_OUTBOUND_UP ? "connected" : "disconnected");
   return 1;
 }
 
-/* Pushes "connected", or "disconnected" and the error table of why. */
+/* handle:watch(whether): event() tells of what changes from now on. */
+static int watch(lua_State *lua) {
+  handle *self = check_handle(lua, 1);
+  self->watched = lua_toboolean(lua, 2);
+  self->event_count = 0;
+  return 0;
+}
+
+/* Pushes "connected", or "disconnected" and the error table of why; nothing where the client has
+ * ended with its service. */
 static int push_event(lua_State *lua, handle *self) {
   const event first = self->events[0];
+  if (self->outbound == NULL)
+    return 0;
   self->event_count--;
   memmove(self->events, self->events + 1, self->event_count * sizeof self->events[0]);
   if (first.state == ROOST_OUTBOUND_UP) {
@@ -103,28 +114,29 @@ static int push_event(lua_State *lua, handle *self) {
   return 2;
 }
 
+static int wait_for_event(lua_State *lua, handle *self);
+
 static int event_again(lua_State *lua, int status, lua_KContext context) {
   handle *self = check_handle(lua, 1);
   (void)status;
   (void)context;
-  roost_task_current(lua)->dormant = false;
+  roost_task_current(lua)->dormant = roost_task_current(lua)->background = false;
   roost_task_resumed(lua);
-  roost_bind_check_client(lua, 1);
-  if (self->event_count > 0)
-    return push_event(lua, self);
-  roost_task_current(lua)->dormant = true;
+  return self->event_count > 0 ? push_event(lua, self) : wait_for_event(lua, self);
+}
+
+static int wait_for_event(lua_State *lua, handle *self) {
+  roost_bind_make_dormant(lua);
+  roost_task_current(lua)->background = true;
   return roost_task_wait_in(lua, &self->waiters, 0, event_again);
 }
 
-/* handle:event(): waits for the next change, as a timer does for its time. */
+/* handle:event(): waits for the next change; neither a program nor a service waits for that. */
 static int next_event(lua_State *lua) {
   handle *self = check_handle(lua, 1);
   lua_settop(lua, 1);
-  if (self->event_count > 0)
-    return push_event(lua, self);
-  if (roost_task_current(lua) != NULL)
-    roost_task_current(lua)->dormant = true;
-  return roost_task_wait_in(lua, &self->waiters, 0, event_again);
+  roost_task_check_may_wait(lua);
+  return self->event_count > 0 ? push_event(lua, self) : wait_for_event(lua, self);
 }
 
 /* ------------------------------------------------------------------------- the connection ---- */
@@ -148,6 +160,7 @@ static int connect_handle(lua_State *lua) {
   handle *self = check_handle(lua, 1);
   roost_outbound *outbound = roost_bind_check_client(lua, 1);
   lua_settop(lua, 1);
+  roost_task_check_may_wait(lua);
   if (outbound->state == ROOST_OUTBOUND_UP)
     return 0;
   int status = roost_outbound_connect(outbound);
@@ -199,10 +212,9 @@ static int get_info(lua_State *lua) {
 static int free_handle(lua_State *lua) {
   handle *self = lua_touserdata(lua, 1);
   roost_list_remove(&self->watcher.link);
-  if (self->table != NULL) {
+  if (self->table != NULL)
     roost_outbound_free(self->outbound);
-    roost_client_table_free(self->table);
-  }
+  roost_client_table_free(self->table);
   self->outbound = NULL;
   self->table = NULL;
   return 0;
@@ -210,7 +222,7 @@ static int free_handle(lua_State *lua) {
 
 static handle *push_handle(lua_State *lua) {
   handle *self = lua_newuserdatauv(lua, sizeof *self, 0);
-  *self = (handle){.watcher = {.changed = on_changed, .gone = on_gone}};
+  *self = (handle){.watcher.changed = on_changed};
   roost_list_init(&self->watcher.link);
   roost_list_init(&self->waiters);
   luaL_setmetatable(lua, HANDLE_NAME);
@@ -270,6 +282,7 @@ void roost_bind_open_client(lua_State *lua) {
                                      {"connect", connect_handle},
                                      {"close", close_handle},
                                      {"state", get_state},
+                                     {"watch", watch},
                                      {"event", next_event},
                                      {"info", get_info},
                                      {NULL, NULL}};

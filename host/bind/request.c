@@ -33,6 +33,7 @@ typedef struct request {
   size_t taken;       /* bytes of them */
   bool only_last;     /* earlier values are of no interest */
   bool over;          /* nothing more will come */
+  bool returned;      /* to be closed by whoever it is returned to */
   bool is_event;
   int status;       /* why it failed; EREMOTE: with the error in err */
   const char *why;  /* fixed text for a status */
@@ -111,9 +112,13 @@ static request *push_request(lua_State *lua) {
   return self;
 }
 
-/* __close and __gc: whoever waited has left, whatever way. */
+/* __gc, and __close, which the function that makes it calls, too: whoever waited has left. */
 static int close_request(lua_State *lua) {
   request *self = lua_touserdata(lua, 1);
+  if (self->returned) {
+    self->returned = false;
+    return 0;
+  }
   roost_pending_deinit(&self->pending);
   roost_buffer_deinit(&self->items);
   roost_buffer_deinit(&self->err);
@@ -172,7 +177,8 @@ static uint64_t timeout_of(lua_State *lua, int index, const roost_outbound *outb
 }
 
 /* Sends what stands at 2 (pattern), 3 (data), 4 (timeout in ms or nil), 5 (metadata or nil).
- * Returns as roost_outbound_end. */
+ * Returns as roost_outbound_end. Its errors may leave a message half written: the request must be
+ * to be closed. */
 static int send(lua_State *lua, roost_outbound *outbound, request *self) {
   const roost_message said = {.pattern = push_pattern(lua, 2, self->is_event),
                               .metadata = push_metadata(lua, 5)};
@@ -184,7 +190,7 @@ static int send(lua_State *lua, roost_outbound *outbound, request *self) {
     return raise_failure(lua, outbound, status, "");
   status = write_data(lua, self->pending.format, 3, out);
   if (status != 0) {
-    roost_outbound_undo(outbound, &self->pending);
+    roost_pending_drop(&self->pending);
     return luaL_error(lua, "the data cannot be sent: %s",
                       status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
   }
@@ -308,18 +314,28 @@ static int call_over(lua_State *lua, int status, lua_KContext context) {
   return 1;
 }
 
-static int call_again(lua_State *lua, int status, lua_KContext context) {
-  (void)status;
-  (void)context;
-  roost_task_resumed(lua);
-  return roost_bind_client_call(lua);
+/* Waits until less is to be sent, then k, with the time at which that is over as its context (0: no
+ * such time), goes on. */
+static int wait_for_room(lua_State *lua, roost_outbound *outbound, lua_KContext due_ms,
+                         lua_KFunction k) {
+  const uint64_t now_ms = outbound->wheel->now_ms;
+  const uint64_t timeout_ms = due_ms == 0 ? timeout_of(lua, 4, outbound) : 0;
+  if (timeout_ms > 0)
+    due_ms = (lua_KContext)(now_ms + timeout_ms);
+  if (due_ms != 0 && (uint64_t)due_ms <= now_ms) {
+    outbound->stats.timeouts++;
+    return raise_failure(lua, outbound, ROOST_ETIMEDOUT, "");
+  }
+  return roost_task_wait_in_for(lua, &outbound->writers,
+                                due_ms == 0 ? UINT64_MAX : (uint64_t)due_ms - now_ms, due_ms, k);
 }
 
-int roost_bind_client_call(lua_State *lua) {
+static int call(lua_State *lua, int status, lua_KContext due_ms) {
   roost_outbound *outbound = roost_bind_check_client(lua, 1);
-  lua_settop(lua, 5);
+  if (status == LUA_YIELD)
+    roost_task_resumed(lua);
   if (roost_outbound_crowded(outbound))
-    return roost_task_wait_in(lua, &outbound->writers, 0, call_again);
+    return wait_for_room(lua, outbound, due_ms, call);
   request *self = push_request(lua);
   self->only_last = true;
   lua_toclose(lua, 6);
@@ -327,25 +343,47 @@ int roost_bind_client_call(lua_State *lua) {
   return roost_task_wait_in(lua, &self->waiters, 0, call_over);
 }
 
-int roost_bind_client_request(lua_State *lua) {
-  roost_outbound *outbound = roost_bind_check_client(lua, 1);
+int roost_bind_client_call(lua_State *lua) {
   lua_settop(lua, 5);
-  request *self = push_request(lua);
-  send(lua, outbound, self);
+  roost_task_check_may_wait(lua);
+  return call(lua, LUA_OK, 0);
+}
+
+static int return_request(lua_State *lua, request *self) {
+  self->returned = true;
   lua_settop(lua, 6);
+  lua_pushvalue(lua, 6);
   return 1;
+}
+
+static int begin_request(lua_State *lua, int status, lua_KContext due_ms) {
+  roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  if (status == LUA_YIELD)
+    roost_task_resumed(lua);
+  if (roost_outbound_crowded(outbound))
+    return wait_for_room(lua, outbound, due_ms, begin_request);
+  request *self = push_request(lua);
+  lua_toclose(lua, 6);
+  send(lua, outbound, self);
+  return return_request(lua, self);
+}
+
+int roost_bind_client_request(lua_State *lua) {
+  lua_settop(lua, 5);
+  roost_task_check_may_wait(lua);
+  return begin_request(lua, LUA_OK, 0);
 }
 
 int roost_bind_client_emit(lua_State *lua) {
   roost_outbound *outbound = roost_bind_check_client(lua, 1);
   lua_settop(lua, 5);
+  roost_task_check_begun(lua);
   request *self = push_request(lua);
   self->is_event = true;
-  if (send(lua, outbound, self) == 1) {
-    lua_pushboolean(lua, true);
-    return 1;
-  }
-  lua_settop(lua, 6);
+  lua_toclose(lua, 6);
+  if (send(lua, outbound, self) == 0)
+    return return_request(lua, self);
+  lua_pushboolean(lua, true);
   return 1;
 }
 

@@ -46,8 +46,7 @@ static int sleep_ms(lua_State *lua) {
   return roost_task_wait(lua, check_ms(lua, 1), 0, slept);
 }
 
-/* The task ends when its service stops while it waits. */
-static void make_dormant(lua_State *lua) {
+void roost_bind_make_dormant(lua_State *lua) {
   roost_task *task = roost_task_current(lua);
   if (task == NULL)
     return;
@@ -60,7 +59,7 @@ static void make_dormant(lua_State *lua) {
 /* core.doze(ms): as sleep, but the task ends when its service stops meanwhile. */
 static int doze(lua_State *lua) {
   uint64_t ms = check_ms(lua, 1);
-  make_dormant(lua);
+  roost_bind_make_dormant(lua);
   return roost_task_wait(lua, ms, 0, slept);
 }
 
@@ -170,7 +169,7 @@ static int signal_new(lua_State *lua) {
 static int signal_wait(lua_State *lua) {
   roost_list *waiters = luaL_checkudata(lua, 1, SIGNAL_NAME);
   if (lua_toboolean(lua, 2))
-    make_dormant(lua);
+    roost_bind_make_dormant(lua);
   return roost_task_wait_in(lua, waiters, 0, slept);
 }
 

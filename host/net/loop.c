@@ -374,6 +374,10 @@ void roost_loop_remove_hook(roost_loop_hook *hook) {
     roost_list_remove(&hook->link);
 }
 
+size_t roost_loop_conn_count(const roost_loop *loop) {
+  return loop->conn_count;
+}
+
 size_t roost_loop_buffer_bytes(const roost_loop *loop) {
   return loop->buffer_bytes;
 }

@@ -65,6 +65,9 @@ void roost_loop_defer(roost_loop *loop, roost_loop_hook *hook);
 /* Takes a hook of either kind out again; nothing happens where it is in none. */
 void roost_loop_remove_hook(roost_loop_hook *hook);
 
+/* Connections that have not ended yet. */
+size_t roost_loop_conn_count(const roost_loop *loop);
+
 /* Memory of all connection buffers now. */
 size_t roost_loop_buffer_bytes(const roost_loop *loop);
 

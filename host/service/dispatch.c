@@ -355,7 +355,10 @@ int roost_dispatch_new_client(roost_outbound **out, roost_dispatch *dispatch,
                                           .random_bytes = config->random_bytes,
                                           .open = config->open_client,
                                           .open_ud = config->open_client_ud};
-  return roost_outbound_new(out, &outbound, client);
+  const int status = roost_outbound_new(out, &outbound, client);
+  if (status == 0)
+    roost_list_append(&dispatch->outbounds, &(*out)->link);
+  return status;
 }
 
 static const roost_client_config *named(const roost_dispatch *dispatch, const char *name) {
@@ -378,10 +381,7 @@ int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, c
       return 0;
     }
   }
-  int status = roost_dispatch_new_client(out, dispatch, config);
-  if (status == 0)
-    roost_list_append(&dispatch->outbounds, &(*out)->link);
-  return status;
+  return roost_dispatch_new_client(out, dispatch, config);
 }
 
 /* ------------------------------------------------------------------------- the turn ---------- */

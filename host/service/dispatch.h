@@ -67,7 +67,7 @@ struct roost_dispatch {
   roost_list items;                   /* calls with an item that waits */
   const roost_client_config *clients; /* those that are named; borrowed */
   size_t client_count;
-  roost_list outbounds; /* of named clients, made at their first use; owned */
+  roost_list outbounds; /* those of named clients, made at their first use, are owned */
   roost_dispatch_stats stats;
 };
 
@@ -108,7 +108,7 @@ void roost_dispatch_set_clients(roost_dispatch *dispatch, const roost_client_con
 /* The outbound of a named client, which the dispatch owns. ENOENT, ENOMEM, EUNSUPPORTED. */
 int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, const char *name);
 
-/* One for the caller, who owns it. As roost_outbound_new. */
+/* One for the caller, who owns it, but no longer than the dispatch lives. As roost_outbound_new. */
 int roost_dispatch_new_client(roost_outbound **out, roost_dispatch *dispatch,
                               const roost_client_config *config);
 

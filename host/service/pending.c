@@ -50,9 +50,14 @@ static void leave(roost_pending *pending) {
   if (outbound == NULL)
     return;
   pending->outbound = NULL;
+  if (outbound->writing == pending) {
+    outbound->writing = NULL;
+    outbound->client->ops->undo(outbound->client);
+  }
+  if (!roost_list_empty(&pending->link))
+    outbound->held_bytes -= pending->held.len;
   roost_list_remove(&pending->link);
   roost_timer_stop(outbound->wheel, &pending->deadline);
-  outbound->held_bytes -= pending->held.len;
   roost_buffer_clear(&pending->held);
   roost_buffer_trim(&pending->held, KEEP_BYTES);
   if (pending->slot != 0)
@@ -104,6 +109,7 @@ void roost_pending_deinit(roost_pending *pending) {
 
 static void tell_watchers(roost_outbound *outbound, int status, const char *why) {
   roost_list all;
+  outbound->was_told = true;
   roost_list_init(&all);
   roost_list_move(&all, &outbound->watchers);
   while (!roost_list_empty(&all)) {
@@ -180,11 +186,6 @@ bool roost_outbound_crowded(const roost_outbound *outbound) {
   return outbound->state == ROOST_OUTBOUND_UP && outbound->client->ops->crowded(outbound->client);
 }
 
-static void on_writable(void *ud) {
-  roost_outbound *outbound = ud;
-  roost_task_wake_all(&outbound->writers);
-}
-
 /* ------------------------------------------------------------------------- sending ----------- */
 
 /* What the client is given: what the caller said, and the id. */
@@ -244,6 +245,19 @@ static void send_one(roost_outbound *outbound, roost_pending *pending) {
   }
 }
 
+/* As many as the transport wants to have at a time. */
+static void send_all_held(roost_outbound *outbound) {
+  while (!roost_list_empty(&outbound->held) && outbound->state == ROOST_OUTBOUND_UP &&
+         !roost_outbound_crowded(outbound))
+    send_one(outbound, ROOST_LIST_ENTRY(outbound->held.next, roost_pending, link));
+}
+
+static void on_writable(void *ud) {
+  roost_outbound *outbound = ud;
+  send_all_held(outbound);
+  roost_task_wake_all(&outbound->writers);
+}
+
 static void on_open(void *ud) {
   roost_outbound *outbound = ud;
   outbound->state = ROOST_OUTBOUND_UP;
@@ -252,8 +266,7 @@ static void on_open(void *ud) {
     outbound->stats.reconnects++;
   outbound->was_up = true;
   tell_watchers(outbound, 0, NULL);
-  while (!roost_list_empty(&outbound->held) && outbound->state == ROOST_OUTBOUND_UP)
-    send_one(outbound, ROOST_LIST_ENTRY(outbound->held.next, roost_pending, link));
+  send_all_held(outbound);
 }
 
 static bool take_slot(roost_outbound *outbound, roost_pending *pending) {
@@ -261,7 +274,7 @@ static bool take_slot(roost_outbound *outbound, roost_pending *pending) {
   return pending->slot != 0;
 }
 
-/* Where there is no connection yet: in the pending's own buffer. */
+/* Where it cannot be sent yet: in the pending's own buffer. */
 static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending,
                                 const roost_message *said, int *status) {
   const size_t limit = outbound->config->max_send_buffer_size;
@@ -277,11 +290,19 @@ static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending
   return *status == 0 ? &pending->held : NULL;
 }
 
-static roost_buffer *begin_now(roost_outbound *outbound, const roost_pending *pending,
+static roost_buffer *begin_now(roost_outbound *outbound, roost_pending *pending,
                                const roost_message *said) {
   char id[ID_DIGITS + 2];
   const roost_message head = head_of(outbound, pending, said, id);
-  return outbound->client->ops->begin(outbound->client, &head);
+  roost_buffer *out = outbound->client->ops->begin(outbound->client, &head);
+  if (out != NULL)
+    outbound->writing = pending;
+  return out;
+}
+
+/* What is held goes first. */
+static bool may_send(const roost_outbound *outbound) {
+  return outbound->state == ROOST_OUTBOUND_UP && roost_list_empty(&outbound->held);
 }
 
 roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pending, bool reply,
@@ -291,27 +312,18 @@ roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pend
     return NULL;
   pending->outbound = outbound;
   pending->format = outbound->client->ops->format(outbound->client, said->pattern);
-  roost_buffer *out = outbound->state == ROOST_OUTBOUND_UP
-                          ? begin_now(outbound, pending, said)
-                          : begin_held(outbound, pending, said, status);
-  if (out == NULL) {
-    pending->held.len = 0;
+  roost_buffer *out = may_send(outbound) ? begin_now(outbound, pending, said)
+                                         : begin_held(outbound, pending, said, status);
+  if (out == NULL)
     leave(pending);
-  }
   return out;
-}
-
-void roost_outbound_undo(roost_outbound *outbound, roost_pending *pending) {
-  if (outbound->state == ROOST_OUTBOUND_UP)
-    outbound->client->ops->undo(outbound->client);
-  pending->held.len = 0;
-  leave(pending);
 }
 
 static int end_now(roost_outbound *outbound, roost_pending *pending, const roost_message *said) {
   char id[ID_DIGITS + 2];
   const bool is_event = pending->slot == 0;
   const roost_message head = head_of(outbound, pending, said, id);
+  outbound->writing = NULL;
   if (!is_event)
     wait_for_reply(outbound, pending);
   const int status = outbound->client->ops->end(outbound->client, &head);
@@ -324,7 +336,7 @@ int roost_outbound_end(roost_outbound *outbound, roost_pending *pending,
                        const roost_message *said) {
   if (pending->slot != 0)
     outbound->stats.requests++;
-  if (outbound->state == ROOST_OUTBOUND_UP)
+  if (outbound->writing == pending)
     return end_now(outbound, pending, said);
   outbound->held_bytes += pending->held.len;
   roost_list_append(&outbound->held, &pending->link);
@@ -393,17 +405,21 @@ int roost_outbound_new(roost_outbound **out, const roost_outbound_config *config
   return 0;
 }
 
-void roost_outbound_free(roost_outbound *outbound) {
-  if (outbound == NULL)
-    return;
-  roost_outbound_close(outbound);
-  roost_timer_stop(outbound->wheel, &outbound->retry);
+static void let_watchers_go(roost_outbound *outbound) {
   while (!roost_list_empty(&outbound->watchers)) {
     roost_outbound_watcher *watcher =
         ROOST_LIST_ENTRY(outbound->watchers.next, roost_outbound_watcher, link);
     roost_list_remove(&watcher->link);
-    watcher->gone(watcher);
+    watcher->changed(watcher, ROOST_OUTBOUND_GONE, ROOST_EGONE, closed_text);
   }
+}
+
+void roost_outbound_free(roost_outbound *outbound) {
+  if (outbound == NULL)
+    return;
+  roost_outbound_close(outbound);
+  let_watchers_go(outbound);
+  roost_timer_stop(outbound->wheel, &outbound->retry);
   outbound->client->ops->free(outbound->client);
   roost_list_remove(&outbound->link);
   roost_slots_deinit(&outbound->slots);

@@ -5,9 +5,10 @@
  * configuration or made by a service: its connection, made by the first use, and every request and
  * event that is under way in it. Pending: one of these; a struct of the caller's that is told by
  * its ops what becomes of it, once for all: after failed, or the last reply, it is out of the
- * outbound. What is begun while there is no connection is held until there is one: only that may be
- * tried again. When a connection dies, what was sent in it fails at once. Watcher: somebody who
- * wants to know when the connection comes and goes. The worker's thread.
+ * outbound. What is begun while there is no connection, or while it has enough to send, is held
+ * until it may go: only that may be tried again. When a connection dies, all that is under way
+ * fails at once. Watcher: somebody who wants to know when the connection comes and goes. The
+ * worker's thread.
  */
 #ifndef ROOST_SERVICE_PENDING_H
 #define ROOST_SERVICE_PENDING_H
@@ -23,7 +24,8 @@ typedef struct roost_pending roost_pending;
 typedef enum roost_outbound_state {
   ROOST_OUTBOUND_DOWN,
   ROOST_OUTBOUND_CONNECTING, /* also between two attempts */
-  ROOST_OUTBOUND_UP
+  ROOST_OUTBOUND_UP,
+  ROOST_OUTBOUND_GONE /* only told: the outbound is being freed, and has let go of the watcher */
 } roost_outbound_state;
 
 typedef struct roost_pending_ops {
@@ -55,8 +57,6 @@ typedef struct roost_outbound_watcher {
   /* why as roost_client_sink.on_closed has it; NULL where the connection is there. */
   void (*changed)(struct roost_outbound_watcher *watcher, roost_outbound_state state, int status,
                   const char *why);
-  /* The outbound is being freed: the last call, it watches nothing any more. */
-  void (*gone)(struct roost_outbound_watcher *watcher);
 } roost_outbound_watcher;
 
 typedef struct roost_outbound_stats {
@@ -78,15 +78,17 @@ struct roost_outbound {
   const roost_client_config *config; /* borrowed */
   roost_client *client;
   roost_outbound_state state;
-  roost_slots slots;  /* requests under way, by number */
-  roost_list waiting; /* roost_pending.link, sent and not answered */
-  roost_list held;    /* begun before there was a connection, in order */
-  size_t held_bytes;  /* of them */
-  roost_list writers; /* tasks that wait until less is queued to be sent */
+  roost_slots slots;      /* requests under way, by number */
+  roost_list waiting;     /* roost_pending.link, sent and not answered */
+  roost_list held;        /* begun and not sent yet, in order */
+  size_t held_bytes;      /* of them */
+  roost_pending *writing; /* between begin and end, straight to the client; NULL: none */
+  roost_list writers;     /* tasks that wait until less is queued to be sent */
   roost_list watchers;
   roost_timer retry; /* the next attempt */
   unsigned attempts; /* made since it was last up or down */
   bool was_up;
+  bool was_told;  /* watchers were: there is a last state to tell of */
   char prefix[5]; /* of ids: hex digits of this outbound's own */
   roost_outbound_stats stats;
 };
@@ -103,7 +105,7 @@ typedef struct roost_outbound_config {
 int roost_outbound_new(roost_outbound **out, const roost_outbound_config *config,
                        const roost_client_config *client);
 
-/* Fails what is pending with EGONE and frees it. */
+/* Fails what is pending with EGONE, lets go of its watchers and frees it. */
 void roost_outbound_free(roost_outbound *outbound);
 
 /* Begins to connect where that is not so yet. ENOMEM, EINVAL. */
@@ -113,16 +115,15 @@ int roost_outbound_connect(roost_outbound *outbound);
 void roost_outbound_close(roost_outbound *outbound);
 
 /* Begins a request, or an event where it wants no reply: append the data to the buffer in
- * pending->format, then end or undo at once. said has the pattern and perhaps metadata, JSON text,
- * borrowed until then. pending->timeout_ms bounds the wait for each reply. NULL where memory is
- * short or too much is held already (*status says which: ENOMEM, EFULL). */
+ * pending->format, then end, or drop the pending, at once. said has the pattern and perhaps
+ * metadata, JSON text, borrowed until then. pending->timeout_ms bounds the wait for each reply.
+ * NULL where memory is short or too much is held already (*status says which: ENOMEM, EFULL). */
 roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pending, bool reply,
                                    const roost_message *said, int *status);
 
 /* Sends it, or holds it and connects. Returns 1 where an event was sent at once (its sent is not
  * called), 0 where ops will tell, ENOMEM or EINVAL: it is out, and ops are not called. */
 int roost_outbound_end(roost_outbound *outbound, roost_pending *pending, const roost_message *said);
-void roost_outbound_undo(roost_outbound *outbound, roost_pending *pending);
 
 /* Lets go of one that may be pending: no op of it is called any more. */
 void roost_pending_drop(roost_pending *pending);

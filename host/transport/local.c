@@ -4,7 +4,7 @@
  *
  * It is a client towards who calls, and a server with one origin towards the sink; a message is
  * dispatched when it ends, its replies are handed back as they are made, but for those made before
- * the sender's end has returned: they wait for the next turn.
+ * the sender's end has returned: they wait for the next turn, and those after them, too.
  */
 #include "core/slice.h"
 #include "transport/transport.h"
@@ -55,11 +55,14 @@ static void deliver(local_client *self, roost_reply_kind kind, roost_format form
 
 static int keep(local_client *self, roost_reply_kind kind, roost_slice id, roost_slice value) {
   const early_reply head = {kind, self->origin.value_format, id.len, value.len};
+  const size_t before = self->early.len;
   int status = roost_buffer_append(&self->early, &head, sizeof head);
   if (status == 0)
     status = roost_buffer_append_slice(&self->early, id);
   if (status == 0)
     status = roost_buffer_append_slice(&self->early, value);
+  if (status != 0)
+    self->early.len = before;
   roost_loop_defer(self->loop, &self->later);
   return status;
 }
@@ -99,7 +102,7 @@ static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
 static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id) {
   local_client *self = of_origin(origin);
   const roost_slice value = roost_buffer_slice(&self->value);
-  if (self->sending)
+  if (self->sending || self->early.len > 0) /* none overtakes those that wait */
     return keep(self, kind, id, value);
   deliver(self, kind, origin->value_format, id, value);
   return 0;

@@ -4,10 +4,14 @@
  * Link: one connection of the client's, from dialling to its end. A client lets go of a link before
  * it connects again, so that what an old connection still has to say reaches nobody. A link is
  * owned by its client while that points at it, and in any case freed when its conn reports the end.
+ * Linger: one that its client has closed still sends what it was given, then FIN, and waits for the
+ * peer's, for a while.
  */
 #include "transport/transport.h"
 #include "wire/envelope.h"
 #include "wire/frame.h"
+
+#define LINGER_MS 2000 /* without progress, before it is dropped */
 
 typedef struct tcp_client tcp_client;
 
@@ -15,7 +19,8 @@ typedef struct tcp_link {
   tcp_client *client; /* NULL: it was let go */
   roost_conn *conn;
   roost_frame_reader reader;
-  roost_timer timer;     /* of an unfinished frame */
+  roost_timer timer;     /* of an unfinished frame, or lingering */
+  size_t left_bytes;     /* unsent when the linger timer was last started */
   roost_frame_mark mark; /* of the packet being written */
   bool open;
 } tcp_link;
@@ -48,6 +53,34 @@ static void let_go(tcp_client *self) {
   link->client = NULL;
   stop_timer(link);
   roost_conn_close(link->conn);
+}
+
+static void start_linger(tcp_link *link) {
+  link->left_bytes = roost_conn_queued(link->conn);
+  roost_timer_start(roost_loop_wheel(roost_conn_loop(link->conn)), &link->timer, LINGER_MS);
+}
+
+static void on_lingered(roost_timer *timer) {
+  tcp_link *link = ROOST_LIST_ENTRY(timer, tcp_link, timer);
+  if (roost_conn_queued(link->conn) < link->left_bytes)
+    start_linger(link);
+  else
+    roost_conn_close(link->conn);
+}
+
+/* Lets go of it, but what was handed over is still sent. */
+static void retire(tcp_client *self) {
+  tcp_link *link = self->link;
+  if (link == NULL || !link->open) {
+    let_go(self);
+    return;
+  }
+  self->link = NULL;
+  link->client = NULL;
+  roost_conn_shutdown(link->conn);
+  roost_timer_stop(roost_loop_wheel(self->loop), &link->timer);
+  roost_timer_init(&link->timer, on_lingered);
+  start_linger(link);
 }
 
 /* Ends the connection and tells why; nothing of the client may be used after it. */
@@ -164,9 +197,9 @@ static const roost_conn_ops conn_ops = {.on_open = on_open,
 /* A connection that was there at once, or was refused at once. */
 static void on_later(void *ud) {
   tcp_client *self = ud;
-  if (self->link != NULL && roost_conn_descriptor(self->link->conn) < 0)
+  if (self->link != NULL)
     on_open(self->link);
-  else if (self->link == NULL)
+  else
     self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT, "ECONNREFUSED");
 }
 
@@ -174,8 +207,10 @@ static int dial(tcp_client *self, tcp_link *link) {
   const roost_client_config *config = self->client.config;
   if (self->dial == NULL)
     return roost_conn_dial(&link->conn, self->loop, config->host, config->port, 0, &conn_ops, link);
-  roost_loop_defer(self->loop, &self->later);
-  return self->dial(self->dial_ud, &link->conn, &conn_ops, link);
+  const int status = self->dial(self->dial_ud, &link->conn, &conn_ops, link);
+  if (status == 1 || status == ROOST_ECONNECT)
+    roost_loop_defer(self->loop, &self->later);
+  return status;
 }
 
 static int connect_client(roost_client *client) {
@@ -190,7 +225,7 @@ static int connect_client(roost_client *client) {
   roost_timer_init(&link->timer, on_incomplete);
   roost_frame_reader_init(&link->reader, alloc, config->max_buffer_size);
   const int status = dial(self, link);
-  if (status != 0) {
+  if (status < 0) {
     roost_alloc_put(alloc, link, sizeof *link);
     return status == ROOST_ECONNECT ? 0 : status;
   }
@@ -246,7 +281,7 @@ static bool crowded(const roost_client *client) {
 static void close_client(roost_client *client) {
   tcp_client *self = of(client);
   roost_loop_remove_hook(&self->later);
-  let_go(self);
+  retire(self);
 }
 
 static const roost_address *remote(const roost_client *client) {

@@ -186,14 +186,15 @@ typedef struct roost_client_ops {
   void (*undo)(roost_client *client);
   /* True while the send buffer is over half full. */
   bool (*crowded)(const roost_client *client);
-  /* Drops the connection, or stops making it; no on_closed follows. */
+  /* Ends the connection once what was handed over is sent, or stops making it; no on_closed
+   * follows. */
   void (*close)(roost_client *client);
   /* Addresses of both ends and the descriptor of an open connection; NULL and -1 where there are
    * none. */
   const roost_address *(*remote)(const roost_client *client);
   const roost_address *(*local)(const roost_client *client);
   int (*descriptor)(const roost_client *client);
-  /* Closes and frees it. */
+  /* Closes and frees it; the loop goes on with what is still to be sent. */
   void (*free)(roost_client *client);
 } roost_client_ops;
 
@@ -208,8 +209,8 @@ struct roost_client {
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
                          const roost_client_sink *sink, void *sink_ud);
 
-/* Makes a connection in the place of roost_conn_dial, as that does, but one in memory is open
- * already; ECONNECT: refused. For tests. */
+/* Makes a connection in the place of roost_conn_dial, as that does; 1: it is open already, as one in
+ * memory is; ECONNECT: refused. For tests. */
 typedef int roost_dial_fn(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops_ud);
 void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud);
 

@@ -212,7 +212,8 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
   task->context = context;
   task->group = vm->group != NULL || vm->current == NULL ? vm->group : vm->current->group;
   task->interrupt = NULL;
-  task->begun = task->cancelled = task->unwinding = task->reset = task->dormant = false;
+  task->begun = task->cancelled = task->unwinding = task->reset = false;
+  task->dormant = task->background = false;
   roost_list_append(&vm->tasks, &task->link);
   vm->task_count++;
   if (!vm->live && !ops->early) {
@@ -288,14 +289,19 @@ static bool may_yield(const roost_runner *runner) {
   return true;
 }
 
+void roost_task_check_begun(lua_State *lua) {
+  const roost_vm *vm = roost_vm_of(lua);
+  if (vm->current == NULL)
+    luaL_error(lua, vm->live ? "cannot wait here: the task is being ended"
+                             : "not before on_start: a main chunk may not wait");
+}
+
 /* The running task; raises where it may not wait. */
 static roost_task *check_may_wait(lua_State *lua) {
   roost_vm *vm = roost_vm_of(lua);
   roost_task *task = vm->current;
-  if (task == NULL)
-    luaL_error(lua, vm->live ? "cannot wait here: the task is being ended"
-                             : "not before on_start: a main chunk may not wait");
-  else if (lua_isyieldable(lua) && may_yield(vm->runner))
+  roost_task_check_begun(lua);
+  if (lua_isyieldable(lua) && may_yield(vm->runner))
     return task;
   else if (is_ending(task))
     raise_end(lua, task);
@@ -323,12 +329,24 @@ int roost_task_wait(lua_State *lua, uint64_t ms, intptr_t context,
   return yield(lua, task, context, k);
 }
 
+int roost_task_wait_in_for(lua_State *lua, roost_list *waiters, uint64_t ms, intptr_t context,
+                           int (*k)(lua_State *lua, int status, intptr_t context)) {
+  roost_task *task = check_may_wait(lua);
+  if (!is_ending(task)) {
+    roost_list_append(waiters, &task->queue);
+    if (ms != UINT64_MAX)
+      roost_timer_start(task->vm->wheel, &task->timer, ms);
+  }
+  return yield(lua, task, context, k);
+}
+
 int roost_task_wait_in(lua_State *lua, roost_list *waiters, intptr_t context,
                        int (*k)(lua_State *lua, int status, intptr_t context)) {
-  roost_task *task = check_may_wait(lua);
-  if (!is_ending(task))
-    roost_list_append(waiters, &task->queue);
-  return yield(lua, task, context, k);
+  return roost_task_wait_in_for(lua, waiters, UINT64_MAX, context, k);
+}
+
+void roost_task_check_may_wait(lua_State *lua) {
+  (void)check_may_wait(lua);
 }
 
 void roost_task_wake_all(roost_list *waiters) {

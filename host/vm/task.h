@@ -49,6 +49,7 @@ struct roost_task {
   int anchor;            /* keeps the coroutine in the registry */
   roost_task_state state;
   bool dormant;          /* a timer between two runs: ended when its service stops */
+  bool background;       /* waits for what need not come: a program may end without it */
   bool waiting;          /* the yield under way is a wait of ours, not a user's */
   bool begun;            /* begin has been called */
   bool cancelled;        /* raise CancelledError from waits */
@@ -92,6 +93,17 @@ int roost_task_wait(struct lua_State *lua, uint64_t ms, intptr_t context,
  * same thing. The list must outlive the wait. */
 int roost_task_wait_in(struct lua_State *lua, roost_list *waiters, intptr_t context,
                        int (*k)(struct lua_State *lua, int status, intptr_t context));
+
+/* The same, for ms at most (UINT64_MAX: no time-out). */
+int roost_task_wait_in_for(struct lua_State *lua, roost_list *waiters, uint64_t ms,
+                           intptr_t context,
+                           int (*k)(struct lua_State *lua, int status, intptr_t context));
+
+/* Raises where one of them would, for what must not be begun then. */
+void roost_task_check_may_wait(struct lua_State *lua);
+
+/* Raises in a main chunk. */
+void roost_task_check_begun(struct lua_State *lua);
 
 /* Wakes every task in waiters. */
 void roost_task_wake_all(roost_list *waiters);

@@ -2,6 +2,7 @@
 --
 -- A client holds a handle (core.client), which has the connection; what waits for replies waits in
 -- C. Its status and its events are fed by one task that reads the handle's changes.
+-- Listeners: event -> list of { fn, gone }.
 
 local core = ...
 local stream = require "roost.stream"
@@ -135,16 +136,15 @@ end
 
 -- Status and events -------------------------------------------------------------------------------
 
--- For whoever listens: event -> list of functions.
-local function listeners(self, event)
-  self.listeners[event] = self.listeners[event] or {}
-  return self.listeners[event]
-end
+-- Nest's events for the transport: connect, close, error, and disconnect. Listeners of status are
+-- kept beside theirs.
+local events = { connect = true, close = true, error = true, disconnect = true }
 
-local function tell(self, event, ...)
-  for _, listener in ipairs(table.move(listeners(self, event), 1, #listeners(self, event), 1, {})) do
+local function tell(self, event, value)
+  local list = self.listeners[event]
+  for _, listener in ipairs(list and table.move(list, 1, #list, 1, {}) or {}) do
     if not listener.gone then
-      local ok, err, trace = core.catch(listener.fn, ...)
+      local ok, err, trace = core.catch(listener.fn, value)
       if not ok then core.report(err, trace) end
     end
   end
@@ -155,31 +155,64 @@ function Client:fail(err)
   tell(self, "error", err)
 end
 
-local function follow(self)
-  while true do
+-- In Nest's order.
+local function announce(self, state, err)
+  if state ~= self.state then
+    self.state = state
+    tell(self, "status", state)
+  end
+  if state == "connected" then
+    tell(self, "connect")
+    return
+  end
+  if err.code ~= "ECLOSED" or err.detail then tell(self, "error", err) end
+  tell(self, "close", err)
+  tell(self, "disconnect", err)
+end
+
+-- One task per client, while anybody listens.
+local function follow(self, watcher)
+  while self.watcher == watcher do
     local state, err = self.handle:event()
-    if state == "connected" then
-      tell(self, "connect")
-    else
-      if err.code ~= "ECLOSED" then tell(self, "error", err) end
-      tell(self, "close", err)
-      tell(self, "disconnect", err)
-    end
-    if state ~= self.state then
-      self.state = state
-      self.changes:next(state)
-    end
+    if state == nil then return end -- it has ended with its service
+    announce(self, state, err)
   end
 end
 
 local function watch(self)
   if self.watcher then return end
-  self.state = self.handle:state()
-  self.watcher = core.spawn(function() follow(self) end, true)
+  local watcher = {}
+  self.state, self.watcher = self.handle:state(), watcher
+  self.handle:watch(true)
+  watcher.task = core.spawn(function() follow(self, watcher) end, true)
 end
 
--- Nest's events for the transport: connect, close, error, and disconnect.
-local events = { connect = true, close = true, error = true, disconnect = true }
+local function unwatch(self)
+  local watcher = self.watcher
+  for _, list in pairs(self.listeners) do
+    if list[1] then return end
+  end
+  self.watcher = nil
+  self.handle:watch(false)
+  watcher.task:cancel()
+end
+
+local function listen(self, event, fn)
+  watch(self)
+  self.listeners[event] = self.listeners[event] or {}
+  local list, listener = self.listeners[event], { fn = fn }
+  list[#list + 1] = listener
+  return {
+    unsubscribe = function()
+      if listener.gone then return end
+      listener.gone = true
+      for i, each in ipairs(list) do
+        if each == listener then table.remove(list, i) end
+      end
+      unwatch(self)
+    end,
+  }
+end
 
 function Client:on(event, fn)
   if not events[event] then
@@ -187,30 +220,21 @@ function Client:on(event, fn)
   elseif type(fn) ~= "function" then
     error(("client:on: a function is expected, got %s"):format(type(fn)), 2)
   end
-  watch(self)
-  local list, listener = listeners(self, event), { fn = fn }
-  list[#list + 1] = listener
-  return {
-    unsubscribe = function()
-      listener.gone = true
-      for i, each in ipairs(list) do
-        if each == listener then table.remove(list, i) end
-      end
-    end,
-  }
+  return listen(self, event, fn)
 end
 
 local Status = {}
 Status.__index = Status
 
--- fn gets the last value at once, then each change. Returns what has unsubscribe.
+-- fn gets the last state at once, where there was one, then each change. Returns what has
+-- unsubscribe.
 function Status:subscribe(fn)
   if type(fn) ~= "function" then
     error(("status:subscribe: a function is expected, got %s"):format(type(fn)), 2)
   end
-  watch(self.client)
-  fn(self.client.state)
-  return self.client.changes:subscribe { next = fn }
+  local subscription = listen(self.client, "status", fn)
+  if self.client.state then fn(self.client.state) end
+  return subscription
 end
 
 function Client.__index(self, key)
@@ -225,7 +249,7 @@ function client.new(target)
   end
   local ok, handle = pcall(core.client, target)
   if not ok then error(handle, 2) end
-  return setmetatable({ handle = handle, listeners = {}, changes = stream.subject() }, Client)
+  return setmetatable({ handle = handle, listeners = {} }, Client)
 end
 
 return client

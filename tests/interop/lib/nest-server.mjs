@@ -1,30 +1,35 @@
-// The handlers of services/wire.lua on a real Nest 12 server, so that the wire tests can be run
-// against the original. Arguments: the port, the server's options as JSON, and optionally a list
-// of patterns as JSON whose handlers answer with their position.
+// The handlers of services/wire.lua on a real Nest server, so that the wire tests can be run against
+// the original, and some more for Roost's clients. Arguments: the port, the server's options as
+// JSON, optionally a list of patterns as JSON whose handlers answer with their position, and Nest's
+// version.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadNest } from './nest.mjs';
 
-const nest = await loadNest(12);
+const [port, options = '{}', patterns = '[]', version = '12'] = process.argv.slice(2);
+const nest = await loadNest(Number(version));
 const {
   EMPTY, NEVER, RpcException, concat, defer, from, ignoreElements, interval, map, of, take,
   throwError, timer,
 } = nest;
-const [port, options = '{}', patterns = '[]'] = process.argv.slice(2);
 
 class Handlers {}
 
 let count = 0;
 
-/** What @MessagePattern and @EventPattern do on a method with (@Payload() data, @Ctx() ctx). */
-function register(decorator, pattern, fn) {
+/**
+ * What @MessagePattern and @EventPattern do on a method with (@Payload() data, @Ctx() ctx), and
+ * more decorators of the method.
+ */
+function register(decorator, pattern, fn, ...more) {
   const name = `handler${count++}`;
   Handlers.prototype[name] = fn;
   nest.Payload()(Handlers.prototype, name, 0);
   nest.Ctx()(Handlers.prototype, name, 1);
-  decorator(pattern)(Handlers.prototype, name,
-    Object.getOwnPropertyDescriptor(Handlers.prototype, name));
+  for (const decorate of [...more, decorator(pattern)]) {
+    decorate(Handlers.prototype, name, Object.getOwnPropertyDescriptor(Handlers.prototype, name));
+  }
 }
-const message = (pattern, fn) => register(nest.MessagePattern, pattern, fn);
+const message = (pattern, fn, ...more) => register(nest.MessagePattern, pattern, fn, ...more);
 const event = (pattern, fn) => register(nest.EventPattern, pattern, fn);
 
 const runs = {};
@@ -44,6 +49,7 @@ message('wait', async (data) => {
 });
 message('as text', (number) => String(number));
 message('metadata', (data, ctx) => ctx.getMetadata());
+message('pattern', (data, ctx) => ctx.getPattern());
 
 const values = {
   null: null, no: false, yes: true, zero: 0, empty: '', text: 'é€😀',
@@ -65,11 +71,35 @@ message('fail', async (how) => {
   if (how === 'number') throw 7;
   if (how === 'object') throw { code: 1, message: 'secret' };
   if (how === 'nothing') throw undefined;
+  if (how === 'http') throw new nest.BadRequestException('secret');
+  if (how === 'returned') return new Error('secret');
   if (how === 'later') {
     await sleep(10);
     throw new RpcException('later');
   }
 });
+
+message('guarded', () => 'never', nest.UseGuards({ canActivate: () => false }));
+
+/** A handler whose error goes to a filter that answers with this. */
+function filtered(pattern, answer) {
+  class Filter {
+    catch() {
+      return answer();
+    }
+  }
+  nest.Catch()(Filter);
+  message(pattern, () => {
+    throw new Error('secret');
+  }, nest.UseFilters(Filter));
+}
+filtered('filter throws a text', () => throwError(() => 'text'));
+filtered('filter throws an object', () => throwError(() => ({ a: [1] })));
+filtered('filter throws true', () => throwError(() => true));
+filtered('filter throws an Error', () => throwError(() => new Error('secret')));
+filtered('filter throws an empty text', () => throwError(() => ''));
+filtered('filter gives values', () => of(1, 2));
+filtered('filter gives nothing', () => undefined);
 
 // Streams
 

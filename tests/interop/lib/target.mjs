@@ -36,11 +36,11 @@ export async function startTarget(t, options = {}, patterns) {
   });
 }
 
-/** Starts a Nest 12 server with them, whatever the target is. */
-export async function startNestServer(t, { port, ...options } = {}, patterns = []) {
+/** Starts a Nest server with them, whatever the target is. */
+export async function startNestServer(t, { port, ...options } = {}, patterns = [], version = 12) {
   port ??= await freePort();
   const child = spawn(nodeBin, [join(interopDir, 'lib', 'nest-server.mjs'), String(port),
-    JSON.stringify(camel(options)), JSON.stringify(patterns)],
+    JSON.stringify(camel(options)), JSON.stringify(patterns), String(version)],
   { stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = once(child, 'exit');
   undo(t, async () => {

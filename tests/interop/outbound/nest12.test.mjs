@@ -1,0 +1,3 @@
+import { outboundSuite } from './suite.mjs';
+
+outboundSuite(12);
