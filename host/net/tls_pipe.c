@@ -291,18 +291,20 @@ static bool refill(tls_pipe *self, size_t wanted, bool *is_dry) {
 
 /* Decrypts into the room until it is full or nothing more is there; bytes. */
 static size_t decrypt(tls_pipe *self, char *to, size_t room) {
+  const bool had_rest = self->in_len > 0;
   size_t got = 0;
   bool is_dry = false;
+  ERR_clear_error(); /* what anybody else has left there */
   while (got < room && !self->over) {
     size_t n = 0;
-    ERR_clear_error();
     if (SSL_read_ex(self->ssl, to + got, room - got, &n) == 1) {
       got += n;
       continue;
     }
     switch (SSL_get_error(self->ssl, 0)) {
     case SSL_ERROR_WANT_READ:
-      if (is_dry || (got > 0 && room - got < RECORD_BYTES) || !refill(self, room - got, &is_dry))
+      if (is_dry || (got > 0 && (had_rest || room - got < RECORD_BYTES)) ||
+          !refill(self, room - got, &is_dry))
         return got;
       break;
     case SSL_ERROR_ZERO_RETURN:
@@ -486,7 +488,7 @@ static int wait_for_end(tls_pipe *self) {
 }
 
 static void shake_hands(tls_pipe *self) {
-  bool is_dry;
+  bool is_dry = false;
   while (!self->secure && !self->failed) {
     ERR_clear_error();
     const int result = SSL_do_handshake(self->ssl);
@@ -494,7 +496,7 @@ static void shake_hands(tls_pipe *self) {
       self->secure = true;
     } else if (SSL_get_error(self->ssl, result) != SSL_ERROR_WANT_READ) {
       fail_ssl(self);
-    } else if (!refill(self, sizeof self->loop->tls->in, &is_dry)) {
+    } else if (is_dry || !refill(self, sizeof self->loop->tls->in, &is_dry)) {
       if (self->over)
         fail(self, self->last == 0 ? "the peer hung up during the handshake" : broken_off);
       return;
