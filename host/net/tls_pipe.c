@@ -242,8 +242,9 @@ void roost_tls_bio_free(BIO_METHOD *method) {
 /* --------------------------------------------------------------------- ciphertext in --------- */
 
 static void begin_reading(tls_pipe *self) {
-  self->in = self->rest.ptr + self->rest_taken;
   self->in_len = self->rest.len - self->rest_taken;
+  if (self->in_len > 0)
+    self->in = self->rest.ptr + self->rest_taken;
 }
 
 /* What OpenSSL has not taken must outlive the loop's buffer. */
