@@ -6,7 +6,6 @@
  * that the pipe below did not take; until it has, no plaintext is taken. Over: nothing more will be
  * read; last is what the reader is told once he has had all before it.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -567,40 +566,6 @@ static void on_below_closed(void *ud) {
 static const roost_pipe_user below_user = {
     .ready = on_ready, .broken = on_broken, .closed = on_below_closed};
 
-/* Which name the server's certificate must have, and which one it is asked for. */
-static int expect_name(tls_pipe *self, const char *name) {
-  const roost_tls_context *context = self->context;
-  unsigned char address[sizeof(struct in6_addr)];
-  if (context->servername != NULL)
-    name = context->servername;
-  if (name == NULL || name[0] == '\0')
-    return context->insecure ? 0 : ROOST_EINVAL;
-  const bool is_address =
-      inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
-  X509_VERIFY_PARAM *rules = SSL_get0_param(self->ssl);
-  X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  const int set = is_address ? X509_VERIFY_PARAM_set1_ip_asc(rules, name)
-                             : X509_VERIFY_PARAM_set1_host(rules, name, 0);
-  if (set != 1 || (!is_address && SSL_set_tlsext_host_name(self->ssl, name) != 1))
-    return ROOST_ENOMEM;
-  return 0;
-}
-
-static int init_ssl(tls_pipe *self, const char *name) {
-  self->ssl = SSL_new(self->context->ssl);
-  BIO *bio = self->ssl != NULL ? BIO_new(self->context->bio) : NULL;
-  if (bio == NULL)
-    return ROOST_ENOMEM;
-  BIO_set_data(bio, self);
-  SSL_set_bio(self->ssl, bio, bio);
-  if (self->context->is_server) {
-    SSL_set_accept_state(self->ssl);
-    return 0;
-  }
-  SSL_set_connect_state(self->ssl);
-  return expect_name(self, name);
-}
-
 int roost_pipe_tls(roost_pipe **out, roost_loop *loop, roost_pipe *below,
                    roost_tls_context *context, const char *name) {
   *out = NULL;
@@ -617,7 +582,7 @@ int roost_pipe_tls(roost_pipe **out, roost_loop *loop, roost_pipe *below,
   self->wake.ud = self;
   roost_buffer_init(&self->rest, loop->alloc);
   roost_buffer_init(&self->blocked, loop->alloc);
-  const int status = init_ssl(self, name);
+  const int status = roost_tls_context_connect(&self->ssl, context, name, self);
   if (status != 0) {
     free_pipe(self);
     return status;
