@@ -1,6 +1,7 @@
 #include "exec.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "net/crypto.h"
@@ -85,6 +86,8 @@ static int run(roost_exec *exec) {
     int status = roost_loop_poll(exec->loop, sleep_ms);
     if (status != 0)
       return status;
+    if (exec->program.over)
+      roost_test_hosts_close(exec);
     roost_test_hosts_turn(exec);
     check_guard(exec);
     sleep_ms = 0;
@@ -114,6 +117,14 @@ static const roost_program_ops program_ops = {on_print, on_exit_called, roost_te
 
 /* ------------------------------------------------------------------------- life -------------- */
 
+static int open_client(void *ud, roost_client **out, const roost_client_config *config,
+                       const roost_client_sink *sink, void *sink_ud) {
+  const roost_exec *exec = ud;
+  if (strcmp(config->transport, "tcp") != 0)
+    return ROOST_EUNSUPPORTED;
+  return roost_tcp_client_new(out, exec->loop, config, sink, sink_ud);
+}
+
 static int make_dispatch(roost_exec *exec) {
   const roost_store_config store = {exec->alloc, &exec->clock, roost_random_bytes};
   int status = roost_store_new(&exec->store, &store);
@@ -128,6 +139,8 @@ static int make_dispatch(roost_exec *exec) {
                                         .random_bytes = roost_random_bytes,
                                         .program = &exec->program,
                                         .store = exec->store,
+                                        .open_client = open_client,
+                                        .open_client_ud = exec,
                                         .working_dir = exec->working_dir};
   return roost_dispatch_new(&exec->dispatch, &config);
 }

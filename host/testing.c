@@ -1,5 +1,6 @@
 #include "testing.h"
 
+#include <arpa/inet.h>
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -7,6 +8,7 @@
 #include "core/slice.h"
 #include "status.h"
 #include "testing_host.h"
+#include "testing_stub.h"
 #include "vm/task.h"
 #include "wire/utf8.h"
 
@@ -40,6 +42,62 @@ void roost_testing_forget(roost_test_host *host) {
     return;
   box->host = NULL;
   luaL_unref(host->exec->program.generation->vm->lua, LUA_REGISTRYINDEX, box->ref);
+}
+
+/* ------------------------------------------------------------------------- the guard --------- */
+
+/* All of a program and its hosts goes by one clock, which is the exec's. */
+static const roost_exec *exec_of_state(lua_State *lua) {
+  const roost_generation *owner = roost_vm_of(lua)->owner;
+  return ROOST_LIST_ENTRY(owner->dispatch->config.clock, const roost_exec, clock);
+}
+
+/* A count hook: what never waits is stopped, too; no pcall catches that until the guard is set
+ * anew, and what goes on all the same ends the program. */
+static void check_time(lua_State *lua, lua_Debug *info) {
+  const roost_exec *exec = exec_of_state(lua);
+  const roost_program *program = &exec->program;
+  uint64_t late_us = roost_exec_late_us(exec);
+  (void)info;
+  if (late_us == 0)
+    return;
+  luaL_where(lua, 0);
+  if (late_us > GIVE_UP_US) {
+    lua_pushfstring(lua, "FAIL %sa test that can't be stopped\n", lua_tostring(lua, -1));
+    program->ops->print(program->ud, roost_slice_text(lua_tostring(lua, -1)));
+    program->ops->exit(program->ud, 1);
+  }
+  roost_vm_of(lua)->no_catch = true;
+  lua_pushliteral(lua, "the test took longer than 5 s");
+  lua_concat(lua, 2);
+  lua_error(lua);
+}
+
+/* Coroutines made from now on have the hook, too. */
+static void watch(roost_vm *vm) {
+  vm->no_catch = false;
+  lua_sethook(vm->lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
+}
+
+static void watch_services(const roost_test_host *host) {
+  const roost_dispatch *dispatch = host->worker ? host->worker->dispatch : NULL;
+  for (size_t i = 0; dispatch != NULL && i < dispatch->service_count; i++)
+    if (dispatch->services[i]->current != NULL)
+      watch(dispatch->services[i]->current->vm);
+}
+
+/* guard(ms): after so much real time the main chunk's waits fail, and Lua that does not wait; until
+ * it is set anew. */
+static int set_guard(lua_State *lua) {
+  roost_exec *exec = exec_of(lua);
+  const roost_clock real = {.fake = false};
+  exec->guard_until_us = roost_clock_now_us(&real) + (uint64_t)luaL_checkinteger(lua, 1) * 1000;
+  roost_task_interrupt(exec->program.main, NULL);
+  lua_sethook(lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
+  watch(roost_vm_of(lua));
+  for (roost_list *at = exec->hosts.next; at != &exec->hosts; at = at->next)
+    watch_services(ROOST_LIST_ENTRY(at, roost_test_host, link));
+  return 0;
 }
 
 /* ------------------------------------------------------------------------- problems ---------- */
@@ -95,6 +153,8 @@ static int new_host(lua_State *lua) {
 static int add_service(lua_State *lua) {
   roost_test_host *host = check_host(lua);
   check(lua, host, roost_test_host_add(host, luaL_checkstring(lua, 2)));
+  if (host->exec->guard_until_us != 0)
+    watch_services(host);
   return 0;
 }
 
@@ -168,6 +228,35 @@ static int get_status(lua_State *lua) {
   return 1;
 }
 
+/* host:stub(name, kind) -> target for core.add_handler where kind is "handlers" */
+static int begin_stub(lua_State *lua) {
+  static const char *const kinds[] = {"down", "silent", "handlers", NULL};
+  roost_test_host *host = check_host(lua);
+  const char *name = luaL_checkstring(lua, 2);
+  int kind = ROOST_TEST_STUB_DOWN + luaL_checkoption(lua, 3, NULL, kinds);
+  roost_generation *generation;
+  check(lua, host, roost_test_stub_begin(host, name, (roost_test_stub_kind)kind, &generation));
+  if (generation == NULL)
+    return 0;
+  lua_pushlightuserdata(lua, generation);
+  return 1;
+}
+
+/* host:end_stub(target) */
+static int end_stub(lua_State *lua) {
+  roost_test_host *host = check_host(lua);
+  luaL_checktype(lua, 2, LUA_TLIGHTUSERDATA);
+  check(lua, host, roost_test_stub_end(host, lua_touserdata(lua, 2)));
+  return 0;
+}
+
+/* host:sent(name) -> JSON objects, a line each */
+static int get_sent(lua_State *lua) {
+  const roost_slice sent = roost_test_stub_sent(check_host(lua), luaL_checkstring(lua, 2));
+  lua_pushlstring(lua, sent.ptr, sent.len);
+  return 1;
+}
+
 /* ------------------------------------------------------------------------- peers ------------- */
 
 static roost_test_peer *check_peer(lua_State *lua) {
@@ -186,12 +275,21 @@ static void peer_gone(roost_test_peer *peer) {
   luaL_unref(exec->program.generation->vm->lua, LUA_REGISTRYINDEX, peer->ref);
 }
 
+static bool is_address(const char *text) {
+  struct in6_addr any;
+  return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
+}
+
 static const roost_address *opt_address(lua_State *lua, int index, roost_address *address) {
   const char *text = luaL_optstring(lua, index, NULL);
   if (text == NULL)
     return NULL;
-  luaL_argcheck(lua, strlen(text) < sizeof address->text, index, "no address is as long");
-  *address = (roost_address){.port = (uint16_t)luaL_optinteger(lua, index + 1, 40000)};
+  lua_Integer port = luaL_optinteger(lua, index + 1, 40000);
+  if (!is_address(text) || strlen(text) >= sizeof address->text)
+    luaL_error(lua, "\"%s\" is no address", text);
+  if (port < 0 || port > UINT16_MAX)
+    luaL_error(lua, "%I is no port", (LUAI_UACINT)port);
+  *address = (roost_address){.port = (uint16_t)port};
   memcpy(address->text, text, strlen(text) + 1);
   return address;
 }
@@ -302,12 +400,6 @@ static int count_units(lua_State *lua) {
   return 1;
 }
 
-/* set_fake(boolean): the clock of this loop */
-static int set_fake(lua_State *lua) {
-  roost_clock_set_fake(&exec_of(lua)->clock, lua_toboolean(lua, 1));
-  return 0;
-}
-
 static int settled(lua_State *lua, int status, lua_KContext context) {
   (void)status;
   (void)context;
@@ -322,38 +414,14 @@ static int settle(lua_State *lua) {
   return roost_task_wait_in(lua, &exec->settlers, 0, settled);
 }
 
-/* A count hook: what never waits is stopped, too; no pcall catches that until the guard is set
- * anew, and what goes on all the same ends the program. */
-static void check_time(lua_State *lua, lua_Debug *info) {
-  const roost_generation *owner = roost_vm_of(lua)->owner;
-  const roost_program *program = owner->dispatch->config.program;
-  uint64_t late_us = roost_exec_late_us(program->ud);
-  (void)info;
-  if (late_us == 0)
-    return;
-  luaL_where(lua, 0);
-  if (late_us > GIVE_UP_US) {
-    lua_pushfstring(lua, "FAIL %sa test that can't be stopped\n", lua_tostring(lua, -1));
-    program->ops->print(program->ud, roost_slice_text(lua_tostring(lua, -1)));
-    program->ops->exit(program->ud, 1);
-  }
-  roost_vm_of(lua)->no_catch = true;
-  lua_pushliteral(lua, "the test took longer than 5 s");
-  lua_concat(lua, 2);
-  lua_error(lua);
-}
-
-/* guard(ms): after so much real time the main chunk's waits fail, and Lua that does not wait; until
- * it is set anew. Coroutines made from now on have the hook, too. */
-static int set_guard(lua_State *lua) {
+/* set_fake(boolean): the clock of this loop; waits until its timers go by it */
+static int set_fake(lua_State *lua) {
   roost_exec *exec = exec_of(lua);
-  const roost_clock real = {.fake = false};
-  exec->guard_until_us = roost_clock_now_us(&real) + (uint64_t)luaL_checkinteger(lua, 1) * 1000;
-  roost_task_interrupt(exec->program.main, NULL);
-  roost_vm_of(lua)->no_catch = false;
-  lua_sethook(lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
-  lua_sethook(roost_vm_of(lua)->lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
-  return 0;
+  const bool fake = lua_toboolean(lua, 1);
+  if (exec->clock.fake == fake)
+    return 0;
+  roost_clock_set_fake(&exec->clock, fake);
+  return settle(lua);
 }
 
 /* in_service() -> whether an inline service's code is running */
@@ -386,10 +454,12 @@ static void make_class(lua_State *lua, roost_exec *exec, const char *name,
 }
 
 void roost_testing_open(lua_State *lua, void *ud) {
-  static const luaL_Reg host_methods[] = {{"add", add_service},      {"add_inline", add_inline},
-                                          {"start", start},          {"close", close_host},
-                                          {"log", get_log},          {"status", get_status},
-                                          {"connect", connect_peer}, {NULL, NULL}};
+  static const luaL_Reg host_methods[] = {{"add", add_service}, {"add_inline", add_inline},
+                                          {"start", start},     {"close", close_host},
+                                          {"log", get_log},     {"status", get_status},
+                                          {"stub", begin_stub}, {"end_stub", end_stub},
+                                          {"sent", get_sent},   {"connect", connect_peer},
+                                          {NULL, NULL}};
   static const luaL_Reg peer_methods[] = {{"write", write_peer},
                                           {"read", read_peer},
                                           {"frame", read_frame},

@@ -2,8 +2,10 @@
 
 #include "core/slice.h"
 #include "net/crypto.h"
+#include "testing_stub.h"
 
 #define MAX_REPLY_BYTES ((size_t)1 << 30)
+#define LOAD_MS         4000 /* for a main chunk, at most: within the time of a test */
 
 /* ------------------------------------------------------------------------- making ------------ */
 
@@ -44,11 +46,16 @@ static int configure(roost_test_host *host, const char *text) {
                                       .store = host->store,
                                       .working_dir = exec->working_dir,
                                       .loop = exec->loop,
-                                      .runner = &exec->runner};
+                                      .runner = &exec->runner,
+                                      .open_client = roost_test_stub_open,
+                                      .other_client = roost_test_stub_config,
+                                      .clients_ud = host};
   status = roost_worker_new(&host->worker, &config);
   if (status != 0)
     return status;
   roost_worker_apply(host->worker, host->settings);
+  if (host->worker->dispatch->config.start_timeout_ms > LOAD_MS)
+    host->worker->dispatch->config.start_timeout_ms = LOAD_MS;
   return add_servers(host);
 }
 
@@ -62,6 +69,7 @@ int roost_test_host_new(roost_test_host **out, roost_exec *exec, const char *tex
   roost_found_init(&host->found, exec->alloc);
   roost_problems_init(&host->problems, exec->alloc);
   roost_list_init(&host->peers);
+  roost_list_init(&host->stubs);
   roost_list_init(&host->waiters);
   roost_list_append(&exec->hosts, &host->link);
   *out = host;
@@ -78,6 +86,18 @@ static void on_found(void *ud, bool error, const char *text) {
   roost_problems_add(ud, error ? ROOST_PROBLEM_ERROR : ROOST_PROBLEM_WARNING, "%s", text);
 }
 
+/* Each path is looked at alone: two of them may hold services of one name. */
+static int refuse_twin(roost_test_host *host, const char *name) {
+  const roost_dispatch *dispatch = host->worker->dispatch;
+  for (size_t i = 0; i < dispatch->service_count; i++)
+    if (strcmp(dispatch->services[i]->name, name) == 0) {
+      roost_problems_add(&host->problems, ROOST_PROBLEM_ERROR,
+                         "services: a service named \"%s\" is there already", name);
+      return ROOST_ECONFIG;
+    }
+  return 0;
+}
+
 int roost_test_host_add(roost_test_host *host, const char *path) {
   const size_t errors = host->problems.errors;
   roost_found_deinit(&host->found);
@@ -89,11 +109,17 @@ int roost_test_host_add(roost_test_host *host, const char *path) {
                        path);
   if (status == 0)
     status = host->problems.errors > errors ? ROOST_ECONFIG : 0;
+  for (size_t i = 0; i < host->found.count && status == 0; i++)
+    status = refuse_twin(host, host->found.items[i].name);
   return status == 0 ? roost_worker_load(host->worker, &host->found, &host->problems) : status;
 }
 
 int roost_test_host_add_inline(roost_generation **out, roost_test_host *host, const char *name) {
-  return roost_worker_add_inline(out, host->worker, name, host->exec->program.generation->vm);
+  *out = NULL;
+  int status = refuse_twin(host, name);
+  return status == 0
+             ? roost_worker_add_inline(out, host->worker, name, host->exec->program.generation->vm)
+             : status;
 }
 
 int roost_test_host_start(roost_test_host *host) {
@@ -194,6 +220,7 @@ void roost_test_host_close(roost_test_host *host) {
 static void host_free(roost_test_host *host) {
   roost_list_remove(&host->link);
   roost_worker_free(host->worker);
+  roost_test_stubs_free(host);
   roost_store_free(host->store);
   roost_testing_forget(host);
   roost_task_wake_all(&host->waiters);
@@ -207,11 +234,15 @@ static void host_free(roost_test_host *host) {
 }
 
 /* The drain of one that never ran has nothing to wait for. */
-static bool is_over(const roost_test_host *host) {
+static bool is_over(roost_test_host *host) {
   if (!host->closing || !roost_list_empty(&host->peers))
     return false;
-  return host->worker == NULL || host->worker->state == ROOST_WORKER_DRAINED ||
-         host->worker->state == ROOST_WORKER_FAILED;
+  const roost_worker *worker = host->worker;
+  if (worker != NULL && worker->state != ROOST_WORKER_DRAINED &&
+      worker->state != ROOST_WORKER_FAILED)
+    return false;
+  roost_test_stubs_close(host);
+  return !roost_test_stubs_are_open(host);
 }
 
 static void look_at(roost_test_host *host) {
@@ -222,6 +253,14 @@ static void look_at(roost_test_host *host) {
     return;
   host->state = (int)host->worker->state;
   roost_task_wake_all(&host->waiters);
+}
+
+void roost_test_hosts_close(roost_exec *exec) {
+  for (roost_list *at = exec->hosts.next; at != &exec->hosts; at = at->next) {
+    roost_test_host *host = ROOST_LIST_ENTRY(at, roost_test_host, link);
+    if (!host->closing)
+      roost_test_host_close(host);
+  }
 }
 
 void roost_test_hosts_turn(roost_exec *exec) {
@@ -242,7 +281,8 @@ void roost_test_hosts_free(roost_exec *exec) {
   while (!roost_list_empty(&exec->hosts)) {
     roost_test_host *host = ROOST_LIST_ENTRY(exec->hosts.next, roost_test_host, link);
     close_peers(host);
-    while (!roost_list_empty(&host->peers))
+    roost_test_stubs_close(host);
+    while (!roost_list_empty(&host->peers) || roost_test_stubs_are_open(host))
       roost_loop_poll(exec->loop, 0);
     host_free(host);
   }

@@ -25,6 +25,7 @@ typedef struct roost_test_host {
   roost_store *store;
   roost_worker *worker;
   roost_list peers;   /* roost_test_peer.link */
+  roost_list stubs;   /* roost_test_stub.link */
   roost_list waiters; /* tasks that wait for another state */
   int state;          /* of the worker, when the waiters were last woken */
   bool closing;       /* to be freed once all of it is over */
@@ -50,7 +51,8 @@ int roost_test_host_new(roost_test_host **out, roost_exec *exec, const char *tex
 /* Loads a service's file or folder, or all of a folder of services. As above, ESCRIPT. */
 int roost_test_host_add(roost_test_host *host, const char *path);
 
-/* A service whose handlers and hooks are registered next, in the test's own state. ENOMEM. */
+/* A service whose handlers and hooks are registered next, in the test's own state. ECONFIG, ENOMEM.
+ */
 int roost_test_host_add_inline(roost_generation **out, roost_test_host *host, const char *name);
 
 /* Starts it: its state tells when it runs. ENOMEM. */
@@ -72,6 +74,9 @@ void roost_test_host_collect_log(roost_test_host *host);
 
 /* Drains it; it is freed between later turns, and host->script then told. */
 void roost_test_host_close(roost_test_host *host);
+
+/* Closes those that are open, the program's main chunk being over. */
+void roost_test_hosts_close(roost_exec *exec);
 
 /* Between two turns: wakes who waits for a host, frees hosts that are over. */
 void roost_test_hosts_turn(roost_exec *exec);

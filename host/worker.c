@@ -55,6 +55,22 @@ static void on_again(void *ud) {
 
 static void on_cutoff(roost_timer *timer);
 
+static int open_client(void *ud, roost_client **out, const roost_client_config *config,
+                       const roost_client_sink *sink, void *sink_ud) {
+  const roost_worker *worker = ud;
+  if (worker->config.open_client != NULL) {
+    int status = worker->config.open_client(worker->config.clients_ud, out, config, sink, sink_ud);
+    if (status != ROOST_ENOENT)
+      return status;
+  }
+  if (strcmp(config->transport, "local") == 0)
+    return roost_local_client_new(out, worker->loop, config, &worker->local_config,
+                                  &roost_dispatch_sink, worker->local_gate, sink, sink_ud);
+  if (strcmp(config->transport, "tcp") != 0)
+    return ROOST_EUNSUPPORTED;
+  return roost_tcp_client_new(out, worker->loop, config, sink, sink_ud);
+}
+
 static int make_parts(roost_worker *worker) {
   const roost_worker_config *config = &worker->config;
   worker->loop = config->loop;
@@ -68,11 +84,19 @@ static int make_parts(roost_worker *worker) {
                                     .wheel = roost_loop_wheel(worker->loop),
                                     .log = config->log,
                                     .store = config->store,
+                                    .open_client = open_client,
+                                    .open_client_ud = worker,
+                                    .other_client = config->other_client,
+                                    .other_client_ud = config->clients_ud,
                                     .binding = &roost_bind,
                                     .random_bytes = roost_random_bytes,
                                     .working_dir = config->working_dir,
                                     .lua_dir = config->lua_dir};
-  return roost_dispatch_new(&worker->dispatch, &dispatch);
+  status = roost_dispatch_new(&worker->dispatch, &dispatch);
+  if (status != 0)
+    return status;
+  worker->local_config = (roost_server_config){.name = "local", .transport = "local"};
+  return roost_dispatch_add_gate(&worker->local_gate, worker->dispatch, &worker->local_config);
 }
 
 void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
@@ -82,6 +106,8 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
                                       .service_memory_bytes = 0,
                                       .buffer_memory_bytes = settings->limits.buffer_memory};
   roost_worker_set_limits(worker, &limits);
+  worker->local_config.wildcards = settings->wildcards;
+  roost_dispatch_set_clients(worker->dispatch, settings->clients, settings->client_count);
 }
 
 /* A borrowed loop goes on for others. */
@@ -211,6 +237,7 @@ static const char *owner_of(const roost_handler *handler) {
 }
 
 typedef struct conflicts {
+  const roost_worker *worker;
   roost_severity severity;
   roost_problems *problems;
 } conflicts;
@@ -218,6 +245,8 @@ typedef struct conflicts {
 static void on_conflict(void *ud, const roost_server_config *server, const roost_handler *kept,
                         const roost_handler *replaced) {
   const conflicts *to = ud;
+  if (server == &to->worker->local_config) /* what conflicts there does so on a listener, too */
+    return;
   roost_problems_add(to->problems, to->severity,
                      "server %s: pattern %.*s has two message handlers, the later wins: %s, "
                      "not %s",
@@ -227,7 +256,7 @@ static void on_conflict(void *ud, const roost_server_config *server, const roost
 
 int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
                                  roost_problems *problems) {
-  conflicts to = {severity, problems};
+  conflicts to = {worker, severity, problems};
   return roost_dispatch_rebuild(worker->dispatch, on_conflict, &to);
 }
 

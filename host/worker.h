@@ -29,11 +29,16 @@ typedef struct roost_worker_config {
   const roost_alloc *alloc;
   roost_clock *clock;
   roost_log *log;
-  roost_store *store;                /* shared with the host's other workers */
-  const char *working_dir;           /* for lua/?.lua */
-  const char *lua_dir;               /* the Lua half of the API; NULL: compiled in */
-  roost_loop *loop;                  /* borrowed; NULL: it has one of its own */
-  roost_runner *runner;              /* of the borrowed loop's thread; NULL: its own */
+  roost_store *store;      /* shared with the host's other workers */
+  const char *working_dir; /* for lua/?.lua */
+  const char *lua_dir;     /* the Lua half of the API; NULL: compiled in */
+  roost_loop *loop;        /* borrowed; NULL: it has one of its own */
+  roost_runner *runner;    /* of the borrowed loop's thread; NULL: its own */
+  /* For tests, may be NULL: the client of a configuration, ENOENT: as always; and what a client's
+   * name means that is not in the configuration. */
+  roost_client_open_fn *open_client;
+  const roost_client_config *(*other_client)(void *ud, const char *name);
+  void *clients_ud;                  /* handed to both */
   void (*on_memory_freed)(void *ud); /* much of what connections held was freed; may be NULL */
   void *ud;                          /* handed to it */
 } roost_worker_config;
@@ -53,7 +58,9 @@ typedef struct roost_worker {
   roost_runner *runner; /* own_runner, or the one borrowed */
   roost_runner own_runner;
   roost_dispatch *dispatch;
-  roost_server **servers; /* in the order they were made */
+  roost_gate *local_gate;           /* of messages that services of this worker send each other */
+  roost_server_config local_config; /* of that gate */
+  roost_server **servers;           /* in the order they were made */
   size_t server_count;
   size_t drained_count; /* of servers */
   roost_worker_state state;

@@ -17,6 +17,7 @@ struct lua_State;
 extern const roost_binding roost_bind;
 
 /* Each adds its functions to the core table on top of the stack. */
+void roost_bind_open_client(struct lua_State *lua);
 void roost_bind_open_call(struct lua_State *lua);
 void roost_bind_open_ctx(struct lua_State *lua);
 void roost_bind_open_json(struct lua_State *lua);
@@ -32,6 +33,13 @@ roost_generation *roost_bind_generation(struct lua_State *lua);
 
 /* The call the running task works for; NULL: none. */
 roost_call *roost_bind_current_call(struct lua_State *lua);
+
+/* Pushes the data of a call; false, and nothing is pushed, where it cannot be read. */
+bool roost_bind_push_data(struct lua_State *lua, const roost_call *call);
+
+/* Appends the value at index as the call's caller takes it, and says so. As
+ * roost_value_write_json. */
+int roost_bind_write_value(struct lua_State *lua, roost_call *call, int index, roost_buffer *out);
 
 /* Pushes the ctx of a call, made at its first use. data: stack index of its data, 0: decode it. */
 void roost_bind_push_ctx(struct lua_State *lua, roost_call *call, int data);
@@ -74,6 +82,7 @@ int roost_bind_begin_hook(struct lua_State *lua, roost_generation *generation, r
 int roost_bind_begin_call(struct lua_State *lua, roost_call *call);
 int roost_bind_finish_call(struct lua_State *lua, roost_call *call, int count);
 int roost_bind_fail_call(struct lua_State *lua, roost_call *call);
+void roost_bind_forced_call(roost_call *call);
 void roost_bind_end_call(roost_call *call);
 
 /* Appends the error on top of the stack and, in brackets, its traceback. */

@@ -7,6 +7,7 @@
 
 #include "bind/bind.h"
 #include "vm/error.h"
+#include "vm/pack.h"
 #include "vm/value.h"
 
 /* Registry keys: the metatable of streams, and the Lua function that sends one. */
@@ -15,12 +16,16 @@ static const char drain_key;
 
 /* ------------------------------------------------------------------------- in ---------------- */
 
+bool roost_bind_push_data(lua_State *lua, const roost_call *call) {
+  if (call->format == ROOST_FORMAT_PACKED)
+    return roost_pack_push(lua, call->data) == 0;
+  return roost_value_push_json(lua, call->data, NULL, NULL) == 0;
+}
+
 static void push_data(lua_State *lua, roost_call *call) {
-  const char *why;
-  size_t at;
   if (call->data.ptr == NULL) {
     lua_pushnil(lua);
-  } else if (roost_value_push_json(lua, call->data, &why, &at) != 0) {
+  } else if (!roost_bind_push_data(lua, call)) {
     call->refused = true;
     lua_error(lua);
   }
@@ -39,7 +44,7 @@ int roost_bind_begin_call(lua_State *lua, roost_call *call) {
 /* ------------------------------------------------------------------------- out --------------- */
 
 static bool is_stream(lua_State *lua, int index) {
-  if (lua_type(lua, index) != LUA_TTABLE || !lua_getmetatable(lua, index))
+  if (!lua_getmetatable(lua, index))
     return false;
   lua_rawgetp(lua, LUA_REGISTRYINDEX, &stream_key);
   bool same = lua_rawequal(lua, -1, -2);
@@ -57,11 +62,18 @@ static int push_drain(lua_State *lua, roost_call *call, int index) {
   return 2;
 }
 
+int roost_bind_write_value(lua_State *lua, roost_call *call, int index, roost_buffer *out) {
+  if (roost_call_format(call) != ROOST_FORMAT_PACKED)
+    return roost_value_write_json(lua, index, out);
+  roost_call_set_format(call, ROOST_FORMAT_PACKED);
+  return roost_pack_write(lua, index, out);
+}
+
 static void send_value(lua_State *lua, roost_call *call, int index) {
   roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_LAST);
   if (out == NULL)
     return;
-  int status = roost_value_write_json(lua, index, out);
+  int status = roost_bind_write_value(lua, call, index, out);
   if (status == 0) {
     roost_call_reply_end(call, ROOST_REPLY_LAST);
     return;
@@ -79,9 +91,10 @@ int roost_bind_finish_call(lua_State *lua, roost_call *call, int count) {
     lua_settop(lua, first + 1);
     return lua_error(lua);
   }
-  if (count == 0 || lua_isnil(lua, first))
+  int type = count == 0 ? LUA_TNIL : lua_type(lua, first);
+  if (type == LUA_TNIL)
     roost_call_reply_none(call);
-  else if (is_stream(lua, first))
+  else if (type == LUA_TTABLE && is_stream(lua, first))
     return push_drain(lua, call, first);
   else
     send_value(lua, call, first);

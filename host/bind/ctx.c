@@ -36,7 +36,7 @@ void roost_bind_push_ctx(lua_State *lua, roost_call *call, int data) {
   }
   if (data != 0)
     lua_pushvalue(lua, data);
-  else if (call->data.ptr == NULL || roost_value_push_json(lua, call->data, NULL, NULL) != 0)
+  else if (call->data.ptr == NULL || !roost_bind_push_data(lua, call))
     lua_pushnil(lua);
   ctx *self = lua_newuserdatauv(lua, sizeof *self, 2);
   *self = (ctx){NULL, false, false};
@@ -69,6 +69,28 @@ int roost_bind_push_closing(lua_State *lua, roost_call *call) {
   lua_rawgetp(lua, LUA_REGISTRYINDEX, &closing_key);
   roost_bind_push_ctx(lua, call, 0);
   return 1;
+}
+
+static int closing_begin(lua_State *lua, void *ud) {
+  return roost_bind_push_closing(lua, ud);
+}
+
+static void closing_ended(void *ud, bool reset) {
+  (void)reset;
+  roost_call_unpin(ud);
+}
+
+static const roost_task_ops closing_ops = {closing_begin, NULL, NULL, closing_ended, false};
+
+/* In a task of its own. A vm that is being closed starts none: there the collector does what it
+ * can. */
+void roost_bind_forced_call(roost_call *call) {
+  const ctx *self = call->script;
+  if (self == NULL || self->closed || !self->closes)
+    return;
+  roost_call_pin(call);
+  if (roost_task_start(NULL, call->generation->vm, &closing_ops, call, call) != 0)
+    roost_call_unpin(call);
 }
 
 /* ------------------------------------------------------------------------- fields ------------ */
@@ -264,7 +286,7 @@ static int emit(lua_State *lua) {
     lua_pushboolean(lua, false);
     return 1;
   }
-  int status = lua_isnil(lua, 2) ? 0 : roost_value_write_json(lua, 2, item);
+  int status = lua_isnil(lua, 2) ? 0 : roost_bind_write_value(lua, call, 2, item);
   if (status == ROOST_EINVAL)
     return luaL_error(lua, "the item cannot be sent: %s", lua_tostring(lua, -1));
   if (status != 0)
@@ -374,6 +396,15 @@ static int ctx_closing(lua_State *lua) {
   return 1;
 }
 
+/* core.ctx_target(ctx) -> the target of the inline service whose call it is; nil: of no such one */
+static int ctx_target(lua_State *lua) {
+  const roost_call *call = roost_bind_check_ctx(lua, 1);
+  if (call == NULL || !call->generation->borrows_vm)
+    return 0;
+  lua_pushlightuserdata(lua, call->generation);
+  return 1;
+}
+
 /* core.set_providers(get, close): get is ctx:get, close(ctx) ends with the request what it made */
 static int set_providers(lua_State *lua) {
   luaL_checktype(lua, 1, LUA_TFUNCTION);
@@ -388,11 +419,9 @@ void roost_bind_open_ctx(lua_State *lua) {
   static const luaL_Reg methods[] = {{"emit", emit},     {"cancelled", cancelled},
                                      {"unwrap", unwrap}, {"ack", ack},
                                      {"nack", ack},      {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"context", context},
-                                       {"ctx_wait", ctx_wait},
-                                       {"ctx_wake", ctx_wake},
-                                       {"ctx_closing", ctx_closing},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"context", context},         {"ctx_target", ctx_target},
+                                       {"ctx_wait", ctx_wait},       {"ctx_wake", ctx_wake},
+                                       {"ctx_closing", ctx_closing}, {NULL, NULL}};
   luaL_newmetatable(lua, CTX_NAME);
   luaL_newlib(lua, methods);
   lua_pushvalue(lua, -1);

@@ -79,6 +79,7 @@ static void open_core(lua_State *lua) {
   lua_pushvalue(lua, -1);
   lua_rawsetp(lua, LUA_REGISTRYINDEX, &core_key);
   roost_bind_open_call(lua);
+  roost_bind_open_client(lua);
   roost_bind_open_ctx(lua);
   roost_bind_open_json(lua);
   roost_bind_open_log(lua);
@@ -116,6 +117,12 @@ static int load_service(lua_State *lua) {
   return 0;
 }
 
+/* What a main chunk takes is real time, whatever clock its tasks go by. */
+static uint64_t real_us(void) {
+  const roost_clock clock = {.fake = false};
+  return roost_clock_now_us(&clock);
+}
+
 /* A count hook while the main chunk runs, which may not wait and so cannot be timed otherwise. Past
  * the limit it raises at every instruction, so that no pcall keeps the chunk going. Coroutines made
  * meanwhile have the hook, too, and lose it at its first call afterwards. */
@@ -124,7 +131,7 @@ static void check_time(lua_State *lua, lua_Debug *info) {
   (void)info;
   if (generation->load_until_us == 0) {
     lua_sethook(lua, NULL, 0, 0);
-  } else if (roost_clock_now_us(generation->dispatch->config.clock) > generation->load_until_us) {
+  } else if (real_us() > generation->load_until_us) {
     lua_sethook(lua, check_time, LUA_MASKCOUNT, 1);
     luaL_error(lua, "loading took longer than reload.start_timeout");
   }
@@ -134,7 +141,7 @@ static void limit_time(roost_generation *generation) {
   const roost_dispatch_config *config = &generation->dispatch->config;
   if (config->start_timeout_ms == 0)
     return;
-  generation->load_until_us = roost_clock_now_us(config->clock) + config->start_timeout_ms * 1000;
+  generation->load_until_us = real_us() + config->start_timeout_ms * 1000;
   lua_sethook(generation->vm->lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
 }
 
@@ -205,6 +212,7 @@ const roost_binding roost_bind = {
     .begin_call = roost_bind_begin_call,
     .finish_call = roost_bind_finish_call,
     .fail_call = roost_bind_fail_call,
+    .forced_call = roost_bind_forced_call,
     .end_call = roost_bind_end_call,
     .begin_hook = roost_bind_begin_hook,
     .describe = roost_bind_describe,

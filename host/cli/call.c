@@ -1,10 +1,9 @@
 /* roost call and roost emit: one packet to a host or a Nest server, over one connection. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/client.h"
+#include "cli/input.h"
 #include "cli/json_text.h"
 #include "cli/tls.h"
 #include "core/error_text.h"
@@ -47,11 +46,6 @@ static bool is_emit(const request *r) {
   return r->command == &roost_command_emit;
 }
 
-static int out_of_memory(const request *r) {
-  fprintf(stderr, "roost %s: out of memory\n", r->command->name);
-  return ROOST_EXIT_FAILED;
-}
-
 /* ------------------------------------------------------------------------- arguments --------- */
 
 static int add_metadata(request *r, const char *text) {
@@ -67,7 +61,7 @@ static int add_metadata(request *r, const char *text) {
     status = roost_json_write_string(&r->metadata, roost_slice_text(equals + 1));
   if (status == ROOST_EINVAL)
     return roost_usage_error(r->command, "--meta is not UTF-8");
-  return status == 0 ? ROOST_EXIT_OK : out_of_memory(r);
+  return status == 0 ? ROOST_EXIT_OK : roost_input_out_of_memory(r->command);
 }
 
 static int add_word(request *r, const char *word) {
@@ -115,67 +109,24 @@ static int read_args(request *r, int argc, char **argv, bool *over) {
   return code;
 }
 
-/* Everything on stdin, without the newline it ends with. */
-static int read_stdin(roost_buffer *text) {
-  ssize_t n = 1;
-  while (n != 0) {
-    if (roost_buffer_reserve(text, 65536) != 0)
-      return ROOST_ENOMEM;
-    n = read(STDIN_FILENO, text->ptr + text->len, text->cap - text->len);
-    if (n > 0)
-      text->len += (size_t)n;
-    else if (n < 0 && errno != EINTR)
-      return ROOST_ESYSTEM;
-  }
-  if (text->len > 0 && text->ptr[text->len - 1] == '\n')
-    text->len--;
-  return 0;
-}
-
-static int read_data(request *r) {
-  roost_buffer text;
-  roost_buffer_init(&text, r->data.alloc);
-  int status = 0;
-  if (r->data_text == NULL)
-    status = roost_buffer_append(&text, "{}", 2);
-  else if (strcmp(r->data_text, "-") == 0)
-    status = read_stdin(&text);
-  else
-    status = roost_buffer_append_slice(&text, roost_slice_text(r->data_text));
-  if (status == 0)
-    status = roost_json_text_argument(&r->data, roost_buffer_slice(&text));
-  roost_buffer_deinit(&text);
-  if (status == ROOST_EINVAL)
-    return roost_usage_error(r->command, "DATA is not UTF-8");
-  if (status == ROOST_ESYSTEM)
-    return roost_usage_error(r->command, "reading stdin: %s", strerror(errno));
-  return status == 0 ? ROOST_EXIT_OK : out_of_memory(r);
-}
-
 /* An event names its route, as a text; a request its pattern, as it was given. */
 static int read_pattern(request *r) {
+  int code = roost_input_pattern(&r->pattern, r->command, r->pattern_text);
+  if (code != ROOST_EXIT_OK || !is_emit(r))
+    return code;
   roost_buffer route;
   const char *why = "";
-  int status = roost_json_text_argument(&r->pattern, roost_slice_text(r->pattern_text));
-  if (status == 0 && is_emit(r)) {
-    roost_buffer_init(&route, r->pattern.alloc);
-    status = roost_pattern_normalise(&route, roost_buffer_slice(&r->pattern), &why);
-    roost_buffer_clear(&r->pattern);
-    if (status == 0) /* true, false or null: what no handler can have */
-      status = roost_buffer_append_slice(&r->pattern, roost_slice_text(r->pattern_text));
-    else if (status == 1)
-      status = roost_json_write_string(&r->pattern, roost_buffer_slice(&route));
-    else if (status == ROOST_EINVAL)
-      status = ROOST_EPROTO;
-    roost_buffer_deinit(&route);
-  }
+  roost_buffer_init(&route, r->pattern.alloc);
+  int status = roost_pattern_normalise(&route, roost_buffer_slice(&r->pattern), &why);
+  roost_buffer_clear(&r->pattern);
+  if (status == 0) /* true or false: what no handler can have */
+    status = roost_buffer_append_slice(&r->pattern, roost_slice_text(r->pattern_text));
+  else if (status == 1)
+    status = roost_json_write_string(&r->pattern, roost_buffer_slice(&route));
+  roost_buffer_deinit(&route);
   if (status == ROOST_EINVAL)
-    return roost_usage_error(r->command, "PATTERN is not UTF-8");
-  if (status == ROOST_EPROTO)
     return roost_usage_error(r->command, "PATTERN: %s", why);
-  if (status == 0 && roost_slice_equal(roost_buffer_slice(&r->pattern), ROOST_SLICE("null")))
-    return roost_usage_error(r->command, "PATTERN is null");
-  return status == 0 ? ROOST_EXIT_OK : out_of_memory(r);
+  return status == 0 ? ROOST_EXIT_OK : roost_input_out_of_memory(r->command);
 }
 
 /* ------------------------------------------------------------------------- replies ----------- */
@@ -184,7 +135,7 @@ static bool print_error(request *r, roost_slice err) {
   roost_buffer_clear(&r->line);
   r->code = ROOST_EXIT_FAILED;
   if (roost_json_text_error(&r->line, err) != 0) {
-    out_of_memory(r);
+    roost_input_out_of_memory(r->command);
     return false;
   }
   fprintf(stderr, "%.*s\n", (int)r->line.len, r->line.len > 0 ? r->line.ptr : "");
@@ -200,7 +151,7 @@ static bool on_reply(void *ud, const roost_reply *reply) {
   roost_buffer_clear(&r->line);
   if (roost_json_text_compact(&r->line, reply->response) != 0 ||
       roost_buffer_append_byte(&r->line, '\n') != 0) {
-    r->code = out_of_memory(r);
+    r->code = roost_input_out_of_memory(r->command);
     return false;
   }
   return roost_print(r->line.ptr, r->line.len, &r->code);
@@ -254,7 +205,7 @@ static int talk(request *r) {
                            .data = roost_buffer_slice(&r->data)};
   if (r->metadata.len > 0) {
     if (roost_buffer_append_byte(&r->metadata, '}') != 0)
-      return out_of_memory(r);
+      return roost_input_out_of_memory(r->command);
     message.metadata = roost_buffer_slice(&r->metadata);
   }
   if (!is_emit(r)) {
@@ -265,7 +216,7 @@ static int talk(request *r) {
     message.id = roost_slice_text(id);
   }
   if (roost_envelope_write_request(&r->packet, &message) != 0)
-    return out_of_memory(r);
+    return roost_input_out_of_memory(r->command);
   const int status = exchange(r, &client, message.id);
   const int code = status == 0 ? r->code : explain(r, &client, status);
   roost_cli_client_close(&client);
@@ -283,7 +234,7 @@ static int run(const roost_command *command, int argc, char **argv) {
   if (!over && code == ROOST_EXIT_OK)
     code = read_pattern(&r);
   if (!over && code == ROOST_EXIT_OK)
-    code = read_data(&r);
+    code = roost_input_data(&r.data, command, r.data_text);
   if (!over && code == ROOST_EXIT_OK)
     code = talk(&r);
   for (size_t i = 0; i < count; i++)

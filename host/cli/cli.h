@@ -33,6 +33,7 @@ extern const roost_command roost_command_call;
 extern const roost_command roost_command_emit;
 extern const roost_command roost_command_exec;
 extern const roost_command roost_command_test;
+extern const roost_command roost_command_bench;
 extern const roost_command roost_command_new;
 extern const roost_command roost_command_version;
 

@@ -80,3 +80,124 @@ int roost_json_text_error(roost_buffer *out, roost_slice json) {
   }
   return roost_json_text_compact(out, json);
 }
+
+/* ------------------------------------------------------------------------- hashes ------------ */
+
+typedef struct hasher {
+  roost_json_reader reader;
+  roost_buffer *scratch;
+} hasher;
+
+/* Mixes one more word in (as SplitMix64 does); the order counts. */
+static uint64_t mix(uint64_t hash, uint64_t word) {
+  hash = (hash * 0x9e3779b97f4a7c15u + word) * 0x94d049bb133111ebu;
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
+  return hash ^ (hash >> 31);
+}
+
+static uint64_t hash_bytes(uint64_t hash, roost_slice bytes) {
+  uint64_t word;
+  for (; bytes.len >= sizeof word; bytes.ptr += sizeof word, bytes.len -= sizeof word) {
+    memcpy(&word, bytes.ptr, sizeof word);
+    hash = mix(hash, word);
+  }
+  word = bytes.len;
+  for (size_t i = 0; i < bytes.len; i++)
+    word = word << 8 | (uint8_t)bytes.ptr[i];
+  return mix(hash, word);
+}
+
+static int hash_text(hasher *h, const roost_json_token *token, uint64_t *hash) {
+  *hash = ROOST_JSON_STRING;
+  if (!token->escaped) {
+    *hash = hash_bytes(*hash, token->text);
+    return 0;
+  }
+  roost_buffer_clear(h->scratch);
+  const int status = unescape(h->scratch, token->text);
+  if (status == 0)
+    *hash = hash_bytes(*hash, roost_buffer_slice(h->scratch));
+  return status;
+}
+
+/* 1 and 1.0 are one number. */
+static uint64_t hash_number(roost_json_type type, const roost_json_token *token) {
+  uint64_t bits;
+  double number = token->number;
+  if (type == ROOST_JSON_INTEGER)
+    return mix(ROOST_JSON_INTEGER, (uint64_t)token->integer);
+  if (number >= -0x1p63 && number < 0x1p63 && (double)(int64_t)number == number)
+    return mix(ROOST_JSON_INTEGER, (uint64_t)(int64_t)number);
+  memcpy(&bits, &number, sizeof bits);
+  return mix(ROOST_JSON_DOUBLE, bits);
+}
+
+static int hash_value(hasher *h, roost_json_type type, const roost_json_token *token,
+                      uint64_t *hash);
+
+static int hash_array(hasher *h, uint64_t *hash) {
+  roost_json_token token;
+  roost_json_type type;
+  *hash = ROOST_JSON_ARRAY;
+  while ((type = roost_json_next(&h->reader, &token)) != ROOST_JSON_ARRAY_END) {
+    uint64_t item = 0;
+    const int status = hash_value(h, type, &token, &item);
+    if (status != 0)
+      return status;
+    *hash = mix(*hash, item);
+  }
+  return 0;
+}
+
+/* Members add up: their order makes no difference. */
+static int hash_object(hasher *h, uint64_t *hash) {
+  roost_json_token token;
+  uint64_t sum = 0;
+  while (roost_json_next(&h->reader, &token) == ROOST_JSON_KEY) {
+    uint64_t key = 0;
+    uint64_t value = 0;
+    int status = hash_text(h, &token, &key);
+    if (status == 0)
+      status = hash_value(h, roost_json_next(&h->reader, &token), &token, &value);
+    if (status != 0)
+      return status;
+    sum += mix(key, value);
+  }
+  *hash = mix(ROOST_JSON_OBJECT, sum);
+  return h->reader.error == NULL ? 0 : ROOST_EPROTO;
+}
+
+/* The value that begins with a token; as deep as the reader lets containers nest. */
+static int hash_value(hasher *h, roost_json_type type, const roost_json_token *token,
+                      uint64_t *hash) {
+  switch (type) {
+  case ROOST_JSON_NULL:
+  case ROOST_JSON_FALSE:
+  case ROOST_JSON_TRUE:
+    *hash = mix(type, 0);
+    return 0;
+  case ROOST_JSON_INTEGER:
+  case ROOST_JSON_DOUBLE:
+    *hash = hash_number(type, token);
+    return 0;
+  case ROOST_JSON_STRING:
+    return hash_text(h, token, hash);
+  case ROOST_JSON_ARRAY:
+    return hash_array(h, hash);
+  case ROOST_JSON_OBJECT:
+    return hash_object(h, hash);
+  default:
+    return ROOST_EPROTO;
+  }
+}
+
+int roost_json_text_hash(uint64_t *hash, roost_slice json, roost_buffer *scratch) {
+  hasher h = {.scratch = scratch};
+  roost_json_token token;
+  roost_json_reader_init(&h.reader, json);
+  const roost_json_type type = roost_json_next(&h.reader, &token);
+  const int status = hash_value(&h, type, &token, hash);
+  if (status == 0 && roost_json_next(&h.reader, &token) != ROOST_JSON_END)
+    return ROOST_EPROTO;
+  return status;
+}

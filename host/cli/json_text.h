@@ -20,4 +20,9 @@ int roost_json_text_compact(roost_buffer *out, roost_slice json);
  * ENOMEM. */
 int roost_json_text_error(roost_buffer *out, roost_slice json);
 
+/* A number that is the same for texts of the same value: however members are ordered, characters
+ * escaped and tokens spaced. scratch is for the function's use. EPROTO where it is not JSON,
+ * ENOMEM. */
+int roost_json_text_hash(uint64_t *hash, roost_slice json, roost_buffer *scratch);
+
 #endif

@@ -74,25 +74,29 @@ static bool is_name(const char *name) {
   return true;
 }
 
-static bool is_taken(const char *name) {
-  char path[300];
+/* Nothing is written where one of them is there. */
+static bool is_taken(const char *const *paths, size_t count) {
   struct stat info;
-  snprintf(path, sizeof path, FOLDER "/%s/init.lua", name);
-  if (stat(path, &info) != 0)
-    return false;
-  fprintf(stderr, "roost new: %s: there is a service of this name\n", path);
-  return true;
+  for (size_t i = 0; i < count; i++)
+    if (lstat(paths[i], &info) == 0) {
+      fprintf(stderr, "roost new: %s: it is there already\n", paths[i]);
+      return true;
+    }
+  return false;
 }
 
 static int make(const char *name) {
   char service[300];
   char spec[300];
+  char folder[300];
+  const char *const paths[] = {service, spec, folder};
   snprintf(service, sizeof service, FOLDER "/%s.lua", name);
   snprintf(spec, sizeof spec, FOLDER "/%s_spec.lua", name);
+  snprintf(folder, sizeof folder, FOLDER "/%s", name);
+  if (is_taken(paths, sizeof paths / sizeof *paths))
+    return ROOST_EXIT_FAILED;
   if (mkdir(FOLDER, 0777) != 0 && errno != EEXIST)
     return fail(FOLDER);
-  if (is_taken(name))
-    return ROOST_EXIT_FAILED;
   const int code = write_file(service, "new/service.lua", name);
   return code == ROOST_EXIT_OK ? write_file(spec, "new/service_spec.lua", name) : code;
 }

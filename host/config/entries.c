@@ -8,6 +8,8 @@
 #include "config/keys_value.h"
 #include "config/schema.h"
 #include "config/settings.h"
+#include "core/slice.h"
+#include "core/url.h"
 
 bool roost_is_loopback(const char *host) {
   struct in_addr v4;
@@ -123,13 +125,112 @@ void roost_servers_read(roost_keys_reader *reader, const roost_key *key, void *b
   finish_servers(reader, settings);
 }
 
-void roost_client_read(roost_keys_reader *reader, const roost_key *key, void *base) {
+/* ------------------------------------------------------------------------- clients ----------- */
+
+/* Host and port from a URL, which stands in the place of both. */
+static void read_url(roost_keys_reader *reader, const char *url, roost_client_config *client) {
+  static const roost_tls_config tls_defaults = {0};
+  roost_url_parts parts;
+  const size_t mark = roost_keys_enter(reader, "url");
+  const bool is_url = roost_url_split(url, &parts);
+  const bool is_tls = is_url && roost_slice_equal(parts.scheme, ROOST_SLICE("tls"));
+  if (!is_url) {
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR,
+                       "expected tcp://HOST:PORT or tls://HOST:PORT, got \"%.100s\"", url);
+  } else if (parts.has_port && parts.port == 0) {
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "0 is no port to connect to");
+  } else if (!is_tls && !roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) {
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "the scheme %.*s is not supported yet",
+                       (int)parts.scheme.len, parts.scheme.ptr);
+  } else {
+    client->host = roost_arena_text(reader->arena, parts.host);
+    if (client->host == NULL)
+      reader->status = ROOST_ENOMEM;
+    if (parts.has_port)
+      client->port = parts.port;
+    if (is_tls && client->tls == NULL)
+      client->tls = &tls_defaults;
+  }
+  roost_keys_leave(reader, mark);
+}
+
+void roost_client_read_table(roost_keys_reader *reader, roost_client_config *client) {
+  roost_client_row row = {.transport = ROOST_CLIENT_TCP};
+  if (names_other_transport(reader->lua)) { /* its keys are others, so only this is said */
+    const size_t mark = roost_keys_enter(reader, "transport");
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "is not supported yet");
+    roost_keys_leave(reader, mark);
+    return;
+  }
+  roost_keys_read(reader, roost_schema_client, &row);
+  *client = row.config;
+  client->transport = row.transport == ROOST_CLIENT_LOCAL ? "local" : "tcp";
+  if (row.url != NULL)
+    read_url(reader, row.url, client);
+}
+
+/* What stands for a client may be a function that returns it. */
+static void read_client(roost_keys_reader *reader, roost_client_config *client) {
   lua_State *lua = reader->lua;
-  (void)base;
+  lua_pushvalue(lua, -1);
+  if (lua_isfunction(lua, -1))
+    lua_call(lua, 0, 1);
+  if (lua_istable(lua, -1))
+    roost_client_read_table(reader, client);
+  else
+    roost_key_problem_kind(reader, &(roost_key){.kinds = ROOST_KEY_RECORD | ROOST_KEY_FUNCTION});
+  lua_pop(lua, 1);
+}
+
+static size_t count_members(lua_State *lua) {
+  size_t count = 0;
+  lua_pushnil(lua);
+  while (lua_next(lua, -2)) {
+    lua_pop(lua, 1);
+    count++;
+  }
+  return count;
+}
+
+/* The name stands below the value on top of the stack. */
+static void read_named(roost_keys_reader *reader, roost_settings *settings) {
+  lua_State *lua = reader->lua;
+  roost_client_config *client = &settings->clients[settings->client_count];
+  if (lua_type(lua, -2) != LUA_TSTRING) {
+    char got[ROOST_KEY_SHOWN];
+    roost_key_show(lua, -2, got);
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected names as keys, found %s", got);
+    return;
+  }
+  const char *name = lua_tostring(lua, -2);
+  const size_t mark = roost_keys_enter(reader, name);
+  read_client(reader, client);
+  client->name = roost_arena_text(reader->arena, roost_slice_text(name));
+  if (client->name == NULL)
+    reader->status = ROOST_ENOMEM;
+  else
+    settings->client_count++;
+  roost_keys_leave(reader, mark);
+}
+
+void roost_clients_read(roost_keys_reader *reader, const roost_key *key, void *base) {
+  lua_State *lua = reader->lua;
+  roost_settings *settings = base;
+  if (lua_isnil(lua, -1))
+    return;
   if (!lua_istable(lua, -1)) {
-    if (!lua_isfunction(lua, -1))
-      roost_key_problem_kind(reader, key);
-  } else if (!names_other_transport(lua)) {
-    roost_keys_read(reader, roost_schema_tcp_client, NULL);
+    roost_key_problem_kind(reader, key);
+    return;
+  }
+  settings->clients =
+      roost_arena_get(reader->arena, (count_members(lua) + 1) * sizeof *settings->clients);
+  if (settings->clients == NULL) {
+    reader->status = ROOST_ENOMEM;
+    return;
+  }
+  lua_pushnil(lua);
+  while (lua_next(lua, -2)) {
+    read_named(reader, settings);
+    lua_pop(lua, 1);
   }
 }

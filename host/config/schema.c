@@ -12,6 +12,7 @@
 #define LIMIT(member)            ROOST_KEY_AT(roost_limits, member)
 #define RELOAD(member)           ROOST_KEY_AT(roost_reload, member)
 #define SERVER(member)           ROOST_KEY_AT(roost_server_config, member)
+#define CLIENT(member)           ROOST_KEY_AT(roost_client_row, config.member)
 #define TLS(member)              ROOST_KEY_AT(roost_tls_config, member)
 #define SNI(member)              ROOST_KEY_AT(roost_tls_sni, member)
 
@@ -107,25 +108,39 @@ const roost_key roost_schema_tls_client[] = {
     {BOOLEAN("insecure", false), TLS(insecure)},
     {0}};
 
-const roost_key roost_schema_tcp_client[] = {
-    {.name = "transport", .kinds = ROOST_KEY_TEXT, .choices = transports},
-    {TEXT("url")},
-    {TEXT("host")},
-    {.name = "port", .kinds = ROOST_KEY_NUMBER, .min = 1, .max = 65535, .number = 3000},
-    {.name = "tls", .kinds = ROOST_KEY_RECORD | ROOST_KEY_BOOLEAN, .read = roost_tls_client_read},
-    {ROOST_KEY_MS("timeout", 0)},
-    {ROOST_KEY_COUNT("retry_attempts", 0)},
-    {ROOST_KEY_MS("retry_delay", 0)},
-    {.name = "framing", .kinds = ROOST_KEY_TEXT, .choices = framings},
-    {TEXT("serializer")},
-    {TEXT("deserializer")},
-    {ROOST_KEY_BYTES("max_buffer_size", 16 * MEBIBYTE), .min = 1},
-    {ROOST_KEY_MS("incomplete_message_timeout", 30000)},
-    {ROOST_KEY_BYTES("max_send_buffer_size", 16 * MEBIBYTE)},
-    {0}};
+static const char *const client_transports[] = {"tcp",  "local", "nats",  "redis",
+                                                "mqtt", "rmq",   "kafka", NULL};
 
-static const roost_key client = {.kinds = ROOST_KEY_RECORD | ROOST_KEY_FUNCTION,
-                                 .read = roost_client_read};
+const roost_key roost_schema_client[] = {
+    {.name = "transport",
+     .kinds = ROOST_KEY_TEXT,
+     ROOST_KEY_AT(roost_client_row, transport),
+     .choices = client_transports},
+    {TEXT("url"), ROOST_KEY_AT(roost_client_row, url)},
+    {TEXT("host"), CLIENT(host), .text = "127.0.0.1"},
+    {.name = "port",
+     .kinds = ROOST_KEY_NUMBER,
+     CLIENT(port),
+     .min = 1,
+     .max = 65535,
+     .number = 3000},
+    {.name = "tls",
+     .kinds = ROOST_KEY_RECORD | ROOST_KEY_BOOLEAN,
+     CLIENT(tls),
+     .read = roost_tls_client_read},
+    {ROOST_KEY_MS("timeout", 0), CLIENT(timeout)},
+    {ROOST_KEY_COUNT("retry_attempts", 0), CLIENT(retry_attempts)},
+    {ROOST_KEY_MS("retry_delay", 0), CLIENT(retry_delay)},
+    {.name = "framing",
+     .kinds = ROOST_KEY_TEXT,
+     .choices = framings,
+     .later = ROOST_KEY_LATER_UNSAFE},
+    {TEXT("serializer"), .later = ROOST_KEY_LATER_UNSAFE},
+    {TEXT("deserializer"), .later = ROOST_KEY_LATER_UNSAFE},
+    {ROOST_KEY_BYTES("max_buffer_size", 16 * MEBIBYTE), CLIENT(max_buffer_size), .min = 1},
+    {ROOST_KEY_MS("incomplete_message_timeout", 30000), CLIENT(incomplete_message_timeout)},
+    {ROOST_KEY_BYTES("max_send_buffer_size", 16 * MEBIBYTE), CLIENT(max_send_buffer_size)},
+    {0}};
 
 /* ------------------------------------------------------------------------- the host ---------- */
 
@@ -208,7 +223,7 @@ const roost_key roost_schema_host[] = {
      .later = ROOST_KEY_LATER},
     {BOOLEAN("wildcards", false), SETTING(wildcards)},
     {.name = "servers", .kinds = ROOST_KEY_LIST, SETTING(servers), .read = roost_servers_read},
-    {.name = "clients", .kinds = ROOST_KEY_MAP, .element = &client, .later = ROOST_KEY_LATER},
+    {.name = "clients", .kinds = ROOST_KEY_MAP, SETTING(clients), .read = roost_clients_read},
     {.name = "limits", .kinds = ROOST_KEY_RECORD, SETTING(limits), .keys = limit_keys},
     {.name = "reload", .kinds = ROOST_KEY_RECORD, SETTING(reload), .keys = reload_keys},
     {.name = "log", .kinds = ROOST_KEY_RECORD, SAME_STRUCT, .keys = log_keys},

@@ -7,6 +7,7 @@
 #define ROOST_CONFIG_SCHEMA_H
 
 #include "config/keys.h"
+#include "transport/transport.h"
 
 /* The whole file; read into a roost_settings, whose arena the reader uses. */
 extern const roost_key roost_schema_host[];
@@ -21,8 +22,17 @@ extern const roost_key roost_schema_tls_server[];
 extern const roost_key roost_schema_tls_client[];
 extern const roost_key roost_schema_tls_sni[];
 
-/* One client of transport tcp: an entry of clients, or the table given to roost.client. Checked
- * only. */
-extern const roost_key roost_schema_tcp_client[];
+/* One client: an entry of clients, or the table given to roost.client; read into a
+ * roost_client_row. */
+extern const roost_key roost_schema_client[];
+
+/* The first transports a client may name, as their index. */
+enum { ROOST_CLIENT_TCP, ROOST_CLIENT_LOCAL };
+
+typedef struct roost_client_row {
+  roost_client_config config; /* but for its name and transport */
+  uint32_t transport;
+  const char *url; /* NULL: host and port say where it is */
+} roost_client_row;
 
 #endif

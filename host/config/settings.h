@@ -40,6 +40,8 @@ typedef struct roost_settings {
   bool wildcards;              /* for the local transport */
   roost_server_config *servers;
   size_t server_count;
+  roost_client_config *clients;
+  size_t client_count;
   roost_limits limits;
   roost_reload reload;
   roost_log_level log_level;

@@ -21,11 +21,16 @@ void roost_clock_advance_ms(roost_clock *clock, uint64_t ms) {
   clock->wall_us += ms * 1000;
 }
 
+static uint64_t whole_ms(uint64_t us) {
+  return (us + 999) / 1000 * 1000;
+}
+
+/* A fake clock begins at a whole millisecond: time and timers, which count in these, agree. */
 void roost_clock_set_fake(roost_clock *clock, bool fake) {
   if (clock->fake == fake)
     return;
-  const uint64_t now_us = roost_clock_now_us(clock);
-  clock->wall_us = read_us(CLOCK_REALTIME);
+  const uint64_t now_us = whole_ms(roost_clock_now_us(clock));
+  clock->wall_us = whole_ms(read_us(CLOCK_REALTIME));
   clock->fake = fake;
   clock->now_us = now_us;
   if (!fake)

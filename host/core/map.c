@@ -12,7 +12,10 @@ uint64_t roost_hash(roost_slice bytes) {
   while (left > 0) {
     uint64_t word = 0;
     const size_t n = left < sizeof word ? left : sizeof word;
-    memcpy(&word, at, n);
+    if (bytes.len >= sizeof word) /* the last word of several overlaps the one before */
+      memcpy(&word, at + n - sizeof word, sizeof word);
+    else
+      memcpy(&word, at, n);
     hash = (hash ^ word) * odd;
     hash ^= hash >> 32;
     at += n;

@@ -29,6 +29,9 @@ typedef struct roost_binding {
   int (*finish_call)(struct lua_State *lua, roost_call *call, int count);
   int (*fail_call)(struct lua_State *lua, roost_call *call);
 
+  /* The call's task was ended by force: what was made for the request is still to be closed. */
+  void (*forced_call)(roost_call *call);
+
   /* The call is over and its memory will be used again: no script may reach it any more. */
   void (*end_call)(roost_call *call);
 

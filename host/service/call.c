@@ -57,10 +57,12 @@ static void call_give(roost_call *call) {
     call_free(call);
     return;
   }
-  roost_buffer_clear(&call->kept);
-  roost_buffer_clear(&call->item);
-  roost_buffer_trim(&call->kept, KEEP_BYTES);
-  roost_buffer_trim(&call->item, KEEP_BYTES);
+  if ((call->kept.cap | call->item.cap) != 0) { /* most calls never need these */
+    roost_buffer_clear(&call->kept);
+    roost_buffer_clear(&call->item);
+    roost_buffer_trim(&call->kept, KEEP_BYTES);
+    roost_buffer_trim(&call->item, KEEP_BYTES);
+  }
   roost_list_append(dispatch->idle_calls.prev, &call->link);
   dispatch->idle_call_count++;
 }
@@ -113,8 +115,10 @@ void roost_call_end(roost_call *call) {
   if (call->item_waits)
     roost_call_reply_none(call);
   call->answered = true;
-  roost_task_wake_all(&call->waiters);
-  roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
+  if (!roost_list_empty(&call->waiters))
+    roost_task_wake_all(&call->waiters);
+  if (roost_timer_running(&call->deadline))
+    roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
   uncount(call);
   call->dispatch->stats.in_flight--;
   if (call->generation != NULL)
@@ -200,6 +204,7 @@ static void send_item(roost_call *call, bool last) {
   roost_buffer *out = ops->reply_begin(call->origin, kind);
   if (out == NULL)
     return;
+  call->origin->value_format = call->item_format;
   if (roost_buffer_append_slice(out, roost_buffer_slice(&call->item)) != 0)
     ops->reply_undo(call->origin);
   else
@@ -220,6 +225,19 @@ roost_buffer *roost_call_reply_begin(roost_call *call, roost_reply_kind kind) {
   roost_buffer *out = call->origin->ops->reply_begin(call->origin, kind);
   call->writing = out != NULL;
   return out;
+}
+
+roost_format roost_call_format(const roost_call *call) {
+  return call->origin != NULL && call->origin->takes_packed ? ROOST_FORMAT_PACKED
+                                                            : ROOST_FORMAT_JSON;
+}
+
+/* Of the reply being written, or else of the item. */
+void roost_call_set_format(roost_call *call, roost_format format) {
+  if (call->writing)
+    call->origin->value_format = format;
+  else
+    call->item_format = format;
 }
 
 void roost_call_reply_end(roost_call *call, roost_reply_kind kind) {
@@ -283,6 +301,7 @@ int roost_call_item_begin(roost_call *call, roost_buffer **buffer) {
     count_stream(call);
   roost_call_flush(call);
   roost_buffer_clear(&call->item);
+  call->item_format = ROOST_FORMAT_JSON;
   return 0;
 }
 
@@ -381,6 +400,7 @@ static void task_ended(void *ud, bool reset) {
       roost_call_log_failure(call, ROOST_SLICE("the handler was ended by force"),
                              (roost_slice){NULL, 0});
     roost_call_reply_error(call, roost_slice_text(internal_error));
+    call->dispatch->config.binding->forced_call(call);
   }
   if (!call->running)
     roost_call_end(call);
@@ -408,7 +428,8 @@ static int run_lua(roost_call *call) {
 /* ------------------------------------------------------------------------- C handlers -------- */
 
 static int run_c(roost_call *call) {
-  if (call->data.ptr != NULL && roost_json_validate(call->data) != 0) {
+  if (call->data.ptr != NULL &&
+      (call->format != ROOST_FORMAT_JSON || roost_json_validate(call->data) != 0)) {
     call->refused = true;
     roost_call_end(call);
     return ROOST_EPROTO;
@@ -463,6 +484,7 @@ int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost
   call->id = message->id;
   call->metadata = message->metadata;
   call->data = message->data;
+  call->format = message->format;
   call->event = event || roost_message_is_event(message);
   call->pins = 1;
   call->started_ms = dispatch->config.wheel->now_ms;

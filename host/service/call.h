@@ -34,6 +34,8 @@ struct roost_call {
   roost_slice id;               /* JSON text */
   roost_slice metadata;         /* JSON text, or ptr NULL */
   roost_slice data;             /* as it came; borrowed until the handler returns */
+  roost_format format;          /* of data */
+  roost_format item_format;     /* of the item that waits */
   roost_buffer kept;            /* memory of the slices once they are kept */
   roost_buffer item;            /* the item that waits */
   roost_timer deadline;
@@ -69,6 +71,11 @@ const roost_tls_info *roost_call_tls(const roost_call *call);
 roost_buffer *roost_call_reply_begin(roost_call *call, roost_reply_kind kind);
 void roost_call_reply_end(roost_call *call, roost_reply_kind kind);
 void roost_call_reply_undo(roost_call *call);
+
+/* The format in which the value of a reply or item may be written besides JSON; whoever uses it
+ * says so to reply_end or item_end. */
+roost_format roost_call_format(const roost_call *call);
+void roost_call_set_format(roost_call *call, roost_format format);
 
 /* Ends the replies without another value. */
 void roost_call_reply_none(roost_call *call);

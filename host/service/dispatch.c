@@ -129,7 +129,26 @@ static void on_writable(void *ud, roost_origin *origin) {
     roost_task_wake_all(&ROOST_LIST_ENTRY(at, roost_call, link)->waiters);
 }
 
-const roost_sink_ops roost_dispatch_sink = {on_message, on_gone, on_writable};
+static bool all_lua(const roost_entry *entry) {
+  for (size_t i = 0; i < entry->event_count; i++)
+    if (entry->events[i]->generation == NULL)
+      return false;
+  return entry->message == NULL || entry->message->generation != NULL;
+}
+
+/* C handlers are given JSON text. */
+static roost_format format(void *ud, roost_slice pattern) {
+  const roost_gate *gate = ud;
+  roost_match match;
+  if (roost_table_find(gate->table, pattern, &match) != 0)
+    return ROOST_FORMAT_JSON;
+  for (; match.entry != NULL; roost_table_next(gate->table, &match))
+    if (!all_lua(match.entry))
+      return ROOST_FORMAT_JSON;
+  return ROOST_FORMAT_PACKED;
+}
+
+const roost_sink_ops roost_dispatch_sink = {on_message, on_gone, on_writable, format};
 
 /* ------------------------------------------------------------------------- tables ------------ */
 
@@ -235,6 +254,7 @@ int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config
   roost_list_init(&dispatch->calls);
   roost_list_init(&dispatch->idle_calls);
   roost_list_init(&dispatch->items);
+  roost_list_init(&dispatch->outbounds);
   return 0;
 }
 
@@ -253,6 +273,8 @@ void roost_dispatch_free(roost_dispatch *dispatch) {
     roost_service_free(dispatch->services[i]);
   roost_alloc_put(alloc, dispatch->services, dispatch->service_count * sizeof(roost_service *));
   roost_call_free_all(dispatch);
+  while (!roost_list_empty(&dispatch->outbounds))
+    roost_outbound_free(ROOST_LIST_ENTRY(dispatch->outbounds.next, roost_outbound, link));
   while (!roost_list_empty(&dispatch->handlers))
     roost_handler_free(alloc, ROOST_LIST_ENTRY(dispatch->handlers.next, roost_handler, link));
   while (!roost_list_empty(&dispatch->gates))
@@ -316,6 +338,53 @@ int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, ro
   *why = "out of memory";
   return status;
 }
+
+/* ------------------------------------------------------------------------- clients ----------- */
+
+void roost_dispatch_set_clients(roost_dispatch *dispatch, const roost_client_config *clients,
+                                size_t count) {
+  dispatch->clients = clients;
+  dispatch->client_count = count;
+}
+
+int roost_dispatch_new_client(roost_outbound **out, roost_dispatch *dispatch,
+                              const roost_client_config *client) {
+  const roost_dispatch_config *config = &dispatch->config;
+  const roost_outbound_config outbound = {.alloc = config->alloc,
+                                          .wheel = config->wheel,
+                                          .random_bytes = config->random_bytes,
+                                          .open = config->open_client,
+                                          .open_ud = config->open_client_ud};
+  return roost_outbound_new(out, &outbound, client);
+}
+
+static const roost_client_config *named(const roost_dispatch *dispatch, const char *name) {
+  const roost_dispatch_config *config = &dispatch->config;
+  for (size_t i = 0; i < dispatch->client_count; i++)
+    if (strcmp(dispatch->clients[i].name, name) == 0)
+      return &dispatch->clients[i];
+  return config->other_client ? config->other_client(config->other_client_ud, name) : NULL;
+}
+
+int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, const char *name) {
+  const roost_client_config *config = named(dispatch, name);
+  *out = NULL;
+  if (config == NULL)
+    return ROOST_ENOENT;
+  for (roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next) {
+    roost_outbound *outbound = ROOST_LIST_ENTRY(at, roost_outbound, link);
+    if (outbound->config == config) {
+      *out = outbound;
+      return 0;
+    }
+  }
+  int status = roost_dispatch_new_client(out, dispatch, config);
+  if (status == 0)
+    roost_list_append(&dispatch->outbounds, &(*out)->link);
+  return status;
+}
+
+/* ------------------------------------------------------------------------- the turn ---------- */
 
 void roost_dispatch_flush(roost_dispatch *dispatch) {
   while (!roost_list_empty(&dispatch->items))

@@ -10,6 +10,7 @@
 
 #include "service/call.h"
 #include "service/generation.h"
+#include "service/pending.h"
 #include "service/store.h"
 #include "service/table.h"
 
@@ -23,11 +24,16 @@ typedef struct roost_dispatch_config {
   int (*random_bytes)(void *out, size_t len); /* cryptographically secure; 0 or an error */
   void *program;                              /* bind/program's; NULL: services are loaded */
   roost_store *store;                         /* the host's, of roost.store */
-  const char *working_dir;                    /* for lua/?.lua */
-  const char *lua_dir;                        /* the Lua half of the API; NULL: compiled in */
-  uint64_t start_timeout_ms;                  /* of a main chunk; 0: no limit */
-  uint64_t request_timeout_ms;                /* of handlers that say none; 0: no limit */
-  size_t service_memory;                      /* bytes per Lua state */
+  roost_client_open_fn *open_client;          /* makes the client of a transport */
+  void *open_client_ud;                       /* handed to it */
+  /* What a client's name means that is not in the configuration; NULL: that is an error. */
+  const roost_client_config *(*other_client)(void *ud, const char *name);
+  void *other_client_ud;
+  const char *working_dir;     /* for lua/?.lua */
+  const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
+  uint64_t start_timeout_ms;   /* of a main chunk; 0: no limit */
+  uint64_t request_timeout_ms; /* of handlers that say none; 0: no limit */
+  size_t service_memory;       /* bytes per Lua state */
 } roost_dispatch_config;
 
 typedef struct roost_dispatch_stats {
@@ -58,7 +64,10 @@ struct roost_dispatch {
   roost_list calls;      /* all that run or are pinned */
   roost_list idle_calls; /* for reuse */
   size_t idle_call_count;
-  roost_list items; /* calls with an item that waits */
+  roost_list items;                   /* calls with an item that waits */
+  const roost_client_config *clients; /* those that are named; borrowed */
+  size_t client_count;
+  roost_list outbounds; /* of named clients, made at their first use; owned */
   roost_dispatch_stats stats;
 };
 
@@ -91,6 +100,17 @@ typedef void roost_conflict_fn(void *ud, const roost_server_config *server,
 /* Builds every gate's table anew from the C handlers and each service's current generation, and
  * swaps them in; on failure the old ones stay. conflict may be NULL. ENOMEM. */
 int roost_dispatch_rebuild(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud);
+
+/* Says which clients there are; borrowed, before any is used. */
+void roost_dispatch_set_clients(roost_dispatch *dispatch, const roost_client_config *clients,
+                                size_t count);
+
+/* The outbound of a named client, which the dispatch owns. ENOENT, ENOMEM, EUNSUPPORTED. */
+int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, const char *name);
+
+/* One for the caller, who owns it. As roost_outbound_new. */
+int roost_dispatch_new_client(roost_outbound **out, roost_dispatch *dispatch,
+                              const roost_client_config *config);
 
 /* Sends the items that wait; once per turn, before connections are flushed. */
 void roost_dispatch_flush(roost_dispatch *dispatch);

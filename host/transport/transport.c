@@ -16,3 +16,14 @@ void roost_server_config_init(roost_server_config *config) {
       .max_streams = 65536,
   };
 }
+
+void roost_client_config_init(roost_client_config *config) {
+  *config = (roost_client_config){
+      .transport = "tcp",
+      .host = "127.0.0.1",
+      .port = 3000,
+      .max_buffer_size = 16777216,
+      .incomplete_message_timeout = 30000,
+      .max_send_buffer_size = 16777216,
+  };
+}

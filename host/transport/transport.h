@@ -61,6 +61,8 @@ typedef struct roost_sink_ops {
   void (*on_gone)(void *ud, roost_origin *origin, bool reachable);
   /* The send buffer was crowded and is below a quarter again. */
   void (*on_writable)(void *ud, roost_origin *origin);
+  /* How data for a pattern (JSON text) may come: packed where all that take it are Lua. */
+  roost_format (*format)(void *ud, roost_slice pattern);
 } roost_sink_ops;
 
 /* What the sink does with an origin. reply_begin, the value's JSON text appended to the buffer,
@@ -89,11 +91,13 @@ typedef struct roost_origin_ops {
 
 struct roost_origin {
   const roost_origin_ops *ops;
-  roost_server *server; /* it came in by */
-  roost_list calls;     /* the sink's: calls of this origin that are running */
-  uint32_t in_flight;   /* the sink's: calls that have not sent an item yet */
-  uint32_t streams;     /* the sink's: calls that have */
-  bool gone;            /* the peer sent FIN or is lost */
+  roost_server *server;      /* it came in by */
+  roost_list calls;          /* the sink's: calls of this origin that are running */
+  uint32_t in_flight;        /* the sink's: calls that have not sent an item yet */
+  uint32_t streams;          /* the sink's: calls that have */
+  bool gone;                 /* the peer sent FIN or is lost */
+  bool takes_packed;         /* values of replies may be packed */
+  roost_format value_format; /* of the value being written; JSON after reply_begin */
 };
 
 typedef struct roost_server_ops {
@@ -135,6 +139,89 @@ int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_serve
 /* Makes an origin of server from a connection nobody has set ops of (one end of a memory pair);
  * takes conn, also when it fails. ENOMEM, ESTATE (draining or closed). */
 int roost_tcp_server_adopt(roost_server *server, roost_conn *conn);
+
+/* ------------------------------------------------------------------------- clients ----------- */
+
+typedef struct roost_client roost_client;
+
+/* One entry of clients, or a table given to roost.client, checked and with defaults filled; texts
+ * outlive the client. Times in ms, sizes in bytes, 0 as stated. */
+typedef struct roost_client_config {
+  const char *name;      /* of a named one; NULL: made from a table */
+  const char *transport; /* "tcp" or "local" */
+  const char *host;
+  uint16_t port;
+  const roost_tls_config *tls; /* NULL: none */
+  uint64_t timeout;            /* wait for the next reply, where a call says none; 0: none */
+  unsigned retry_attempts;     /* to connect again, for what was never sent */
+  uint64_t retry_delay;        /* before the first of them; doubled by each */
+  size_t max_buffer_size;      /* one frame */
+  uint64_t incomplete_message_timeout; /* 0: none */
+  size_t max_send_buffer_size;         /* 0: no limit */
+} roost_client_config;
+
+/* What a client tells. All on the loop's thread, never from inside a call of the sink's. */
+typedef struct roost_client_sink {
+  void (*on_open)(void *ud);
+  /* Borrowed for the call. */
+  void (*on_reply)(void *ud, const roost_reply *reply);
+  /* The connection could not be made (ECONNECT), or has ended (EGONE, EPROTO); why is a fixed text,
+   * where the system said it the error's name. */
+  void (*on_closed)(void *ud, int status, const char *why);
+  /* The send buffer was crowded and is below a quarter again. */
+  void (*on_writable)(void *ud);
+} roost_client_sink;
+
+/* What its owner does with a client. */
+typedef struct roost_client_ops {
+  /* Begins to connect; on_open or on_closed follows in a later turn. ENOMEM, EINVAL. */
+  int (*connect)(roost_client *client);
+  /* How data for a pattern (JSON text) is to be written. */
+  roost_format (*format)(const roost_client *client, roost_slice pattern);
+  /* While it is open: begin, the data appended to the buffer in head's format, then end or
+   * undo, nothing in between. head has pattern, id (ptr NULL: an event) and metadata. NULL where
+   * memory is short; end: ENOMEM (nothing was sent). */
+  roost_buffer *(*begin)(roost_client *client, const roost_message *head);
+  int (*end)(roost_client *client, const roost_message *head);
+  void (*undo)(roost_client *client);
+  /* True while the send buffer is over half full. */
+  bool (*crowded)(const roost_client *client);
+  /* Drops the connection, or stops making it; no on_closed follows. */
+  void (*close)(roost_client *client);
+  /* Addresses of both ends and the descriptor of an open connection; NULL and -1 where there are
+   * none. */
+  const roost_address *(*remote)(const roost_client *client);
+  const roost_address *(*local)(const roost_client *client);
+  int (*descriptor)(const roost_client *client);
+  /* Closes and frees it. */
+  void (*free)(roost_client *client);
+} roost_client_ops;
+
+struct roost_client {
+  const roost_client_ops *ops;
+  const roost_client_config *config; /* borrowed */
+  const roost_client_sink *sink;     /* borrowed */
+  void *sink_ud;
+};
+
+/* A client of a Nest TCP server; it connects when told. ENOMEM. */
+int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
+                         const roost_client_sink *sink, void *sink_ud);
+
+/* Makes a connection in the place of roost_conn_dial, as that does, but one in memory is open
+ * already; ECONNECT: refused. For tests. */
+typedef int roost_dial_fn(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops_ud);
+void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud);
+
+/* A client of the services behind sink, on this worker; server says what they see of where it comes
+ * from. ENOMEM. */
+int roost_local_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
+                           const roost_server_config *server, const roost_sink_ops *sink,
+                           void *sink_ud, const roost_client_sink *client_sink,
+                           void *client_sink_ud);
+
+/* Fills the defaults: tcp to 127.0.0.1:3000, no time-out, no retry and so on. */
+void roost_client_config_init(roost_client_config *config);
 
 /* Fills the defaults: tcp on localhost:3000, max_buffer_size 16 MiB and so on. */
 void roost_server_config_init(roost_server_config *config);

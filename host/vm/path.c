@@ -7,6 +7,8 @@
 
 #include "wire/json.h"
 
+#define LEVELS_RESERVED 8 /* stack slots are reserved for so many at once */
+
 int roost_path_enter(lua_State *lua, roost_path *here, const roost_path *outer, int index) {
   *here = (roost_path){.outer = outer,
                        .table = lua_topointer(lua, index),
@@ -16,7 +18,8 @@ int roost_path_enter(lua_State *lua, roost_path *here, const roost_path *outer, 
   for (const roost_path *at = outer; at != NULL; at = at->outer)
     if (at->table == here->table)
       return roost_path_refuse(lua, outer, "a table contains itself");
-  luaL_checkstack(lua, 8, "value is nested too deep");
+  if (here->depth % LEVELS_RESERVED == 1)
+    luaL_checkstack(lua, LEVELS_RESERVED * ROOST_PATH_SLOTS, "value is nested too deep");
   return 0;
 }
 

@@ -21,7 +21,11 @@ typedef struct roost_path {
   int depth;                      /* 1: the outermost table */
 } roost_path;
 
-/* Begins a step for the table at index. Refuses one that is inside of itself and too many levels.
+/* Stack slots that a walker may use at each level. */
+#define ROOST_PATH_SLOTS 8
+
+/* Begins a step for the table at index, and sees to the stack slots of its level. Refuses one that
+ * is inside of itself and too many levels.
  */
 int roost_path_enter(struct lua_State *lua, roost_path *here, const roost_path *outer, int index);
 

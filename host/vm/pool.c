@@ -2,17 +2,6 @@
 
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define POOLED_MAX 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define POOLED_MAX 0
-#endif
-#endif
-#ifndef POOLED_MAX
-#define POOLED_MAX ROOST_POOL_MAX
-#endif
-
 /* The first chunk is small, for a state that stays small; each is twice the last, up to the
  * largest. */
 #define FIRST_CHUNK_BYTES ((size_t)16 << 10)
@@ -38,13 +27,6 @@ static size_t rounded(size_t size) {
   return (class_of(size) + 1) * ROOST_POOL_STEP;
 }
 
-static void give(roost_pool *pool, void *ptr, size_t size) {
-  roost_pool_block *block = ptr;
-  roost_pool_block **list = &pool->free[class_of(size)];
-  block->next = *list;
-  *list = block;
-}
-
 /* What is left of the newest chunk becomes one free block, so that nothing is wasted. */
 static bool grow(roost_pool *pool) {
   size_t size = pool->chunks ? 2 * pool->chunks->size_bytes : FIRST_CHUNK_BYTES;
@@ -54,7 +36,7 @@ static bool grow(roost_pool *pool) {
   if (chunk == NULL)
     return false;
   if (pool->end > pool->at)
-    give(pool, pool->at, (size_t)(pool->end - pool->at));
+    (void)roost_pool_push(pool, pool->at, (size_t)(pool->end - pool->at));
   *chunk = (roost_pool_chunk){pool->chunks, size};
   pool->chunks = chunk;
   pool->at = (char *)chunk + rounded(sizeof *chunk);
@@ -63,22 +45,24 @@ static bool grow(roost_pool *pool) {
 }
 
 static void *take(roost_pool *pool, size_t size) {
-  roost_pool_block **list = &pool->free[class_of(size)];
-  roost_pool_block *block = *list;
-  if (block != NULL) {
-    *list = block->next;
+  void *block = roost_pool_pop(pool, size);
+  if (block != NULL)
     return block;
-  }
   size = rounded(size);
   if ((size_t)(pool->end - pool->at) < size && !grow(pool))
     return NULL;
-  block = (roost_pool_block *)(void *)pool->at;
+  block = pool->at;
   pool->at += size;
   return block;
 }
 
 static bool is_pooled(size_t size) {
-  return size != 0 && size <= POOLED_MAX;
+  return size != 0 && size <= ROOST_POOL_POOLED_MAX;
+}
+
+static void give(roost_pool *pool, void *ptr, size_t size) {
+  if (!roost_pool_push(pool, ptr, size))
+    roost_alloc_put(pool->alloc, ptr, size);
 }
 
 /* From one home to the other, or from one size to another. */
@@ -88,10 +72,7 @@ static void *move(roost_pool *pool, void *ptr, size_t old_size, size_t new_size)
   if (moved == NULL)
     return NULL;
   memcpy(moved, ptr, old_size < new_size ? old_size : new_size);
-  if (is_pooled(old_size))
-    give(pool, ptr, old_size);
-  else
-    roost_alloc_put(pool->alloc, ptr, old_size);
+  give(pool, ptr, old_size);
   return moved;
 }
 
@@ -101,10 +82,7 @@ void *roost_pool_resize(roost_pool *pool, void *ptr, size_t old_size, size_t new
     return is_pooled(new_size) ? take(pool, new_size)
                                : roost_alloc_resize(pool->alloc, NULL, 0, new_size);
   if (new_size == 0) {
-    if (was_pooled)
-      give(pool, ptr, old_size);
-    else
-      roost_alloc_put(pool->alloc, ptr, old_size);
+    give(pool, ptr, old_size);
     return NULL;
   }
   if (!was_pooled && !is_pooled(new_size))

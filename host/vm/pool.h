@@ -14,6 +14,18 @@
 #define ROOST_POOL_MAX  256
 #define ROOST_POOL_STEP 16
 
+/* What really comes from the free lists: nothing under AddressSanitizer. */
+#if defined(__SANITIZE_ADDRESS__)
+#define ROOST_POOL_POOLED_MAX 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ROOST_POOL_POOLED_MAX 0
+#endif
+#endif
+#ifndef ROOST_POOL_POOLED_MAX
+#define ROOST_POOL_POOLED_MAX ROOST_POOL_MAX
+#endif
+
 typedef struct roost_pool_block {
   struct roost_pool_block *next; /* free, of the same size */
 } roost_pool_block;
@@ -38,5 +50,28 @@ void roost_pool_deinit(roost_pool *pool);
 
 /* As roost_alloc_resize. */
 void *roost_pool_resize(roost_pool *pool, void *ptr, size_t old_size, size_t new_size);
+
+/* The two that make up nearly all of a small request's: a free block, NULL where there is none of
+ * that size at hand (then roost_pool_resize finds one), and back; false where it isn't the pool's.
+ */
+static inline void *roost_pool_pop(roost_pool *pool, size_t size) {
+  if (size == 0 || size > ROOST_POOL_POOLED_MAX)
+    return NULL;
+  roost_pool_block **list = &pool->free[(size - 1) / ROOST_POOL_STEP];
+  roost_pool_block *block = *list;
+  if (block != NULL)
+    *list = block->next;
+  return block;
+}
+
+static inline bool roost_pool_push(roost_pool *pool, void *ptr, size_t size) {
+  if (size == 0 || size > ROOST_POOL_POOLED_MAX)
+    return false;
+  roost_pool_block *block = ptr;
+  roost_pool_block **list = &pool->free[(size - 1) / ROOST_POOL_STEP];
+  block->next = *list;
+  *list = block;
+  return true;
+}
 
 #endif

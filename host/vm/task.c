@@ -13,25 +13,32 @@
 
 /* ------------------------------------------------------------------------- trampoline -------- */
 
-static int body_after(lua_State *lua, int status, lua_KContext base) {
-  (void)status;
+static int entry_after(lua_State *lua, int status, lua_KContext context);
+
+/* What was called is over: its results, or its error, lie above the message handler at index 1. */
+static int body_after(lua_State *lua, int status, lua_KContext context) {
   roost_task *task = roost_vm_of(lua)->current;
   for (;;) {
-    int count = lua_gettop(lua) - (int)base;
+    if (status != LUA_OK && status != LUA_YIELD)
+      return entry_after(lua, status, context);
+    int count = lua_gettop(lua) - 1;
     int arguments = task->ops->finish ? task->ops->finish(lua, task->ud, count) : -1;
     if (arguments < 0)
       return 0;
-    base = lua_gettop(lua) - arguments - 1;
-    lua_callk(lua, arguments, LUA_MULTRET, base, body_after);
+    while (lua_gettop(lua) > arguments + 2)
+      lua_remove(lua, 2);
+    status = lua_pcallk(lua, arguments, LUA_MULTRET, 1, context, body_after);
   }
 }
 
-static int body(lua_State *lua) {
+/* The coroutine's outermost function. begin and finish need no pcall of their own: what they raise
+ * ends the coroutine, and resume below has it see to that (recover). */
+static int entry(lua_State *lua) {
   roost_task *task = roost_vm_of(lua)->current;
+  lua_pushcfunction(lua, roost_error_traceback);
   int arguments = task->ops->begin(lua, task->ud);
-  lua_KContext base = lua_gettop(lua) - arguments - 1;
-  lua_callk(lua, arguments, LUA_MULTRET, base, body_after);
-  return body_after(lua, LUA_OK, base);
+  int status = lua_pcallk(lua, arguments, LUA_MULTRET, 1, 0, body_after);
+  return body_after(lua, status, 0);
 }
 
 static int call_fail(lua_State *lua) {
@@ -62,10 +69,12 @@ static int entry_after(lua_State *lua, int status, lua_KContext context) {
   return 0;
 }
 
-static int entry(lua_State *lua) {
+/* Has fail see to what begin or finish raised, which is the argument. No Lua was running. */
+static int recover(lua_State *lua) {
   lua_pushcfunction(lua, roost_error_traceback);
-  lua_pushcfunction(lua, body);
-  return entry_after(lua, lua_pcallk(lua, 0, 0, 1, 0, entry_after), 0);
+  lua_insert(lua, 1);
+  roost_buffer_clear(&roost_vm_of(lua)->trace);
+  return entry_after(lua, LUA_ERRRUN, 0);
 }
 
 /* ------------------------------------------------------------------------- pool -------------- */
@@ -120,18 +129,19 @@ static roost_task *task_take(roost_vm *vm) {
   return task;
 }
 
-/* The task is over. clean: its coroutine may be used again. */
+/* The task is over. clean: its coroutine, whose stack is empty, may be used again. */
 static void end(roost_task *task, bool clean) {
   roost_vm *vm = task->vm;
-  roost_timer_stop(vm->wheel, &task->timer);
-  roost_timer_stop(vm->wheel, &task->reaper);
+  if (roost_timer_running(&task->timer))
+    roost_timer_stop(vm->wheel, &task->timer);
+  if (roost_timer_running(&task->reaper))
+    roost_timer_stop(vm->wheel, &task->reaper);
   roost_list_remove(&task->link);
   roost_list_remove(&task->queue);
   vm->task_count--;
   task->state = ROOST_TASK_IDLE;
   task->ops->ended(task->ud, task->reset);
   if (clean && vm->idle_count < IDLE_MAX) {
-    lua_settop(task->lua, 0);
     roost_list_append(vm->idle.prev, &task->link);
     vm->idle_count++;
   } else {
@@ -156,6 +166,12 @@ static bool resume(roost_task *task) {
   task->state = ROOST_TASK_RUNNING;
   task->waiting = false;
   int status = roost_resume(task->lua, NULL, 0, &results);
+  if (status != LUA_OK && status != LUA_YIELD) {
+    roost_reset_thread(vm, task->lua);
+    lua_pushcfunction(task->lua, recover);
+    lua_insert(task->lua, 1);
+    status = roost_resume(task->lua, NULL, 1, &results);
+  }
   vm->current = outer;
   if (vm->memory_bytes > vm->tune_above || vm->memory_bytes < vm->tune_below)
     roost_vm_tune(vm);

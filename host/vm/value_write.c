@@ -15,14 +15,15 @@ typedef struct encoder {
   const roost_vm *vm; /* for its marks */
 } encoder;
 
-/* Every write_ function returns 0, ENOMEM, or EINVAL with the reason pushed. */
-static int write_value(encoder *e, const roost_path *outer, int index);
+/* Every write_ function writes the value on top of the stack and leaves it there, or returns
+ * ENOMEM, or EINVAL with the reason pushed; then the stack is anyhow below it. */
+static int write_value(encoder *e, const roost_path *outer);
 
 /* ------------------------------------------------------------------------- tables ------------ */
 
-static int write_bytes(encoder *e, const roost_path *at, int index) {
+static int write_bytes(encoder *e, const roost_path *at) {
   size_t len;
-  lua_rawgeti(e->lua, index, 1);
+  lua_rawgeti(e->lua, -1, 1);
   const char *bytes = lua_tolstring(e->lua, -1, &len);
   if (bytes == NULL)
     return roost_path_refuse(e->lua, at, "roost.bytes without text");
@@ -37,61 +38,20 @@ static int write_bytes(encoder *e, const roost_path *at, int index) {
   return status != 0 ? status : roost_buffer_append_slice(e->out, ROOST_SLICE("]}"));
 }
 
-static int write_array(encoder *e, roost_path *here, int index, lua_Integer count) {
-  int status = roost_buffer_append_byte(e->out, '[');
-  here->key = 0;
-  for (lua_Integer i = 1; i <= count && status == 0; i++) {
-    if (i > 1)
-      status = roost_buffer_append_byte(e->out, ',');
-    if (status != 0)
-      break;
-    here->index = i;
-    lua_rawgeti(e->lua, index, i);
-    status = write_value(e, here, lua_gettop(e->lua));
-    if (status != ROOST_EINVAL)
-      lua_pop(e->lua, 1);
-  }
-  return status != 0 ? status : roost_buffer_append_byte(e->out, ']');
-}
-
-static int write_member(encoder *e, roost_path *here) {
-  int key = lua_gettop(e->lua) - 1;
-  roost_slice name;
-  here->key = key;
-  name.ptr = lua_tolstring(e->lua, key, &name.len);
-  int status = roost_json_write_string(e->out, name);
-  if (status == ROOST_EINVAL)
-    return roost_path_refuse(e->lua, here->outer, "a key is not UTF-8");
-  if (status == 0)
-    status = roost_buffer_append_byte(e->out, ':');
-  return status != 0 ? status : write_value(e, here, key + 1);
-}
-
-static int write_object(encoder *e, roost_path *here, int index) {
-  int status = roost_buffer_append_byte(e->out, '{');
-  bool first = true;
-  lua_pushnil(e->lua);
-  while (status == 0 && lua_next(e->lua, index)) {
-    if (lua_type(e->lua, -2) != LUA_TSTRING)
-      return roost_path_refuse(e->lua, here->outer, "text and other keys are mixed");
-    if (!first)
-      status = roost_buffer_append_byte(e->out, ',');
-    first = false;
-    if (status == 0)
-      status = write_member(e, here);
-    if (status == 0)
-      lua_pop(e->lua, 1);
-  }
-  return status != 0 ? status : roost_buffer_append_byte(e->out, '}');
+/* Appends a bracket or a comma, and the value on top of the stack as element i. */
+static inline int write_element(encoder *e, roost_path *here, lua_Integer i) {
+  int status = roost_buffer_append_byte(e->out, i == 1 ? '[' : ',');
+  here->index = i;
+  return status != 0 ? status : write_value(e, here);
 }
 
 /* Counts the keys where all of them are whole numbers from 1; *reason says why not. Keys 1..n and
  * no others make an array of n. */
-static bool count_elements(lua_State *lua, int index, lua_Integer *count, const char **reason) {
+static bool count_elements(lua_State *lua, lua_Integer *count, const char **reason) {
   lua_Integer keys = 0;
   lua_Integer highest = 0;
   lua_pushnil(lua);
-  while (lua_next(lua, index)) {
+  while (lua_next(lua, -2)) {
     lua_pop(lua, 1);
     lua_Integer key = lua_isinteger(lua, -1) ? lua_tointeger(lua, -1) : 0;
     if (key < 1) {
@@ -109,79 +69,130 @@ static bool count_elements(lua_State *lua, int index, lua_Integer *count, const 
   return keys == highest;
 }
 
-static bool is_array(encoder *e, int index, bool *marked) {
-  *marked = false;
-  if (lua_getmetatable(e->lua, index)) {
-    *marked = lua_topointer(e->lua, -1) == e->vm->array_mark;
-    lua_pop(e->lua, 1);
-    if (*marked)
-      return true;
-  }
-  lua_pushnil(e->lua);
-  if (!lua_next(e->lua, index))
-    return false;
-  bool text = lua_type(e->lua, -2) == LUA_TSTRING;
-  lua_pop(e->lua, 2);
-  return !text;
-}
-
-static bool is_bytes(encoder *e, int index) {
-  if (!lua_getmetatable(e->lua, index))
-    return false;
-  bool same = lua_topointer(e->lua, -1) == e->vm->bytes_mark;
-  lua_pop(e->lua, 1);
-  return same;
-}
-
-static int write_table(encoder *e, const roost_path *outer, int index) {
-  roost_path here;
-  int status = roost_path_enter(e->lua, &here, outer, index);
-  if (status != 0)
-    return status;
-  if (is_bytes(e, index))
-    return write_bytes(e, outer, index);
-  bool marked;
-  if (!is_array(e, index, &marked))
-    return write_object(e, &here, index);
+/* An array whose elements lua_next does not give in order, or a table that is none. */
+static int write_scattered(encoder *e, roost_path *here) {
   lua_Integer count;
   const char *reason;
-  if (!count_elements(e->lua, index, &count, &reason))
-    return roost_path_refuse(e->lua, outer, reason);
-  return write_array(e, &here, index, count);
+  int status = 0;
+  if (!count_elements(e->lua, &count, &reason))
+    return roost_path_refuse(e->lua, here->outer, reason);
+  for (lua_Integer i = 1; i <= count && status == 0; i++) {
+    lua_rawgeti(e->lua, -1, i);
+    status = write_element(e, here, i);
+    if (status == 0)
+      lua_pop(e->lua, 1);
+  }
+  return status != 0 ? status : roost_buffer_append_byte(e->out, ']');
+}
+
+static inline bool is_index(lua_State *lua, int at, lua_Integer i) {
+  return lua_isinteger(lua, at) && lua_tointeger(lua, at) == i;
+}
+
+/* A table that has no text for its first key, which is on the stack with its value: nearly always a
+ * list, and then lua_next gives its elements in order; what it gives otherwise is looked at again.
+ */
+static int write_elements(encoder *e, roost_path *here) {
+  lua_State *lua = e->lua;
+  size_t before = e->out->len;
+  lua_Integer i = 0;
+  do {
+    if (!is_index(lua, -2, ++i)) {
+      lua_pop(lua, 2);
+      e->out->len = before;
+      return write_scattered(e, here);
+    }
+    int status = write_element(e, here, i);
+    if (status != 0)
+      return status;
+    lua_pop(lua, 1);
+  } while (lua_next(lua, -2));
+  return roost_buffer_append_byte(e->out, ']');
+}
+
+/* A table whose first key, on the stack with its value, is text. */
+static int write_members(encoder *e, roost_path *here) {
+  lua_State *lua = e->lua;
+  char before = '{';
+  here->key = lua_gettop(lua) - 1;
+  do {
+    if (lua_type(lua, -2) != LUA_TSTRING)
+      return roost_path_refuse(e->lua, here->outer, "text and other keys are mixed");
+    roost_slice name;
+    name.ptr = lua_tolstring(lua, -2, &name.len);
+    int status = roost_json_write_key(e->out, before, name);
+    if (status == ROOST_EINVAL)
+      return roost_path_refuse(e->lua, here->outer, "a key is not UTF-8");
+    if (status == 0)
+      status = write_value(e, here);
+    if (status != 0)
+      return status;
+    before = ',';
+    lua_pop(lua, 1);
+  } while (lua_next(lua, -2));
+  return roost_buffer_append_byte(e->out, '}');
+}
+
+/* The metatable of the table on top, which is its mark; NULL where there is none. */
+static inline const void *mark_of(lua_State *lua) {
+  if (!lua_getmetatable(lua, -1))
+    return NULL;
+  const void *mark = lua_topointer(lua, -1);
+  lua_pop(lua, 1);
+  return mark;
+}
+
+static int write_table(encoder *e, const roost_path *outer) {
+  lua_State *lua = e->lua;
+  roost_path here;
+  int status = roost_path_enter(lua, &here, outer, -1);
+  if (status != 0)
+    return status;
+  const void *mark = mark_of(lua);
+  if (mark != NULL && mark == e->vm->bytes_mark)
+    return write_bytes(e, outer);
+  bool is_marked = mark != NULL && mark == e->vm->array_mark;
+  lua_pushnil(lua);
+  if (!lua_next(lua, -2))
+    return roost_buffer_append(e->out, is_marked ? "[]" : "{}", 2);
+  if (lua_type(lua, -2) != LUA_TSTRING)
+    return write_elements(e, &here);
+  return is_marked ? roost_path_refuse(e->lua, outer, "text and other keys are mixed")
+                   : write_members(e, &here);
 }
 
 /* ------------------------------------------------------------------------- values ------------ */
 
-static int write_text(encoder *e, const roost_path *outer, int index) {
+static int write_text(encoder *e, const roost_path *outer) {
   roost_slice text;
-  text.ptr = lua_tolstring(e->lua, index, &text.len);
+  text.ptr = lua_tolstring(e->lua, -1, &text.len);
   int status = roost_json_write_string(e->out, text);
   return status == ROOST_EINVAL
              ? roost_path_refuse(e->lua, outer, "text is not UTF-8 (roost.bytes sends binary)")
              : status;
 }
 
-static int write_value(encoder *e, const roost_path *outer, int index) {
+static int write_value(encoder *e, const roost_path *outer) {
   lua_State *lua = e->lua;
-  switch (lua_type(lua, index)) {
+  switch (lua_type(lua, -1)) {
   case LUA_TNIL:
     return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
   case LUA_TBOOLEAN:
-    return lua_toboolean(lua, index) ? roost_buffer_append_slice(e->out, ROOST_SLICE("true"))
-                                     : roost_buffer_append_slice(e->out, ROOST_SLICE("false"));
+    return lua_toboolean(lua, -1) ? roost_buffer_append_slice(e->out, ROOST_SLICE("true"))
+                                  : roost_buffer_append_slice(e->out, ROOST_SLICE("false"));
   case LUA_TNUMBER:
-    return lua_isinteger(lua, index) ? roost_json_write_integer(e->out, lua_tointeger(lua, index))
-                                     : roost_json_write_double(e->out, lua_tonumber(lua, index));
+    return lua_isinteger(lua, -1) ? roost_json_write_integer(e->out, lua_tointeger(lua, -1))
+                                  : roost_json_write_double(e->out, lua_tonumber(lua, -1));
   case LUA_TSTRING:
-    return write_text(e, outer, index);
+    return write_text(e, outer);
   case LUA_TTABLE:
-    return write_table(e, outer, index);
+    return write_table(e, outer);
   case LUA_TLIGHTUSERDATA:
-    if (lua_touserdata(lua, index) == NULL)
+    if (lua_touserdata(lua, -1) == NULL)
       return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
-    return roost_path_refuse_type(e->lua, outer, index, "sent");
+    return roost_path_refuse_type(e->lua, outer, -1, "sent");
   default:
-    return roost_path_refuse_type(e->lua, outer, index, "sent");
+    return roost_path_refuse_type(e->lua, outer, -1, "sent");
   }
 }
 
@@ -189,12 +200,21 @@ int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
   encoder e = {lua, out, roost_vm_of(lua)};
   size_t before = out->len;
   int top = lua_gettop(lua);
-  int status = write_value(&e, NULL, lua_absindex(lua, index));
-  if (status == 0)
+  bool on_top = index == -1 || index == top;
+  if (!on_top) {
+    if (!lua_checkstack(lua, 1))
+      return ROOST_ENOMEM;
+    lua_pushvalue(lua, index);
+  }
+  int status = write_value(&e, NULL);
+  if (status == 0 && on_top)
     return 0;
-  out->len = before;
-  if (status == ROOST_EINVAL)
+  if (status != 0)
+    out->len = before;
+  if (status == ROOST_EINVAL) {
     lua_insert(lua, top + 1);
-  lua_settop(lua, status == ROOST_EINVAL ? top + 1 : top);
+    top++;
+  }
+  lua_settop(lua, top);
   return status;
 }

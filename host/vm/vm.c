@@ -10,22 +10,32 @@
 /* From here on pauses matter more than throughput. */
 #define LARGE_BYTES ((size_t)4 << 20)
 
-static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
-  roost_vm *vm = ud;
-  if (ptr == NULL)
-    old_size = 0; /* Lua passes a type tag there */
-  if (new_size == 0) {
-    roost_pool_resize(&vm->pool, ptr, old_size, 0);
-    vm->memory_bytes -= old_size;
-    return NULL;
-  }
+static void *resize(roost_vm *vm, void *ptr, size_t old_size, size_t new_size) {
   size_t total = vm->memory_bytes - old_size + new_size;
-  if (new_size > old_size && vm->memory_limit != 0 && total > vm->memory_limit)
+  if (new_size > old_size && total > vm->memory_limit)
     return NULL;
   void *moved = roost_pool_resize(&vm->pool, ptr, old_size, new_size);
-  if (moved != NULL)
+  if (moved != NULL || new_size == 0)
     vm->memory_bytes = total;
   return moved;
+}
+
+/* Small blocks come and go here, everything else by resize. */
+static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
+  roost_vm *vm = ud;
+  if (ptr == NULL) {
+    if (new_size > vm->memory_limit - vm->memory_bytes)
+      return NULL;
+    void *block = roost_pool_pop(&vm->pool, new_size);
+    if (block == NULL)
+      return resize(vm, NULL, 0, new_size); /* old_size is a type tag */
+    vm->memory_bytes += new_size;
+    return block;
+  }
+  if (new_size != 0 || !roost_pool_push(&vm->pool, ptr, old_size))
+    return resize(vm, ptr, old_size, new_size);
+  vm->memory_bytes -= old_size;
+  return NULL;
 }
 
 /* A small state is collected seldom and in default steps: a cycle costs little, but one every few
@@ -56,7 +66,7 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   vm->runner = config->runner;
   vm->wheel = config->wheel;
   vm->owner = config->owner;
-  vm->memory_limit = config->memory_limit;
+  vm->memory_limit = config->memory_limit != 0 ? config->memory_limit : SIZE_MAX;
   roost_list_init(&vm->tasks);
   roost_list_init(&vm->idle);
   roost_list_init(&vm->held);

@@ -15,6 +15,7 @@
 #include "core/buffer.h"
 #include "core/list.h"
 #include "core/wheel.h"
+#include "vm/keys.h"
 #include "vm/pool.h"
 
 struct lua_State;
@@ -48,7 +49,7 @@ struct roost_vm {
   void *owner;              /* the generation */
   roost_pool pool;          /* the state's small blocks */
   size_t memory_bytes;      /* held by the state now */
-  size_t memory_limit;      /* 0: none */
+  size_t memory_limit;      /* SIZE_MAX: none */
   size_t tune_below;        /* outside these two the collector wants other parameters */
   size_t tune_above;
   roost_task *current; /* the task that is running; NULL in a main chunk */
@@ -67,7 +68,8 @@ struct roost_vm {
   int bytes_ref;
   const void *array_mark; /* and their addresses, to be compared with */
   const void *bytes_mark;
-  void (*on_quiet)(roost_vm *vm); /* told when the last task has ended; may be NULL */
+  roost_key keys[ROOST_KEYS_SLOTS]; /* keys of objects decoded lately */
+  void (*on_quiet)(roost_vm *vm);   /* told when the last task has ended; may be NULL */
 };
 
 /* Makes an empty state without libraries. ENOMEM. */

@@ -72,6 +72,11 @@ static inline int walk_on(walk *w, roost_slice *value, const char *after) {
 }
 
 static inline int take(walk *w, roost_slice *value) {
+  if (*w->at == '"') { /* most ids and many patterns; pass would do the same */
+    bool escaped;
+    const char *quote = roost_json_quote(w->start, w->at + 1, w->end, &escaped);
+    return walk_on(w, value, quote < w->end && *quote == '"' ? quote + 1 : NULL);
+  }
   return walk_on(w, value, roost_json_pass(w->start, w->at, w->end, ROOST_JSON_DEPTH_MAX));
 }
 
@@ -201,24 +206,40 @@ static int append_parts(roost_buffer *out, const roost_slice *parts, size_t coun
 
 /* What stands around a reply's value, by kind. */
 static const struct {
-  const char *before;
-  const char *after;
+  roost_slice before;
+  roost_slice after;
 } reply_parts[] = {
-    [ROOST_REPLY_ITEM] = {"{\"response\":", ",\"id\":"},
-    [ROOST_REPLY_VOID] = {"{", "\"id\":"},
-    [ROOST_REPLY_LAST] = {"{\"response\":", ",\"isDisposed\":true,\"id\":"},
-    [ROOST_REPLY_END] = {"{", "\"isDisposed\":true,\"id\":"},
-    [ROOST_REPLY_ERROR] = {"{\"err\":", ",\"isDisposed\":true,\"id\":"},
+#define PARTS(before, after)                                                                       \
+  {                                                                                                \
+    {before, sizeof(before) - 1}, {                                                                \
+      after, sizeof(after) - 1                                                                     \
+    }                                                                                              \
+  }
+    [ROOST_REPLY_ITEM] = PARTS("{\"response\":", ",\"id\":"),
+    [ROOST_REPLY_VOID] = PARTS("{", "\"id\":"),
+    [ROOST_REPLY_LAST] = PARTS("{\"response\":", ",\"isDisposed\":true,\"id\":"),
+    [ROOST_REPLY_END] = PARTS("{", "\"isDisposed\":true,\"id\":"),
+    [ROOST_REPLY_ERROR] = PARTS("{\"err\":", ",\"isDisposed\":true,\"id\":"),
+#undef PARTS
 };
 
 int roost_envelope_reply_begin(roost_buffer *out, roost_reply_kind kind) {
-  roost_slice before = roost_slice_text(reply_parts[kind].before);
-  return append_parts(out, &before, 1);
+  return roost_buffer_append_slice(out, reply_parts[kind].before);
 }
 
 int roost_envelope_reply_end(roost_buffer *out, roost_reply_kind kind, roost_slice id) {
-  roost_slice parts[] = {roost_slice_text(reply_parts[kind].after), id, ROOST_SLICE("}")};
-  return append_parts(out, parts, 3);
+  roost_slice after = reply_parts[kind].after;
+  int status = roost_buffer_reserve(out, after.len + id.len + 1);
+  if (status != 0)
+    return status;
+  char *to = out->ptr + out->len;
+  memcpy(to, after.ptr, after.len);
+  to += after.len;
+  if (id.len > 0)
+    memcpy(to, id.ptr, id.len);
+  to[id.len] = '}';
+  out->len += after.len + id.len + 1;
+  return 0;
 }
 
 int roost_envelope_write_unhandled(roost_buffer *out, roost_slice id) {
@@ -234,12 +255,13 @@ static roost_slice name_of(roost_slice name, roost_slice value) {
   return value.ptr != NULL ? name : (roost_slice){NULL, 0};
 }
 
-int roost_envelope_write_request(roost_buffer *out, const roost_message *message) {
+int roost_envelope_request_begin(roost_buffer *out, const roost_message *message) {
+  roost_slice parts[] = {ROOST_SLICE("{\"pattern\":"), message->pattern, ROOST_SLICE(",\"data\":")};
+  return append_parts(out, parts, sizeof parts / sizeof parts[0]);
+}
+
+int roost_envelope_request_end(roost_buffer *out, const roost_message *message) {
   roost_slice parts[] = {
-      ROOST_SLICE("{\"pattern\":"),
-      message->pattern,
-      ROOST_SLICE(",\"data\":"),
-      message->data,
       name_of(ROOST_SLICE(",\"metadata\":"), message->metadata),
       message->metadata,
       name_of(ROOST_SLICE(",\"id\":"), message->id),
@@ -247,4 +269,16 @@ int roost_envelope_write_request(roost_buffer *out, const roost_message *message
       ROOST_SLICE("}"),
   };
   return append_parts(out, parts, sizeof parts / sizeof parts[0]);
+}
+
+int roost_envelope_write_request(roost_buffer *out, const roost_message *message) {
+  size_t before = out->len;
+  int status = roost_envelope_request_begin(out, message);
+  if (status == 0)
+    status = roost_buffer_append_slice(out, message->data);
+  if (status == 0)
+    status = roost_envelope_request_end(out, message);
+  if (status != 0)
+    out->len = before;
+  return status;
 }

@@ -33,6 +33,12 @@ int roost_envelope_reply_end(roost_buffer *out, roost_reply_kind kind, roost_sli
  * service."} */
 int roost_envelope_write_unhandled(roost_buffer *out, roost_slice id);
 
+/* Writing a request or an event in place: begin writes {"pattern":P,"data":  then the caller
+ * appends the data's JSON text, then end writes  ,"metadata":M,"id":I}  without those whose ptr is
+ * NULL. */
+int roost_envelope_request_begin(roost_buffer *out, const roost_message *message);
+int roost_envelope_request_end(roost_buffer *out, const roost_message *message);
+
 /* {"pattern":P,"data":D,"metadata":M,"id":I}; metadata and id are left out where ptr is NULL.
  * All four are JSON text. */
 int roost_envelope_write_request(roost_buffer *out, const roost_message *message);

@@ -81,4 +81,7 @@ int roost_json_write_double(roost_buffer *out, double value);
  * nothing is appended then. */
 int roost_json_write_string(roost_buffer *out, roost_slice text);
 
+/* A member's name: the byte before it (a brace or a comma), text as above, and the colon. */
+int roost_json_write_key(roost_buffer *out, char before, roost_slice text);
+
 #endif

@@ -184,9 +184,22 @@ const char *roost_json_pass(const char *start, const char *at, const char *end,
   return at;
 }
 
+/* The quote that ends the string at hand, then the byte after it; NULL where there is none. */
+static const char *leave_string(const char *at, const char *end) {
+  bool escaped;
+  at = roost_json_string_end(at, end, &escaped);
+  return at < end && *at == '"' ? at + 1 : NULL;
+}
+
 static const char *balance_container(const char *at, const char *end) {
   size_t depth = 0;
-  bool escaped;
+  bool in_string = false;
+  const char *start = at;
+  at = roost_balance_blocks(at, end, &depth, &in_string);
+  if (depth == 0 && at > start)
+    return at;
+  if (in_string && (at = leave_string(at, end)) == NULL)
+    return NULL;
   while ((at = roost_scan_bracket(at, end)) < end) {
     char byte = *at++;
     if (byte == '{' || byte == '[') {
@@ -194,11 +207,8 @@ static const char *balance_container(const char *at, const char *end) {
     } else if (byte != '"') {
       if (--depth == 0)
         return at;
-    } else {
-      at = roost_json_string_end(at, end, &escaped);
-      if (at == end || *at != '"')
-        return NULL;
-      at++;
+    } else if ((at = leave_string(at, end)) == NULL) {
+      return NULL;
     }
   }
   return NULL;

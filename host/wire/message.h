@@ -25,8 +25,9 @@ typedef struct roost_message {
 
 /* A message that came as the answer to one of our requests. */
 typedef struct roost_reply {
+  roost_format format;  /* of response */
   roost_slice id;       /* JSON text, validated */
-  roost_slice response; /* JSON text, validated */
+  roost_slice response; /* JSON text, validated; or packed */
   roost_slice err;      /* JSON text, validated; missing also where it was falsy */
   bool last;            /* isDisposed was truthy, or err is there */
   bool foreign;         /* not an envelope: the whole text is a value, and the last one */

@@ -24,22 +24,44 @@ static const char digit_pairs[] = "0001020304050607080910111213141516171819"
                                   "6061626364656667686970717273747576777879"
                                   "8081828384858687888990919293949596979899";
 
+static size_t count_digits(uint64_t value) {
+  static const uint64_t powers[] = {0,
+                                    10,
+                                    100,
+                                    1000,
+                                    10000,
+                                    100000,
+                                    1000000,
+                                    10000000,
+                                    100000000,
+                                    1000000000,
+                                    10000000000,
+                                    100000000000,
+                                    1000000000000,
+                                    10000000000000,
+                                    100000000000000,
+                                    1000000000000000,
+                                    10000000000000000,
+                                    100000000000000000,
+                                    1000000000000000000,
+                                    10000000000000000000u};
+  /* 1233 / 4096 is a little more than log10(2): the guess is right or one too large. */
+  size_t guess = (64u - (size_t)__builtin_clzll(value | 1)) * 1233 >> 12;
+  return guess + (value >= powers[guess]);
+}
+
 static size_t print_unsigned(char *out, uint64_t value) {
-  char text[20];
-  char *at = text + sizeof text;
+  size_t len = count_digits(value);
+  char *at = out + len;
   while (value >= 100) {
     at -= 2;
     memcpy(at, digit_pairs + value % 100 * 2, 2);
     value /= 100;
   }
-  if (value >= 10) {
-    at -= 2;
-    memcpy(at, digit_pairs + value * 2, 2);
-  } else {
-    *--at = (char)('0' + value);
-  }
-  size_t len = (size_t)(text + sizeof text - at);
-  memcpy(out, at, len);
+  if (value >= 10)
+    memcpy(out, digit_pairs + value * 2, 2);
+  else
+    *out = (char)('0' + value);
   return len;
 }
 
@@ -88,12 +110,32 @@ static shortest find_shortest(uint64_t significand, int exponent2, bool is_lower
   return (shortest){below + (is_up ? 1 : 0), k};
 }
 
+/* Prices and measures: where a decimal of at most 15 digits reads back as the double, there is no
+ * other such one, so it is the shortest. The quotient of two exact doubles is rounded as a text is.
+ */
+static bool find_thousandths(double value, shortest *found) {
+  double scaled = value * 1000;
+  if (scaled >= 1e15)
+    return false;
+  uint64_t count = (uint64_t)(scaled + 0.5);
+  double off = scaled - (double)count;
+  if (off > scaled * 1e-15 || off < scaled * -1e-15) /* nearly always, where the division fails */
+    return false;
+  *found = (shortest){count, -3};
+  return (double)count / 1000 == value;
+}
+
 static shortest shortest_of_bits(uint64_t bits) {
   uint64_t fraction = bits & (HIDDEN_BIT - 1);
   int biased = (int)(bits >> FRACTION_BITS & 0x7FF);
-  shortest found = biased == 0 ? find_shortest(fraction, -1074, false)
-                               : find_shortest(fraction | HIDDEN_BIT, biased - 1075,
-                                               fraction == 0 && biased > 1);
+  shortest found;
+  double value;
+  bits &= INT64_MAX; /* without the sign */
+  memcpy(&value, &bits, sizeof value);
+  if (!find_thousandths(value, &found))
+    found = biased == 0
+                ? find_shortest(fraction, -1074, false)
+                : find_shortest(fraction | HIDDEN_BIT, biased - 1075, fraction == 0 && biased > 1);
   while (found.digits % 10 == 0) {
     found.digits /= 10;
     found.exponent++;

@@ -36,6 +36,22 @@ static inline uint64_t roost_word_equal(uint64_t word, char byte) {
   return roost_word_below(word ^ (ROOST_WORD_ONES * (uint8_t)byte), 1);
 }
 
+/* How many of the word's first bytes (as they lie in memory) are decimal digits, and the number
+ * that the first count of them, 1 to 8, are. Little-endian machines only. */
+static inline unsigned roost_word_digits(uint64_t word) {
+  uint64_t folded = word ^ ROOST_WORD_ONES * '0';
+  uint64_t others = ((folded + ROOST_WORD_ONES * 0x76) | folded) & ROOST_WORD_HIGHS;
+  return others != 0 ? (unsigned)__builtin_ctzll(others) / 8 : 8;
+}
+
+static inline uint64_t roost_word_number(uint64_t word, unsigned count) {
+  word = (word ^ ROOST_WORD_ONES * '0') << (64 - 8 * count); /* zeros in front */
+  word = word * 10 + (word >> 8);                            /* pairs, in every second byte */
+  return ((word & 0x000000FF000000FF) * 0x000F424000000064 +
+          (word >> 16 & 0x000000FF000000FF) * 0x0000271000000001) >>
+         32;
+}
+
 static inline bool roost_byte_is_special(char byte) {
   return (uint8_t)byte < 0x20 || byte == '"' || byte == '\\';
 }
@@ -108,6 +124,51 @@ static inline const char *roost_scan_short_portable(const char *start, const cha
   return NULL;
 }
 
+static inline bool roost_word_is_plain(uint64_t word) {
+  return ((word & ROOST_WORD_HIGHS) | roost_word_below(word, 0x20) | roost_word_equal(word, '"') |
+          roost_word_equal(word, '\\')) == 0;
+}
+
+/* Copies up to 15 bytes and says whether all of them are plain (see roost_scan_plain); where some
+ * are not, what was copied is anything. */
+static inline bool roost_copy_plain_short(char *to, const char *at, size_t len) {
+  if (len >= 8) {
+    uint64_t first = roost_word_load(at);
+    uint64_t last = roost_word_load(at + len - 8);
+    memcpy(to, &first, 8);
+    memcpy(to + len - 8, &last, 8);
+    return roost_word_is_plain(first) && roost_word_is_plain(last);
+  }
+  if (len >= 4) {
+    uint32_t first;
+    uint32_t last;
+    memcpy(&first, at, 4);
+    memcpy(&last, at + len - 4, 4);
+    memcpy(to, &first, 4);
+    memcpy(to + len - 4, &last, 4);
+    return roost_word_is_plain((uint64_t)last << 32 | first);
+  }
+  for (size_t i = 0; i < len; i++) {
+    if (roost_byte_is_special(at[i]) || (uint8_t)at[i] >= 0x80)
+      return false;
+    to[i] = at[i];
+  }
+  return true;
+}
+
+/* Copies plain bytes up to the first piece that holds one that is not; returns how many were
+ * copied: len where all are plain. `to` has room for len bytes. */
+static inline size_t roost_copy_plain_portable(char *to, const char *at, size_t len) {
+  size_t done = 0;
+  for (; len - done >= 8; done += 8) {
+    uint64_t word = roost_word_load(at + done);
+    if (!roost_word_is_plain(word))
+      return done;
+    memcpy(to + done, &word, 8);
+  }
+  return roost_copy_plain_short(to + done, at + done, len - done) ? len : done;
+}
+
 #if defined(__SSE2__)
 
 static inline __m128i roost_block_load(const char *at) {
@@ -169,31 +230,86 @@ static inline const char *roost_scan_short(const char *start, const char *at, co
   return found != 0 ? at + __builtin_ctz(found) : NULL;
 }
 
-static inline size_t roost_count_utf16(const char *at, const char *end) {
-  const char *start = at;
-  size_t units = 0;
-  while (end - at >= 16) {
-    /* Per-byte counters hold at most 255: two for each of 127 blocks, then they are added up. */
-    __m128i counts = _mm_setzero_si128();
-    for (int n = 0; n < 127 && end - at >= 16; n++, at += 16) {
-      __m128i block = roost_block_load(at);
-      __m128i begins = _mm_cmpgt_epi8(block, _mm_set1_epi8(-65));
-      __m128i is_long = _mm_cmpeq_epi8(_mm_max_epu8(block, _mm_set1_epi8((char)0xF0)), block);
-      counts = _mm_sub_epi8(counts, _mm_add_epi8(begins, is_long));
-    }
-    __m128i sums = _mm_sad_epu8(counts, _mm_setzero_si128());
-    units +=
-        (size_t)_mm_cvtsi128_si64(sums) + (size_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
+static inline size_t roost_copy_plain(char *to, const char *at, size_t len) {
+  if (len < 16)
+    return roost_copy_plain_short(to, at, len) ? len : 0;
+  for (size_t done = 0;; done += 16) {
+    if (len - done < 16) /* the rest, in the last 16 bytes */
+      done = len - 16;
+    __m128i block = roost_block_load(at + done);
+    if (roost_block_not_plain(block) != 0)
+      return done;
+    _mm_storeu_si128((__m128i *)(void *)(to + done), block);
+    if (done == len - 16)
+      return len;
   }
-  if (end - start < 16)
-    return roost_count_utf16_portable(at, end);
-  /* The rest lies at the end of the last 16 bytes. */
-  __m128i block = roost_block_load(end - 16);
-  int known = 16 - (int)(end - at);
+}
+
+/* Goes through a container's text by whole blocks, counting brackets outside of strings in *depth,
+ * as far as there are no backslashes and control characters; from its first byte on, where *depth
+ * is 0. Returns the byte after the container's end, and then *depth is 0, or where it got to. */
+static inline const char *roost_balance_blocks(const char *at, const char *end, size_t *depth,
+                                               bool *in_string) {
+  unsigned string = *in_string ? 0xFFFF : 0; /* as a mask: what the last block left open */
+  for (; end - at >= 16; at += 16) {
+    __m128i block = roost_block_load(at);
+    unsigned quotes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
+    if (roost_block_special(block) != quotes)
+      break;
+    unsigned inside = quotes; /* made the exclusive or of all bits up to each */
+    inside ^= inside << 1;
+    inside ^= inside << 2;
+    inside ^= inside << 4;
+    inside ^= inside << 8;
+    inside = (inside ^ string) & 0xFFFF;
+    string = (inside & 0x8000) != 0 ? 0xFFFF : 0;
+    unsigned brackets = roost_block_bracket(block) & ~quotes & ~inside;
+    for (; brackets != 0; brackets &= brackets - 1) {
+      const char *bracket = at + __builtin_ctz(brackets);
+      if ((*bracket | 0x20) == '{')
+        ++*depth;
+      else if (--*depth == 0)
+        return bracket + 1;
+    }
+  }
+  *in_string = string != 0;
+  return at;
+}
+
+/* Counts in each byte the UTF-16 units that begin there: 1, for long characters 2, else 0. */
+static inline __m128i roost_block_units(__m128i block) {
   __m128i begins = _mm_cmpgt_epi8(block, _mm_set1_epi8(-65));
   __m128i is_long = _mm_cmpeq_epi8(_mm_max_epu8(block, _mm_set1_epi8((char)0xF0)), block);
-  return units + (size_t)__builtin_popcount((unsigned)_mm_movemask_epi8(begins) >> known) +
-         (size_t)__builtin_popcount((unsigned)_mm_movemask_epi8(is_long) >> known);
+  return _mm_sub_epi8(_mm_setzero_si128(), _mm_add_epi8(begins, is_long));
+}
+
+static inline size_t roost_block_sum(__m128i bytes) {
+  __m128i sums = _mm_sad_epu8(bytes, _mm_setzero_si128());
+  return (size_t)_mm_cvtsi128_si64(sums) +
+         (size_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums));
+}
+
+static inline size_t roost_count_utf16(const char *at, const char *end) {
+  /* The 16 bytes from n on: the last n of them are set. */
+  static const uint8_t tails[32] = {[16] = 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                    0xFF,        0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+  if (end - at < 16)
+    return roost_count_utf16_portable(at, end);
+  size_t units = 0;
+  __m128i counts = _mm_setzero_si128();
+  while (end - at >= 16) {
+    /* Per-byte counters hold at most 255: two for each of 120 blocks, then they are added up. */
+    for (int n = 0; n < 120 && end - at >= 16; n++, at += 16)
+      counts = _mm_add_epi8(counts, roost_block_units(roost_block_load(at)));
+    if (end - at < 16)
+      break;
+    units += roost_block_sum(counts);
+    counts = _mm_setzero_si128();
+  }
+  /* The rest lies at the end of the last 16 bytes. */
+  __m128i tail = roost_block_load((const char *)tails + (end - at));
+  __m128i rest = _mm_and_si128(roost_block_units(roost_block_load(end - 16)), tail);
+  return units + roost_block_sum(_mm_add_epi8(counts, rest));
 }
 
 #else
@@ -203,7 +319,16 @@ static inline size_t roost_count_utf16(const char *at, const char *end) {
 #define roost_scan_short   roost_scan_short_portable
 #define roost_scan_ascii   roost_scan_ascii_portable
 #define roost_scan_bracket roost_scan_bracket_portable
+#define roost_copy_plain   roost_copy_plain_portable
 #define roost_count_utf16  roost_count_utf16_portable
+
+static inline const char *roost_balance_blocks(const char *at, const char *end, size_t *depth,
+                                               bool *in_string) {
+  (void)end;
+  (void)depth;
+  (void)in_string;
+  return at;
+}
 
 #endif
 

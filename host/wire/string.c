@@ -174,20 +174,40 @@ static int write_escaped(roost_buffer *out, const char *at, const char *end) {
   }
 }
 
-int roost_json_write_string(roost_buffer *out, roost_slice text) {
-  size_t before = out->len;
-  int status = roost_buffer_reserve(out, text.len + 1 + ESCAPE_MAX);
+/* Appends a byte (where there is one), text in quotes, and another byte. */
+static inline int write_quoted(roost_buffer *out, char before, roost_slice text, char after) {
+  size_t begin = out->len;
+  int status = roost_buffer_reserve(out, text.len + 4 + ESCAPE_MAX);
   if (status != 0)
     return status;
-  out->ptr[out->len++] = '"';
-  if (text.len == 0) {
-    out->ptr[out->len++] = '"';
+  char *to = out->ptr + out->len;
+  if (before != 0)
+    *to++ = before;
+  *to++ = '"';
+  size_t plain = roost_copy_plain(to, text.ptr, text.len);
+  if (plain == text.len) {
+    to += plain;
+    *to++ = '"';
+    if (after != 0)
+      *to++ = after;
+    out->len = (size_t)(to - out->ptr);
     return 0;
   }
-  status = write_escaped(out, text.ptr, text.ptr + text.len);
+  out->len = (size_t)(to - out->ptr) + plain;
+  status = write_escaped(out, text.ptr + plain, text.ptr + text.len);
+  if (status == 0 && after != 0)
+    status = roost_buffer_append_byte(out, after);
   if (status != 0)
-    out->len = before;
+    out->len = begin;
   return status;
+}
+
+int roost_json_write_string(roost_buffer *out, roost_slice text) {
+  return write_quoted(out, 0, text, 0);
+}
+
+int roost_json_write_key(roost_buffer *out, char before, roost_slice text) {
+  return write_quoted(out, before, text, ':');
 }
 
 int roost_json_write_integer(roost_buffer *out, int64_t value) {

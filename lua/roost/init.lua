@@ -7,6 +7,7 @@ local task = require "roost.task"
 
 local roost = {
   service = require("roost.service").new,
+  client = require("roost.client").new,
   stream = stream,
   pipes = require "roost.pipes",
 

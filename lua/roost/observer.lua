@@ -101,11 +101,19 @@ function Shared:__close()
   if self.out.closed and task and task:running() then task:cancel() end
 end
 
-function Shared:next(value)
-  local out = self.out
-  if out.closed then return false end
+local function deliver(self, value)
   local turn <close> = enter(self) -- luacheck: ignore 211
-  return out:next(value)
+  return self.out:next(value)
+end
+
+-- A producer whose subscription ends in here gets false and comes to return its teardown; it is the
+-- next wait of its own that tells it that it is cancelled.
+function Shared:next(value)
+  if self.out.closed then return false end
+  local ok, more = pcall(deliver, self, value)
+  if ok then return more end
+  if self.out.closed and type(more) == "table" and more.name == "CancelledError" then return false end
+  error(more, 0)
 end
 
 function Shared:error(err, trace)

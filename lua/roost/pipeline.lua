@@ -82,8 +82,9 @@ local function filter(filters, ctx, err, trace)
 end
 
 local function with_filters(filters, inner)
+  local function run(data, ctx) return result(inner(data, ctx)) end
   return function(data, ctx)
-    local ok, value, trace = core.catch(inner, data, ctx)
+    local ok, value, trace = core.catch(run, data, ctx)
     if not ok then
       filter(filters, ctx, value, trace)
     elseif stream.is(value) then

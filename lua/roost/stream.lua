@@ -9,7 +9,7 @@ require "roost.stream_consumers"
 
 local check = internal.check
 
-local stream = { subject = require("roost.subject").new }
+local stream = { subject = require("roost.subject").new, is = internal.is }
 
 local function of(values, count)
   return internal.new(function(out)
@@ -29,18 +29,19 @@ local function produced(produce)
   return internal.new(function(out)
     out:attend(function()
       local ok, err, trace = core.catch(produce, out)
-      if not ok then out:error(err, trace) end
+      if ok then return end
+      if out.closed then core.report(err, trace) else out:error(err, trace) end
     end)
   end, true)
 end
 
--- source: a list, or an iterator as for takes one (the first value of each step is delivered).
-function stream.from(source, state, control)
+-- source: a list, or an iterator and what else for takes (the first value of each step is delivered).
+function stream.from(source, state, control, closing)
   if internal.is(source) then return source end
   if type(source) == "table" then return of(source, #source) end
   check(source, "function", "from")
   return produced(function(out)
-    for value in source, state, control do
+    for value in source, state, control, closing do
       if not out:next(value) then return end
     end
     out:complete()

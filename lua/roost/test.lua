@@ -24,8 +24,17 @@ local function mode(path)
   return lfs.attributes(path, "mode")
 end
 
+-- Each is run once, however often it is named.
+local function add_file(files, path)
+  path = path:gsub("^%./", "")
+  for _, known in ipairs(files) do
+    if known == path then return end
+  end
+  files[#files + 1] = path
+end
+
 local function add_folder(files, folder)
-  local names = {}
+  local names, found = {}, false
   for name in lfs.dir(folder) do
     if name:sub(1, 1) ~= "." then names[#names + 1] = name end
   end
@@ -33,25 +42,28 @@ local function add_folder(files, folder)
   for _, name in ipairs(names) do
     local path = folder .. "/" .. name
     if mode(path) == "directory" then
-      add_folder(files, path)
+      found = add_folder(files, path) or found
     elseif name:match("_spec%.lua$") then
-      files[#files + 1] = path
+      add_file(files, path)
+      found = true
     end
   end
+  return found
 end
 
 -- Adds what a path of the command line names: a folder, a spec, a service; or says why not.
 local function add_path(files, path)
   path = path:gsub("(.)/+$", "%1")
-  local before = #files
   local beside = path:gsub("%.lua$", "") .. "_spec.lua"
-  if mode(path) == "directory" then add_folder(files, path) end
+  local found = mode(path) == "directory" and add_folder(files, path)
   if path:match("_spec%.lua$") and mode(path) == "file" then
-    files[#files + 1] = path
+    add_file(files, path)
+    found = true
   elseif mode(beside) == "file" then
-    files[#files + 1] = beside
+    add_file(files, beside)
+    found = true
   end
-  if #files > before then return nil end
+  if found then return nil end
   if mode(path) or mode(path .. ".lua") then return path .. ": there is no spec" end
   return path .. ": no such file or folder"
 end
@@ -88,7 +100,7 @@ end
 
 -- What happened ---------------------------------------------------------------------------------
 
-local passed, failed = 0, 0
+local passed, failed, pending = 0, 0, 0
 
 local function full_name(element)
   local names = {}
@@ -99,28 +111,36 @@ local function full_name(element)
   return table.concat(names, " ")
 end
 
--- One line for each failure: where, which test, what.
-local function say_failure(element, message)
+-- Whether a message's file is a module of the API, or busted's.
+local function is_inside(file)
+  for _, folder in pairs(not_specs) do
+    if file:sub(1, #folder) == folder then return true end
+  end
+  return file:match("^roost[%w_.]*$") ~= nil and not file:match("%.lua$")
+end
+
+-- One line for each failure: where, which test, what. Where it was raised below the spec, trace says
+-- by which line of it.
+local function say_failure(element, message, trace)
   failed = failed + 1
   message = tostring(message):gsub("^%s+", ""):gsub("%s*\n%s*", " ")
+  message = message:gsub("(module '[^']*' not found):.*", "%1") -- Lua tells every path it tried
   local where, what = message:match("^(%S+:%d+): (.*)$")
+  if where and trace and is_inside(where:match("^(.*):")) then
+    where = ("%s:%d"):format(trace.short_src, trace.currentline)
+  end
   local name = full_name(element)
   if name ~= "" then name = name .. ": " end
   print(("FAIL %s%s%s"):format(where and where .. ": " or "", name, what or message))
 end
 
-busted.subscribe({ "failure" }, function(element, _, message)
-  say_failure(element, message)
+busted.subscribe({ "failure" }, function(element, _, message, trace)
+  say_failure(element, message, trace)
   return nil, true
 end)
 
-busted.subscribe({ "error" }, function(element, _, message)
-  say_failure(element, message)
-  return nil, true
-end)
-
-busted.subscribe({ "pending" }, function(element)
-  print("PENDING " .. full_name(element))
+busted.subscribe({ "error" }, function(element, _, message, trace)
+  say_failure(element, message, trace)
   return nil, true
 end)
 
@@ -197,8 +217,11 @@ local function begin_time()
   if next(testing.open_hosts) == nil then core.testing.set_fake(true) end
 end
 
+local before_file -- tests so far
+
 busted.subscribe({ "file", "start" }, function()
   begin_time()
+  before_file = passed + failed + pending
   return nil, true
 end)
 
@@ -214,8 +237,14 @@ busted.subscribe({ "test", "start" }, function(element)
   return nil, true
 end)
 
-busted.subscribe({ "test", "end" }, function(_, _, status)
+local function say_pending(element)
+  pending = pending + 1
+  print(("PENDING %s:%d: %s"):format(element.trace.short_src, element.trace.currentline, full_name(element)))
+end
+
+busted.subscribe({ "test", "end" }, function(element, _, status)
   if status == "success" then passed = passed + 1 end
+  if status == "pending" then say_pending(element) end
   core.testing.guard(GUARD_MS)
   end_started(false)
   close_hosts(false)
@@ -229,6 +258,7 @@ busted.subscribe({ "file", "end" }, function(element)
   close_hosts(true)
   begin_time()
   if leaked then say_failure(element, leak_message(leaked)) end
+  if passed + failed + pending == before_file then say_failure(element, element.name .. ":1: there is no test") end
   return nil, true
 end)
 
@@ -243,6 +273,12 @@ local function add_spec(path)
   busted.executors.file(path, setmetatable({}, { __call = chunk }))
 end
 
+-- A test that ended the process would end the others, too, perhaps as if all were well.
+local exit = os.exit
+function os.exit() -- luacheck: ignore 122
+  error("os.exit is not for tests", 2)
+end
+
 local files = {}
 for _, path in ipairs(#arg > 0 and arg or { "services" }) do
   local problem = add_path(files, path)
@@ -252,9 +288,5 @@ for _, path in ipairs(files) do add_spec(path) end
 
 require "busted.execute"(busted)(1, {})
 
-if passed + failed == 0 then
-  print("FAIL there is no test in " .. table.concat(files, ", "))
-  failed = 1
-end
 print(("%d passed, %d failed"):format(passed, failed))
-os.exit(failed == 0)
+exit(failed == 0)

@@ -5,6 +5,7 @@
 
 local core = ...
 local roost = require "roost"
+local internal = require "roost.stream_core"
 local service = require "roost.service"
 local caller = require "roost.testing_caller"
 
@@ -41,20 +42,29 @@ local function literal(value, path)
   error(("%s: a %s can't stand in a test's configuration"):format(path, kind), 0)
 end
 
-local known_options = { services = true, config = true, workers = true, clock = true }
+-- Options are a table with members of these types; anything else is an error that begins with what.
+local function check_members(what, options, types)
+  if type(options) ~= "table" then
+    error(("%s: a table is expected, got %s"):format(what, type(options)), 0)
+  end
+  for key, value in pairs(options) do
+    local expected = types[key]
+    if not expected then error(("%s: unknown option '%s'"):format(what, tostring(key)), 0) end
+    if expected ~= "any" and not expected:find(type(value), 1, true) then
+      error(("%s: %s: a %s is expected, got %s"):format(what, key, expected, type(value)), 0)
+    end
+  end
+end
+
+local host_options = { services = "table or string", config = "table", workers = "number", clock = "any" }
 
 local function check_options(options)
-  if type(options) ~= "table" then
-    error(("testing.host: a table is expected, got %s"):format(type(options)), 0)
-  end
-  for key in pairs(options) do
-    if not known_options[key] then error(("testing.host: unknown option '%s'"):format(tostring(key)), 0) end
-  end
+  check_members("testing.host", options, host_options)
   local clock = options.clock or "fake"
   if clock ~= "fake" and clock ~= "real" then
     error(("testing.host: clock is \"fake\" or \"real\", not %q"):format(tostring(clock)), 0)
   end
-  if (options.workers or 1) ~= 1 then error("testing.host: there is one worker, as yet", 0) end
+  if (options.workers or 1) ~= 1 then error("testing.host: workers: there is one, as yet", 0) end
   if (options.config or {}).services ~= nil then
     error("testing.host: the services stand in 'services', not in its config", 0)
   end
@@ -123,9 +133,13 @@ end
 
 Host.__close = Host.close
 
+local peer_options = { server = "string", address = "string", port = "number" }
+
 -- A raw peer on a connection in memory; options: { server =, address =, port = }
 function Host:connect(options)
   options = options or {}
+  local ok, err = pcall(check_members, "host:connect", options, peer_options)
+  if not ok then error(err, 2) end
   return caller.peer(self.handle:connect(options.server, options.address, options.port))
 end
 
@@ -140,39 +154,105 @@ local function caller_for(host, options)
   return known
 end
 
+-- Those that only brokers know are taken, too, as a client proxy on TCP takes them.
+local call_options = {
+  timeout = "number", metadata = "table", peer = "table", server = "string",
+  qos = "any", retain = "any", priority = "any", expiration = "any", key = "any", partition = "any",
+}
+local call_peer_options = { address = "string", port = "number" }
+
+local function check_call_options(method, options)
+  check_members(method, options, call_options)
+  check_members(method .. ": peer", options.peer or {}, call_peer_options)
+end
+
+-- The options of a call, checked; its errors point at the line of the spec, three levels up.
+local function taken(method, options)
+  options = options or {}
+  local ok, err = pcall(check_call_options, method, options)
+  if not ok then error(err, 3) end
+  return options
+end
+
+local function send(self, pattern, data, options)
+  return caller.send(function() return caller_for(self, options) end, pattern, data, options)
+end
+
 -- As a client proxy's: a cold stream, its last value, an event.
 function Host:send(pattern, data, options)
-  return caller.send(function() return caller_for(self, options or {}) end, pattern, data, options or {})
+  options = taken("host:send", options)
+  return send(self, pattern, data, options)
 end
 
 function Host:call(pattern, data, options)
-  return self:send(pattern, data, options):last()
+  options = taken("host:call", options)
+  return send(self, pattern, data, options):last()
 end
 
+-- Gives a stream that is over: the event is on its way.
 function Host:emit(pattern, data, options)
+  options = taken("host:emit", options)
   caller.check(pattern, data)
-  caller_for(self, options or {}):emit(pattern, data, options or {})
+  caller_for(self, options):emit(pattern, data, options)
+  return roost.stream.of()
 end
 
 -- Lets ms pass: what is due meanwhile runs in order.
 function Host.advance(_, ms)
+  if type(ms) ~= "number" or ms ~= ms or ms < 0 then
+    error(("host:advance: milliseconds are expected, got %s"):format(tostring(ms)), 2)
+  end
   core.sleep(ms)
   core.testing.settle()
 end
 
 -- Runs what there is to run; no time passes.
-function Host.settle()
+function Host.settle(_)
   core.testing.settle()
 end
 
+local levels = { debug = true, info = true, warn = true, error = true }
+
 -- What was logged so far, a table of fields per line; level: only such lines.
 function Host:logs(level)
+  if level ~= nil and not levels[level] then
+    error(("host:logs: there is no level '%s'"):format(tostring(level)), 2)
+  end
   local lines = roost.array {}
   for text in self.handle:log():gmatch("[^\n]+") do
     local line = core.json_decode(text)
     if level == nil or line.level == level then lines[#lines + 1] = line end
   end
   return lines
+end
+
+-- What a stub may be in the place of handlers: nobody answers, nobody listens.
+testing.silent, testing.down = {}, {}
+
+-- Puts functions of the test behind a client's name: pattern text -> handler(data, ctx); a list of
+-- { pattern, handler } for patterns that are no text. Or testing.silent, or testing.down.
+function Host:stub(name, handlers)
+  if type(handlers) ~= "table" then
+    error(("host:stub: a table of handlers is expected, got %s"):format(type(handlers)), 2)
+  end
+  if handlers == testing.silent or handlers == testing.down then
+    self.handle:stub(name, handlers == testing.silent and "silent" or "down")
+    return
+  end
+  local target = self.handle:stub(name, "handlers")
+  local stub = service.inline(name, target)
+  for pattern, handler in pairs(handlers) do
+    if type(handler) == "table" then pattern, handler = handler[1], handler[2] end
+    stub:message(pattern, handler)
+  end
+  self.handle:end_stub(target)
+end
+
+-- What was sent to the client of that name: a list of { kind, pattern, data, metadata }.
+function Host:sent(name)
+  local list = roost.array {}
+  for text in self.handle:sent(name):gmatch("[^\n]+") do list[#list + 1] = core.json_decode(text) end
+  return list
 end
 
 -- As roost status --json shows it.
@@ -184,6 +264,7 @@ end
 
 -- Subscribes: { values =, n =, error =, completed =, unsubscribe = } fills as the stream goes on.
 function testing.record(stream)
+  internal.check_stream(stream, "record")
   local record = { values = {}, n = 0, completed = false }
   local subscription = stream:subscribe {
     next = function(value)

@@ -1,4 +1,5 @@
-// A real NestJS 12 TCP server with the two handlers that the benchmarks call. Prints its port.
+// A real NestJS 12 TCP server with the two handlers that the benchmarks call, on the port given, or
+// on any. Prints its port.
 // Its packages are those of the interop tests (ROOST_NPM_DIR/nest12).
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -40,7 +41,7 @@ Module({ controllers: [Handlers] })(App);
 
 const app = await NestFactory.createMicroservice(App, {
   transport: Transport.TCP,
-  options: { host: '127.0.0.1', port: 0 },
+  options: { host: '127.0.0.1', port: Number(process.argv[2] ?? 0) },
   logger: false,
 });
 await app.listen();

@@ -1,144 +1,146 @@
-// Server CPU per request of the host, of the same host without Lua (the limit), and of NestJS.
+// What a request costs the host, a NestJS server, luv with lua-cjson, and the host's own net/ and
+// wire/ without Lua ("C only": the limit).
 //
-//   run [--rounds N] [--seconds N] [ROOST_BINARY]
+//   run [--rounds N] [--seconds N] [--all] [--only REGEX] [--servers LIST] [--markdown]
 //
-// Servers run on CPU 0, the load generator on CPU 1; all servers take turns in each round, and the
-// median over the rounds is printed: the machine's other work then meets all of them alike. An
-// idle-priority spinner on each CPU keeps them from going to sleep. Needs linux, taskset and chrt.
-// Where things are: ROOST_BIN, ROOST_BENCH_BIN (the benchmarks' programs), ROOST_NPM_DIR.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+// --all measures every combination, --only those loads whose title matches, "start" among them;
+// --servers nest,luv,roost,c. Servers run on CPU 0, the load generator (roost bench) on CPU 1. In
+// each round all servers take turns under each load, each in a fresh process, and the median over
+// the rounds is printed: the machine's other work then meets all of them alike. What counts is the
+// server's own CPU time per request; requests/s and latencies depend on what else goes on. Every
+// reply is checked. Needs Linux, two CPUs, taskset and chrt.
 import { parseArgs } from 'node:util';
+import { keepAwake, median, ratio, residentMb, roostBin, run, runTime, stop, table, time }
+  from './lib.mjs';
+import { loads } from './loads.mjs';
+import { launch, servers } from './servers.mjs';
+import { startTimes } from './start.mjs';
 
-const here = dirname(fileURLToPath(import.meta.url));
-const repo = dirname(dirname(here));
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
+const CLIENT_CPU = 1;
+
+const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '2' },
+    all: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    servers: { type: 'string', default: Object.keys(servers).join() },
+    markdown: { type: 'boolean', default: false },
   },
 });
-const roostBin = positionals[0] ?? process.env.ROOST_BIN ?? join(repo, 'build', 'roost');
-const benchBin = process.env.ROOST_BENCH_BIN ?? join(repo, 'build', 'tests', 'bench');
-const npmDir = process.env.ROOST_NPM_DIR ?? join(repo, 'build', 'interop');
+const rounds = Number(options.rounds);
+const names = options.servers.split(',');
+for (const name of names) if (!servers[name]) throw new Error(`there is no server ${name}`);
 
-const item = { id: 17, name: 'spanner', tags: ['tool', 'steel'], price: 12.5, stock: true };
-const nested = JSON.stringify({ order: 4711, user: { id: 7, name: 'Ada', roles: ['admin'] },
-  items: [item, { ...item, id: 18, name: 'hammer' }] });
-const loads = [
-  { name: 'sum 10 x 1', connections: 10, inFlight: 1, pattern: '{"cmd":"sum"}',
-    data: '[1,2,3]', response: '6' },
-  { name: 'sum 10 x 16', connections: 10, inFlight: 16, pattern: '{"cmd":"sum"}',
-    data: '[1,2,3]', response: '6' },
-];
-// A Lua table has no key order: an object's echo is another text, of the same length.
-const echo = { name: `echo ${nested.length} B 10 x 16`, connections: 10, inFlight: 16,
-  pattern: '"echo"', data: nested, response: nested, unordered: true };
-
-const children = new Set();
-process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
-
-function start(cpu, file, args, options = {}) {
-  const child = spawn('taskset', ['-c', String(cpu), file, ...args],
-    { stdio: ['ignore', 'pipe', 'inherit'], ...options });
-  children.add(child);
-  child.on('exit', () => children.delete(child));
-  return child;
+/** The generator's figures for one load on one port. */
+async function bench(port, { connections, inFlight, rate, pattern, data }, seconds) {
+  const { code, stdout, stderr } = await run(CLIENT_CPU, [roostBin, 'bench', '--json',
+    '--url', `tcp://127.0.0.1:${port}`, '-c', String(connections), '-d', String(seconds),
+    ...(rate ? ['--rate', String(rate)] : ['-p', String(inFlight)]), pattern, '-'], data);
+  if (code !== 0) throw new Error(stderr.trim() || `roost bench ended with ${code}`);
+  return JSON.parse(stdout);
 }
 
-async function stop(child) {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-}
-
-async function firstLine(child) {
-  const lines = createInterface({ input: child.stdout });
-  const line = await Promise.race([once(lines, 'line'), once(child, 'exit').then(() => null)]);
-  if (line === null) throw new Error('a server did not start');
-  return line[0];
-}
-
-/** Nanoseconds that all threads of a process have run. */
-function runTime(pid) {
-  return readdirSync(`/proc/${pid}/task`)
-    .map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]))
-    .reduce((sum, ns) => sum + ns, 0);
-}
-
-async function loadOnce(port, { connections, inFlight, pattern, data, response, unordered },
-  seconds) {
-  const args = [port, connections, inFlight, seconds, pattern, data, response].map(String);
-  if (unordered) args.push('unordered');
-  const child = start(1, join(benchBin, 'roost_bench_load'), args);
-  const line = await firstLine(child);
-  return JSON.parse(line);
-}
-
-const freePort = 23000 + (process.pid % 20000);
-const servers = [
-  { name: 'nest', launch: () => start(0, process.execPath, [join(here, 'nest_server.mjs')],
-    { env: { ...process.env, ROOST_NPM_DIR: npmDir } }) },
-  { name: 'c_server', launch: () => start(0, join(benchBin, 'roost_bench_c_server'), []) },
-  existsSync(roostBin) && { name: 'roost', port: freePort,
-    launch: () => start(0, roostBin, ['run', join(here, 'host.lua'), '--set',
-      `services=${join(here, 'service.lua')}`, '--set', `servers.1.port=${freePort}`]) },
-].filter(Boolean);
-
-const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
-
-async function waitForPort(port) {
-  const { connect } = await import('node:net');
-  for (let tries = 0; tries < 200; tries++) {
-    const socket = connect(port, '127.0.0.1');
-    const up = await Promise.race([once(socket, 'connect').then(() => true),
-      once(socket, 'error').then(() => false, () => false)]).catch(() => false);
-    socket.destroy();
-    if (up) return;
-    await new Promise((done) => setTimeout(done, 50));
+/** One server under one load: warmed up, then measured; null where it can't take it. */
+async function measure({ child, port }, load, title) {
+  try {
+    await bench(port, load, 1);
+    const before = runTime(child.pid);
+    const result = await bench(port, load, Number(options.seconds));
+    return {
+      us: (runTime(child.pid) - before) / 1000 / result.requests,
+      perSecond: result.per_second,
+      p50: result.latency_us.p50,
+      p99: result.latency_us.p99,
+      p999: result.latency_us.p99_9,
+      rss: residentMb(child.pid),
+      generator: result.generator_cpu,
+    };
+  } catch (err) {
+    console.error(`${title}, ${load.title}: ${err.message}`);
+    return null;
   }
-  throw new Error('the host does not listen');
 }
 
-/** One server under one load: warmed up, then measured. */
-async function measure(server, load) {
-  const child = server.launch();
-  const port = server.port ?? await firstLine(child);
-  if (server.port) await waitForPort(port);
-  await loadOnce(port, load, 1);
-  const before = runTime(child.pid);
-  const result = await loadOnce(port, load, Number(values.seconds));
-  const us = (runTime(child.pid) - before) / 1000 / result.requests;
-  await stop(child);
-  return { ...result, us };
-}
-
-async function main() {
-  const spinners = [0, 1].map((cpu) =>
-    start(cpu, 'chrt', ['--idle', '0', 'sh', '-c', 'while :; do :; done']));
-  console.log('server CPU per request in us (median of %s rounds), how many times below nest,',
-    values.rounds);
-  console.log('and requests/s, p50 and p99 in us as the generator saw them\n');
-  for (const load of [...loads, echo]) {
-    const results = new Map(servers.map((server) => [server, []]));
-    for (let round = 0; round < Number(values.rounds); round++)
-      for (const server of servers) results.get(server).push(await measure(server, load));
-    console.log(load.name);
-    const us = (server) => median(results.get(server).map((result) => result.us));
-    for (const server of servers) {
-      const of = (key) => median(results.get(server).map((result) => result[key]));
-      console.log('  %s %s us  %sx  %s/s  p50 %s  p99 %s', server.name.padEnd(9),
-        us(server).toFixed(3).padStart(8), (us(servers[0]) / us(server)).toFixed(1).padStart(6),
-        String(of('per_second')).padStart(8), of('p50_us'), of('p99_us'));
-    }
+/** All servers under one load, one after the other. */
+async function takeTurns(load, results) {
+  const running = new Map(await Promise.all(names.map(async (name) =>
+    [name, await launch(servers[name])])));
+  for (const name of names) {
+    const result = await measure(running.get(name), load, servers[name].title);
+    if (result) results[name].push(result);
+    await stop(running.get(name).child);
   }
-  await Promise.all(spinners.map(stop));
 }
 
-await main();
+/** The medians of all rounds, by server; null where one is missing. */
+function sumUp(results) {
+  return Object.fromEntries(Object.entries(results).map(([name, list]) => [name,
+    list.length < rounds ? null : Object.fromEntries(Object.keys(list[0]).map((key) =>
+      [key, median(list.map((result) => result[key]))]))]));
+}
+
+const against = (from, to) => (from && to ? ratio(from.us, to.us) : '');
+
+function showLong(all) {
+  const head = ['load', 'server', 'CPU/request', 'Nest/it', 'it/C', 'requests/s', 'p50', 'p99',
+    'p99.9', 'RSS', 'generator'];
+  const rows = all.flatMap(({ load, figures }) => names.map((name) => {
+    const it = figures[name];
+    if (!it) return [load.title, servers[name].title, ...Array(9).fill('-')];
+    return [load.title, servers[name].title, time(it.us), against(figures.nest, it),
+      against(it, figures.c), it.perSecond.toFixed(0), time(it.p50), time(it.p99), time(it.p999),
+      `${it.rss.toFixed(1)} MB`, `${(100 * it.generator).toFixed(0)} %`];
+  }));
+  console.log(table(head, rows, options.markdown, 2));
+}
+
+/** As the README has it: a row per load. */
+function showShort(all) {
+  const cpu = (figures, name) => {
+    if (!figures[name]) return '-';
+    const less = name !== 'nest' && figures.nest ? ` (${against(figures.nest, figures[name])})` : '';
+    return `${time(figures[name].us)}${less}`;
+  };
+  console.log(`\nServer CPU per request, and how many times less than NestJS\n`);
+  console.log(table(['load', ...names.map((name) => servers[name].title)],
+    all.map(({ load, figures }) => [load.title, ...names.map((name) => cpu(figures, name))]),
+    options.markdown));
+  const paced = all.filter(({ load }) => load.rate);
+  if (paced.length === 0) return;
+  const latency = (it) => (it ? [it.p50, it.p99, it.p999].map(time).join(' / ') : '-');
+  console.log('\nLatency at a fixed rate: p50 / p99 / p99.9\n');
+  console.log(table(['load', ...names.map((name) => servers[name].title)],
+    paced.map(({ load, figures }) => [load.title, ...names.map((name) => latency(figures[name]))]),
+    options.markdown));
+}
+
+/** How long it takes until a program that was started answers, and its memory then. */
+async function showStart() {
+  if (!new RegExp(options.only, 'i').test('start')) return;
+  console.log('\nStart to the first reply, and memory then (Roost with the shipped services)\n');
+  const figures = await startTimes(names, 3 * rounds);
+  console.log(table(['server', 'start to ready', 'RSS'], names.map((name) =>
+    [servers[name].title, `${figures[name].ms.toFixed(1)} ms`, `${figures[name].rss.toFixed(1)} MB`]),
+  options.markdown));
+}
+
+const chosen = loads(options);
+const results = chosen.map(() => Object.fromEntries(names.map((name) => [name, []])));
+keepAwake([0, CLIENT_CPU]);
+for (let round = 0; round < rounds; round++) {
+  for (const [at, load] of chosen.entries()) {
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round + 1}: ${load.title}`);
+    await takeTurns(load, results[at]);
+  }
+}
+if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+const all = chosen.map((load, at) => ({ load, figures: sumUp(results[at]) }));
+if (all.length > 0) {
+  console.log(`Medians of ${rounds} rounds of ${options.seconds} s; loads: connections x requests ` +
+    'in flight on each\n');
+  showLong(all);
+  showShort(all);
+}
+await showStart();
 process.exit(0);

@@ -28,7 +28,7 @@ return service
  * and a handler for each of `patterns` that answers with the pattern's position.
  */
 export async function startTarget(t, options = {}, patterns) {
-  if (onNest) return startNest(t, options, patterns);
+  if (onNest) return startNestServer(t, options, patterns);
   return startHost(t, {
     services: [serviceFile('wire'), ...(patterns ? ['services'] : [])],
     ...(patterns && { service: positions(patterns) }),
@@ -36,7 +36,8 @@ export async function startTarget(t, options = {}, patterns) {
   });
 }
 
-async function startNest(t, { port, ...options }, patterns = []) {
+/** Starts a Nest 12 server with them, whatever the target is. */
+export async function startNestServer(t, { port, ...options } = {}, patterns = []) {
   port ??= await freePort();
   const child = spawn(nodeBin, [join(interopDir, 'lib', 'nest-server.mjs'), String(port),
     JSON.stringify(camel(options)), JSON.stringify(patterns)],

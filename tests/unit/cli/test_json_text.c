@@ -80,12 +80,121 @@ static void errors_are_for_people(void **state) {
   assert_becomes(fn, "{}", "{}");
 }
 
+static uint64_t hash(const char *text) {
+  uint64_t value = 0;
+  roost_buffer scratch;
+  roost_buffer_init(&scratch, roost_alloc_default());
+  assert_int_equal(roost_json_text_hash(&value, roost_slice_text(text), &scratch), 0);
+  roost_buffer_deinit(&scratch);
+  return value;
+}
+
+static void equal_values_have_equal_hashes(void **state) {
+  (void)state;
+  static const char *const pairs[][2] = {
+      {"{\"a\":1,\"b\":[2,{\"c\":3,\"d\":4}]}", " { \"b\":[2,{\"d\":4,\"c\":3}], \"a\":1 } "},
+      {"\"\\u00e9\\n/\"", "\"\u00e9\\u000a\\/\""},
+      {"{\"\\u0061\":1}", "{\"a\":1}"},
+      {"[1.0,-0.0,1e2,1.5]", "[1,0,100,15e-1]"},
+      {"1e400", "2e400"}};
+  for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+    if (hash(pairs[i][0]) != hash(pairs[i][1]))
+      fail_msg("%s and %s", pairs[i][0], pairs[i][1]);
+}
+
+static void different_values_have_different_hashes(void **state) {
+  (void)state;
+  static const char *const texts[] = {"0",
+                                      "1",
+                                      "-1",
+                                      "1.5",
+                                      "9007199254740993",
+                                      "9007199254740992",
+                                      "1e300",
+                                      "\"\"",
+                                      "\"1\"",
+                                      "\"a\"",
+                                      "\"a\\u0000\"",
+                                      "\"abcdefgh\"",
+                                      "\"abcdefgi\"",
+                                      "\"abcdefghi\"",
+                                      "null",
+                                      "true",
+                                      "false",
+                                      "[]",
+                                      "{}",
+                                      "[[]]",
+                                      "[[],[]]",
+                                      "[{}]",
+                                      "[0]",
+                                      "[1]",
+                                      "[1,2]",
+                                      "[2,1]",
+                                      "[12]",
+                                      "[[1],2]",
+                                      "[1,[2]]",
+                                      "[1,2,[]]",
+                                      "{\"a\":1}",
+                                      "{\"a\":2}",
+                                      "{\"b\":1}",
+                                      "{\"a\":1,\"b\":2}",
+                                      "{\"a\":2,\"b\":1}",
+                                      "{\"a\":{\"b\":1}}",
+                                      "{\"a\":null}",
+                                      "{\"a\":[]}",
+                                      "{\"a\":{}}",
+                                      "[\"a\",1]",
+                                      "[null]",
+                                      "[null,null]",
+                                      "{\"a\":\"b\"}",
+                                      "{\"b\":\"a\"}"};
+  const size_t count = sizeof texts / sizeof texts[0];
+  for (size_t i = 0; i < count; i++)
+    for (size_t k = 0; k < i; k++)
+      if (hash(texts[i]) == hash(texts[k]))
+        fail_msg("%s and %s", texts[i], texts[k]);
+}
+
+static void what_is_not_json_has_no_hash(void **state) {
+  (void)state;
+  static const char *const texts[] = {"",         "[",        "[1",         "{",     "{\"a\"}",
+                                      "{\"a\":}", "{\"a\":1", "[1,]",       "1 2",   "[] []",
+                                      "nul",      "\"a",      "{\"a\":1,}", "[1 2]", "{\"a\":[}"};
+  roost_buffer scratch;
+  uint64_t value;
+  roost_buffer_init(&scratch, roost_alloc_default());
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    if (roost_json_text_hash(&value, roost_slice_text(texts[i]), &scratch) != ROOST_EPROTO)
+      fail_msg("%s", texts[i]);
+  roost_buffer_deinit(&scratch);
+}
+
+static void hashing_may_run_out_of_memory(void **state) {
+  (void)state;
+  roost_alloc_probe probe;
+  roost_buffer scratch;
+  uint64_t value;
+  roost_alloc_probe_init(&probe);
+  roost_buffer_init(&scratch, &probe.alloc);
+  probe.refuse_after = 0;
+  const roost_slice text = ROOST_SLICE("[1,{\"a\":\"\\n\"}]");
+  assert_int_equal(roost_json_text_hash(&value, text, &scratch), ROOST_ENOMEM);
+  probe.refuse_after = ROOST_ALLOC_PROBE_NEVER;
+  assert_int_equal(roost_json_text_hash(&value, text, &scratch), 0);
+  roost_buffer_deinit(&scratch);
+  assert_int_equal(probe.bytes, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(arguments_are_json_or_text),
       cmocka_unit_test(arguments_must_be_utf8),
       cmocka_unit_test(compacting_leaves_strings_alone),
       cmocka_unit_test(errors_are_for_people),
+      cmocka_unit_test(equal_values_have_equal_hashes),
+      cmocka_unit_test(different_values_have_different_hashes),
+      cmocka_unit_test(what_is_not_json_has_no_hash),
+      cmocka_unit_test(hashing_may_run_out_of_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

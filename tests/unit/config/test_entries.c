@@ -73,14 +73,46 @@ static void servers_are_a_list(void **state) {
   assert_error(load, "host.lua: servers: expected a list, got \"x\"");
 }
 
-static void clients_are_checked_and_warned_about(void **state) {
+static const roost_client_config *find_client(const load_case *load, const char *name) {
+  for (size_t i = 0; i < load->settings->client_count; i++)
+    if (strcmp(load->settings->clients[i].name, name) == 0)
+      return &load->settings->clients[i];
+  fail_msg("there is no client %s", name);
+  return NULL;
+}
+
+static void clients_are_tables_or_functions(void **state) {
   load_case *load = *state;
   load_text(load, "return { services = {}, clients = {} }");
   assert_int_equal(load->problems.count, 0);
-  load_text(load, "return { services = {}, clients = { A = { transport = 'tcp', host = 'a', "
-                  "port = '3001', tls = true }, B = function() end, "
-                  "C = { transport = 'nats', servers = 'x' } } }");
-  assert_warning(load, "host.lua: clients: is not supported yet and has no effect");
+  load_text(load,
+            "return { services = {}, clients = { A = { transport = 'tcp', host = 'a', "
+            "port = '3001', timeout = 5 }, B = function() return { url = 'tcp://[::1]:7' } end, "
+            "C = { transport = 'local' }, D = {} } }");
+  assert_int_equal(load->status, 0);
+  assert_int_equal(load->settings->client_count, 4);
+  assert_string_equal(find_client(load, "A")->host, "a");
+  assert_int_equal(find_client(load, "A")->port, 3001);
+  assert_int_equal(find_client(load, "A")->timeout, 5);
+  assert_string_equal(find_client(load, "B")->host, "::1");
+  assert_int_equal(find_client(load, "B")->port, 7);
+  assert_string_equal(find_client(load, "C")->transport, "local");
+  assert_string_equal(find_client(load, "D")->host, "127.0.0.1");
+  assert_int_equal(find_client(load, "D")->port, 3000);
+  assert_int_equal(find_client(load, "D")->max_buffer_size, 16777216);
+}
+
+static void clients_that_are_wrong(void **state) {
+  load_case *load = *state;
+  load_text(load,
+            "return { services = {}, clients = { C = { transport = 'nats', servers = 'x' } } }");
+  assert_error(load, "host.lua: clients.C.transport: is not supported yet");
+  load_text(load, "return { services = {}, clients = { A = { url = 'nonsense' } } }");
+  assert_error(load, "host.lua: clients.A.url: expected tcp://HOST:PORT, got \"nonsense\"");
+  load_text(load, "return { services = {}, clients = { A = { url = 'nats://a:1' } } }");
+  assert_error(load, "host.lua: clients.A.url: the scheme nats is not supported yet");
+  load_text(load, "return { services = {}, clients = { A = function() return 5 end } }");
+  assert_error(load, "host.lua: clients.A: expected a table or a function, got 5");
   load_text(load, "return { services = {}, clients = { A = { prt = 1 } } }");
   assert_error(load, "host.lua: clients.A.prt: unknown key (did you mean \"port\"?)");
   load_text(load, "return { services = {}, clients = { A = 5 } }");
@@ -96,7 +128,8 @@ int main(void) {
       LOAD_TEST(names_default_to_the_position_and_differ),
       LOAD_TEST(other_transports_are_one_error_each),
       LOAD_TEST(servers_are_a_list),
-      LOAD_TEST(clients_are_checked_and_warned_about),
+      LOAD_TEST(clients_are_tables_or_functions),
+      LOAD_TEST(clients_that_are_wrong),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,7 +132,7 @@ static void every_row_of_a_server(void **state) {
 static void every_row_of_a_client(void **state) {
   walk w = {.load = *state};
   load_write(w.load, "host.lua", "return { services = {} }");
-  for (const roost_key *row = roost_schema_tcp_client; row->name != NULL; row++) {
+  for (const roost_key *row = roost_schema_client; row->name != NULL; row++) {
     char key[64];
     snprintf(key, sizeof key, "clients.A.%s", row->name);
     try(&w, key, "function() end");
@@ -202,8 +202,7 @@ static void later_keys_warn_or_refuse(void **state) {
       {"admin.http", "127.0.0.1:1", ROOST_PROBLEM_WARNING},
       {"admin", "{ socket = false, http = false }", ROOST_PROBLEM_WARNING},
       {"admin.http", "127.0.0.1:9464", -1},
-      {"clients", "{ A = {} }", ROOST_PROBLEM_WARNING},
-      {"clients", "{}", -1},
+      {"clients", "{ A = {} }", -1},
       {"service_options.a", "{ memory = 1000000 }", ROOST_PROBLEM_WARNING},
       {"service_options.a", "{ cpu = 100 }", ROOST_PROBLEM_WARNING},
       {"service_options.a", "{ sandbox = true }", ROOST_PROBLEM_ERROR},

@@ -26,12 +26,21 @@ static int describe(lua_State *lua) {
   return 1;
 }
 
+/* rethrow(error, trace) */
+static int rethrow(lua_State *lua) {
+  roost_slice trace;
+  trace.ptr = luaL_checklstring(lua, 2, &trace.len);
+  lua_pushvalue(lua, 1);
+  return roost_error_rethrow(lua, trace);
+}
+
 static void init(vm_test *self) {
   vm_test_init(self);
   lua_register(self->vm->lua, "push_error", push_error);
   lua_register(self->vm->lua, "mark_exception", mark_exception);
   lua_register(self->vm->lua, "tell", tell);
   lua_register(self->vm->lua, "describe", describe);
+  lua_register(self->vm->lua, "rethrow", rethrow);
   lua_register(self->vm->lua, "handler", roost_error_traceback);
 }
 
@@ -111,6 +120,26 @@ static void a_deep_trace_is_cut(void **state) {
   vm_test_deinit(&self);
 }
 
+static void what_is_raised_again_keeps_its_trace(void **state) {
+  (void)state;
+  vm_test self;
+  vm_job job;
+  init(&self);
+  vm_job_run(&job, &self, 0, "rethrow('boom', 'from afar')");
+  assert_string_equal(job.result, "boom");
+  assert_string_equal(job.trace, "from afar");
+  vm_job_run(&job, &self, 0, "error('boom', 0)");
+  assert_int_equal(strncmp(job.trace, "test.lua:1: in ", 15), 0);
+  vm_job_run(&job, &self, 0, "rethrow('boom', '')");
+  assert_int_equal(strncmp(job.trace, "test.lua:1: in ", 15), 0);
+  /* Caught on its way, it says nothing about the next error. */
+  vm_job_run(&job, &self, 0, "pcall(rethrow, {}, 'from afar') error('other', 0)");
+  assert_int_equal(strncmp(job.trace, "test.lua:1: in ", 15), 0);
+  vm_job_run(&job, &self, 0, "rethrow(nil, 'from afar')");
+  assert_string_equal(job.trace, "from afar");
+  vm_test_deinit(&self);
+}
+
 static void without_memory_a_trace_is_short(void **state) {
   (void)state;
   vm_test self;
@@ -133,6 +162,7 @@ int main(void) {
       cmocka_unit_test(a_trace_starts_and_ends_in_the_users_files),
       cmocka_unit_test(there_may_be_nothing_of_the_users_in_it),
       cmocka_unit_test(a_deep_trace_is_cut),
+      cmocka_unit_test(what_is_raised_again_keeps_its_trace),
       cmocka_unit_test(without_memory_a_trace_is_short),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

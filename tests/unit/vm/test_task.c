@@ -343,6 +343,40 @@ static void errors_reach_fail_with_a_trace(void **state) {
   vm_test_deinit(&self);
 }
 
+/* Goes on with second(error), and with that one's error, until it has none. */
+static int fail_and_go_on(lua_State *lua, void *ud) {
+  vm_job_fail(lua, ud);
+  lua_getglobal(lua, "second");
+  lua_pushvalue(lua, -2);
+  return 1;
+}
+
+static void fail_may_go_on_with_another_function(void **state) {
+  (void)state;
+  static const roost_task_ops ops = {vm_job_begin, vm_job_finish, fail_and_go_on, vm_job_ended,
+                                     false};
+  vm_test self;
+  vm_job job;
+  vm_test_init(&self);
+  assert_int_equal(
+      luaL_dostring(self.vm->lua,
+                    "function second(e) sleep(1) log('second', e) n = (n or 0) + 1"
+                    "  if n < 3 then error('again ' .. n, 0) end return 'unheard' end"),
+      LUA_OK);
+  assert_int_equal(vm_job_try(&job, &self, "error('first', 0)", &ops), 0);
+  vm_test_advance(&self, 5);
+  assert_string_equal(self.log, "second,first;second,again 1;second,again 2;");
+  assert_string_equal(job.result, "again 2");
+  assert_int_equal(job.ended, 1);
+  assert_false(job.reset);
+  assert_int_equal(self.vm->idle_count, 1);
+  assert_int_equal(vm_job_try(&job, &self, "n = 2 error('cut', 0)", &ops), 0);
+  roost_task_reset(job.task); /* while it waits there */
+  assert_int_equal(job.ended, 1);
+  assert_true(job.reset);
+  vm_test_deinit(&self);
+}
+
 static void coroutines_are_used_again(void **state) {
   (void)state;
   vm_test self;
@@ -382,6 +416,53 @@ static void out_of_memory_starts_nothing_or_fails(void **state) {
   }
 }
 
+/* --------------------------------------------------------------------- for tests ------------- */
+
+static void an_interrupted_task_raises_from_every_wait(void **state) {
+  (void)state;
+  vm_test self;
+  vm_job job;
+  vm_test_init(&self);
+  vm_job_start(&job, &self,
+               "for i = 1, 2 do log(select(2, pcall(sleep, 50))) end sleep(1) return 'no'");
+  roost_task_interrupt(job.task, "too long");
+  vm_test_turn(&self);
+  vm_test_turn(&self);
+  vm_test_turn(&self);
+  assert_string_equal(self.log, "TimeoutError: too long;TimeoutError: too long;");
+  assert_int_equal(job.ended, 1);
+  assert_true(job.failed);
+  assert_string_equal(job.result, "TimeoutError: too long");
+  vm_test_deinit(&self);
+}
+
+static void an_interrupt_may_be_taken_back(void **state) {
+  (void)state;
+  vm_test self;
+  vm_job job;
+  vm_test_init(&self);
+  vm_job_start(&job, &self, "log(select(2, pcall(sleep, 50))) sleep(5) return 'slept'");
+  roost_task_interrupt(job.task, "too long");
+  roost_runner_turn(&self.runner);
+  roost_task_interrupt(job.task, NULL);
+  vm_test_advance(&self, 10);
+  assert_string_equal(job.result, "slept");
+  vm_test_deinit(&self);
+}
+
+static void no_pcall_catches_what_must_end(void **state) {
+  (void)state;
+  vm_test self;
+  vm_job job;
+  vm_test_init(&self);
+  vm_job_start(&job, &self, "wait() pcall(error, 'end') return 'caught'");
+  self.vm->no_catch = true;
+  vm_test_wake_all(&self);
+  assert_true(job.failed);
+  assert_string_equal(job.result, "end");
+  vm_test_deinit(&self);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(runs_at_once_and_ends),
@@ -400,9 +481,13 @@ int main(void) {
       cmocka_unit_test(a_reset_closes_what_is_open_inside_coroutines_first),
       cmocka_unit_test(an_ended_task_can_be_forgotten_by_all_lists),
       cmocka_unit_test(finish_may_go_on_with_another_function),
+      cmocka_unit_test(fail_may_go_on_with_another_function),
       cmocka_unit_test(errors_reach_fail_with_a_trace),
       cmocka_unit_test(coroutines_are_used_again),
       cmocka_unit_test(out_of_memory_starts_nothing_or_fails),
+      cmocka_unit_test(an_interrupted_task_raises_from_every_wait),
+      cmocka_unit_test(an_interrupt_may_be_taken_back),
+      cmocka_unit_test(no_pcall_catches_what_must_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

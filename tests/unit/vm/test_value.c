@@ -309,6 +309,51 @@ static void agrees_with_cjson(void **state) {
   deinit(&self);
 }
 
+/* Keys are remembered by their first and last bytes and their length, objects by their first key.
+ */
+static void keys_stay_themselves(void **state) {
+  (void)state;
+  vm_test self;
+  init(&self);
+  vm_test_expect(
+      &self,
+      "local seed = 7 "
+      "local function random(n)"
+      "  seed = (seed * 1103515245 + 12345) % 2147483648 return seed // 65536 % n end "
+      "local function key()"
+      "  local text = '' "
+      "  for i = 1, random(19) do local at = random(3) + 1 text = text .. ('abA'):sub(at, at) end "
+      "  return text end "
+      "for round = 1, 300 do "
+      "  local expected, parts = {}, {} "
+      "  for i = 1, 1 + round % 80 do"
+      "    local k = key() parts[i] = ('\"%s\":%d'):format(k, i) expected[k] = i end "
+      "  local got = decode('{' .. table.concat(parts, ',') .. '}') "
+      "  for k, v in pairs(expected) do assert(got[k] == v, k) end "
+      "  for k, v in pairs(got) do assert(expected[k] == v, k) end "
+      "end return 'ok'",
+      "ok");
+  vm_test_expect(&self,
+                 "local v = decode('{\"a\":{\"a\":1,\"\\\\u0061\":2},\"a\":3}') "
+                 "return v.a, next(v, 'a') == nil, decode('{\"\\\\u0061\":4}').a",
+                 "3,true,4");
+  deinit(&self);
+}
+
+/* What lua_next gives out of order is an array all the same. */
+static void arrays_in_any_order(void **state) {
+  (void)state;
+  vm_test self;
+  init(&self);
+  vm_test_expect(&self, "local t = {} for i = 20, 1, -1 do t[i] = i end return encode({ t })",
+                 "[[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]]");
+  vm_test_expect(&self, "local t = { 1, 2, 3 } t[5] = 5 t[4] = 4 return encode(array(t))",
+                 "[1,2,3,4,5]");
+  vm_test_expect(&self, "local t = { 1, 2 } t.x = 1 return select(2, pcall(encode, t))",
+                 "text and other keys are mixed");
+  deinit(&self);
+}
+
 static void out_of_memory_at_every_allocation(void **state) {
   (void)state;
   static const char script[] =
@@ -341,6 +386,8 @@ int main(void) {
       cmocka_unit_test(any_number_of_elements),
       cmocka_unit_test(small_tables_have_their_exact_size),
       cmocka_unit_test(agrees_with_cjson),
+      cmocka_unit_test(keys_stay_themselves),
+      cmocka_unit_test(arrays_in_any_order),
       cmocka_unit_test(out_of_memory_at_every_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

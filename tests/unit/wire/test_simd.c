@@ -105,12 +105,69 @@ static void counts_long_text(void **state) {
   free(text);
 }
 
+typedef size_t copy_fn(char *to, const char *at, size_t len);
+
+/* All of a plain text is copied; else less than what is before the first byte that is not plain,
+ * and that rightly. */
+static void check_copy(copy_fn *copy) {
+  for (size_t len = 0; len <= 40; len++) {
+    roost_slice text = exact_copy((roost_slice){"abcdefghijklmnopqrstuvwxyz0123456789.,;:", len});
+    char *bytes = (char *)(uintptr_t)text.ptr;
+    char *to = malloc(len + 1);
+    assert_non_null(to);
+    for (size_t at = 0; at <= len; at++) {
+      for (int byte = 0; byte < 256; byte += at < len ? 1 : 256) {
+        char before = at < len ? bytes[at] : 0;
+        bool plain = at == len || !is_not_plain((uint8_t)byte);
+        if (at < len)
+          bytes[at] = (char)byte;
+        to[len] = '!';
+        size_t copied = copy(to, bytes, len);
+        assert_true(plain ? copied == len : copied <= at);
+        assert_memory_equal(to, bytes, copied);
+        assert_int_equal(to[len], '!');
+        if (at < len)
+          bytes[at] = before;
+      }
+    }
+    free(to);
+    free_copy(text);
+  }
+}
+
+static void copies_what_is_plain(void **state) {
+  (void)state;
+  check_copy(roost_copy_plain);
+  check_copy(roost_copy_plain_portable);
+}
+
+static void reads_digits_of_a_word(void **state) {
+  (void)state;
+  for (unsigned count = 0; count <= 8; count++) {
+    for (int other = 0; other < 256; other++) {
+      char text[] = "90817263";
+      uint64_t word;
+      if (count < 8 && (other < '0' || other > '9'))
+        text[count] = (char)other;
+      else if (count < 8)
+        continue;
+      memcpy(&word, text, 8);
+      assert_int_equal(roost_word_digits(word), count);
+      text[count] = '\0';
+      if (count > 0)
+        assert_int_equal(roost_word_number(word, count), atoi(text));
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(scans_agree),
       cmocka_unit_test(the_short_scan_agrees),
       cmocka_unit_test(scans_stop_at_the_first),
       cmocka_unit_test(counts_long_text),
+      cmocka_unit_test(copies_what_is_plain),
+      cmocka_unit_test(reads_digits_of_a_word),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

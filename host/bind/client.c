@@ -1,0 +1,286 @@
+/*
+ * roost.client: handles for the outbounds of service/pending.h.
+ */
+#include "bind/client.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "config/client_table.h"
+#include "core/slice.h"
+#include "vm/error.h"
+#include "vm/task.h"
+#include "wire/json.h"
+#include "wire/pattern.h"
+
+#define HANDLE_NAME "roost.client.handle"
+#define EVENTS_MAX  64 /* changes kept for who reads them slowly */
+
+/* A change of the connection. */
+typedef struct event {
+  roost_outbound_state state;
+  int status;
+  const char *why; /* fixed text */
+} event;
+
+typedef struct handle {
+  roost_outbound *outbound;       /* NULL: not made yet, or gone with its state */
+  roost_client_table *table;      /* of a client made from a table; owned */
+  roost_outbound_watcher watcher; /* in outbound->watchers */
+  roost_list waiters;             /* tasks that wait for a change */
+  event last;                     /* change */
+  event events[EVENTS_MAX];       /* not read yet, the oldest first */
+  size_t event_count;
+} handle;
+
+static handle *check_handle(lua_State *lua, int index) {
+  return luaL_checkudata(lua, index, HANDLE_NAME);
+}
+
+roost_outbound *roost_bind_check_client(lua_State *lua, int index) {
+  const handle *self = check_handle(lua, index);
+  if (self->outbound == NULL)
+    luaL_error(lua, "the client has ended with its service");
+  return self->outbound;
+}
+
+int roost_bind_write_route(roost_buffer *pattern, const char **why) {
+  roost_buffer route;
+  roost_buffer_init(&route, pattern->alloc);
+  int status = roost_pattern_normalise(&route, roost_buffer_slice(pattern), why);
+  if (status > 0) {
+    roost_buffer_clear(pattern);
+    status = roost_json_write_string(pattern, roost_buffer_slice(&route));
+  } else if (status == 0) { /* true, false: as they are */
+    status = 0;
+  }
+  roost_buffer_deinit(&route);
+  return status;
+}
+
+/* ------------------------------------------------------------------------- changes ----------- */
+
+static void on_changed(roost_outbound_watcher *watcher, roost_outbound_state state, int status,
+                       const char *why) {
+  handle *self = ROOST_LIST_ENTRY(watcher, handle, watcher);
+  if (self->event_count == EVENTS_MAX) {
+    memmove(self->events, self->events + 1, sizeof self->events - sizeof self->events[0]);
+    self->event_count--;
+  }
+  self->last = (event){state, status, why};
+  self->events[self->event_count++] = self->last;
+  roost_task_wake_all(&self->waiters);
+}
+
+/* Its host is gone, while the state lives on: a test's. */
+static void on_gone(roost_outbound_watcher *watcher) {
+  handle *self = ROOST_LIST_ENTRY(watcher, handle, watcher);
+  self->outbound = NULL;
+  roost_task_wake_all(&self->waiters);
+}
+
+static const char *state_name(const roost_outbound *outbound) {
+  return outbound->state == ROOST_OUTBOUND_UP ? "connected" : "disconnected";
+}
+
+/* handle:state() -> "connected" or "disconnected" */
+static int get_state(lua_State *lua) {
+  lua_pushstring(lua, state_name(roost_bind_check_client(lua, 1)));
+  return 1;
+}
+
+/* Pushes "connected", or "disconnected" and the error table of why. */
+static int push_event(lua_State *lua, handle *self) {
+  const event first = self->events[0];
+  self->event_count--;
+  memmove(self->events, self->events + 1, self->event_count * sizeof self->events[0]);
+  if (first.state == ROOST_OUTBOUND_UP) {
+    lua_pushliteral(lua, "connected");
+    return 1;
+  }
+  lua_pushliteral(lua, "disconnected");
+  roost_bind_push_failure(lua, self->outbound, first.status, first.why);
+  return 2;
+}
+
+static int event_again(lua_State *lua, int status, lua_KContext context) {
+  handle *self = check_handle(lua, 1);
+  (void)status;
+  (void)context;
+  roost_task_current(lua)->dormant = false;
+  roost_task_resumed(lua);
+  roost_bind_check_client(lua, 1);
+  if (self->event_count > 0)
+    return push_event(lua, self);
+  roost_task_current(lua)->dormant = true;
+  return roost_task_wait_in(lua, &self->waiters, 0, event_again);
+}
+
+/* handle:event(): waits for the next change, as a timer does for its time. */
+static int next_event(lua_State *lua) {
+  handle *self = check_handle(lua, 1);
+  lua_settop(lua, 1);
+  if (self->event_count > 0)
+    return push_event(lua, self);
+  if (roost_task_current(lua) != NULL)
+    roost_task_current(lua)->dormant = true;
+  return roost_task_wait_in(lua, &self->waiters, 0, event_again);
+}
+
+/* ------------------------------------------------------------------------- the connection ---- */
+
+static int connected(lua_State *lua, int status, lua_KContext context) {
+  handle *self = check_handle(lua, 1);
+  (void)status;
+  (void)context;
+  roost_task_resumed(lua);
+  const roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  if (outbound->state == ROOST_OUTBOUND_UP)
+    return 0;
+  if (outbound->state == ROOST_OUTBOUND_CONNECTING)
+    return roost_task_wait_in(lua, &self->waiters, 0, connected);
+  roost_bind_push_failure(lua, outbound, self->last.status, self->last.why);
+  return lua_error(lua);
+}
+
+/* handle:connect() */
+static int connect_handle(lua_State *lua) {
+  handle *self = check_handle(lua, 1);
+  roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  lua_settop(lua, 1);
+  if (outbound->state == ROOST_OUTBOUND_UP)
+    return 0;
+  int status = roost_outbound_connect(outbound);
+  if (status != 0) {
+    roost_bind_push_failure(lua, outbound, status, roost_status_name(status));
+    return lua_error(lua);
+  }
+  return roost_task_wait_in(lua, &self->waiters, 0, connected);
+}
+
+/* handle:close() */
+static int close_handle(lua_State *lua) {
+  roost_outbound_close(roost_bind_check_client(lua, 1));
+  return 0;
+}
+
+static void set_address(lua_State *lua, const char *name, const roost_address *address) {
+  lua_createtable(lua, 0, 2);
+  lua_pushstring(lua, address->text);
+  lua_setfield(lua, -2, "address");
+  lua_pushinteger(lua, address->port);
+  lua_setfield(lua, -2, "port");
+  lua_setfield(lua, -2, name);
+}
+
+/* handle:info() -> { transport, connected, local, remote, fd }, nil where there is no connection */
+static int get_info(lua_State *lua) {
+  const roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  const roost_client *client = outbound->client;
+  if (outbound->state != ROOST_OUTBOUND_UP)
+    return 0;
+  lua_createtable(lua, 0, 6);
+  lua_pushstring(lua, outbound->config->transport);
+  lua_setfield(lua, -2, "transport");
+  lua_pushboolean(lua, true);
+  lua_setfield(lua, -2, "connected");
+  const roost_address *remote = client->ops->remote(client);
+  if (remote == NULL)
+    return 1;
+  set_address(lua, "remote", remote);
+  set_address(lua, "local", client->ops->local(client));
+  lua_pushinteger(lua, client->ops->descriptor(client));
+  lua_setfield(lua, -2, "fd");
+  return 1;
+}
+
+/* ------------------------------------------------------------------------- making ------------ */
+
+static int free_handle(lua_State *lua) {
+  handle *self = lua_touserdata(lua, 1);
+  roost_list_remove(&self->watcher.link);
+  if (self->table != NULL) {
+    roost_outbound_free(self->outbound);
+    roost_client_table_free(self->table);
+  }
+  self->outbound = NULL;
+  self->table = NULL;
+  return 0;
+}
+
+static handle *push_handle(lua_State *lua) {
+  handle *self = lua_newuserdatauv(lua, sizeof *self, 0);
+  *self = (handle){.watcher = {.changed = on_changed, .gone = on_gone}};
+  roost_list_init(&self->watcher.link);
+  roost_list_init(&self->waiters);
+  luaL_setmetatable(lua, HANDLE_NAME);
+  return self;
+}
+
+static int made(lua_State *lua, handle *self, int status, const char *name) {
+  if (status == ROOST_ENOENT)
+    return luaL_error(lua, "there is no client named \"%s\" in the configuration", name);
+  if (status == ROOST_EUNSUPPORTED)
+    return luaL_error(lua, "client %s: this transport is not in this build", name);
+  if (status != 0)
+    return luaL_error(lua, "out of memory");
+  roost_outbound_watch(self->outbound, &self->watcher);
+  return 1;
+}
+
+/* core.client(name or table) -> handle */
+static int open_client(lua_State *lua) {
+  roost_dispatch *dispatch = roost_bind_generation(lua)->dispatch;
+  if (lua_type(lua, 1) == LUA_TSTRING) {
+    const char *name = lua_tostring(lua, 1);
+    handle *self = push_handle(lua);
+    return made(lua, self, roost_dispatch_find_client(&self->outbound, dispatch, name), name);
+  }
+  luaL_checktype(lua, 1, LUA_TTABLE);
+  handle *self = push_handle(lua);
+  roost_buffer *error = roost_bind_push_buffer(lua);
+  int status = roost_client_table_read(&self->table, roost_vm_of(lua)->alloc, lua, 1, error);
+  if (status == ROOST_ECONFIG) {
+    lua_pushlstring(lua, error->ptr, error->len);
+    return lua_error(lua);
+  }
+  if (status == 0)
+    status = roost_dispatch_new_client(&self->outbound, dispatch, &self->table->config);
+  lua_pop(lua, 1);
+  return made(lua, self, status, "made from a table");
+}
+
+/* core.traceparent() -> that of the request being served, or nil */
+static int get_traceparent(lua_State *lua) {
+  static const char name[] = "\"traceparent\"";
+  const roost_call *call = roost_bind_current_call(lua);
+  if (call == NULL || call->metadata.ptr == NULL ||
+      memmem(call->metadata.ptr, call->metadata.len, name, sizeof name - 1) == NULL)
+    return 0;
+  roost_bind_push_ctx(lua, (roost_call *)call, 0);
+  lua_getfield(lua, -1, "metadata");
+  lua_getfield(lua, -1, "traceparent");
+  return lua_isstring(lua, -1) ? 1 : 0;
+}
+
+void roost_bind_open_client(lua_State *lua) {
+  static const luaL_Reg methods[] = {{"call", roost_bind_client_call},
+                                     {"request", roost_bind_client_request},
+                                     {"emit", roost_bind_client_emit},
+                                     {"connect", connect_handle},
+                                     {"close", close_handle},
+                                     {"state", get_state},
+                                     {"event", next_event},
+                                     {"info", get_info},
+                                     {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"client", open_client}, {"traceparent", get_traceparent}, {NULL, NULL}};
+  roost_bind_open_request(lua);
+  luaL_newmetatable(lua, HANDLE_NAME);
+  luaL_newlib(lua, methods);
+  lua_setfield(lua, -2, "__index");
+  lua_pushcfunction(lua, free_handle);
+  lua_setfield(lua, -2, "__gc");
+  lua_pop(lua, 1);
+  luaL_setfuncs(lua, functions, 0);
+}

@@ -1,0 +1,32 @@
+/*
+ * bind/client.h - what lua/roost/client.lua is made of: client.c has handles, request.c requests.
+ *
+ * Handle: a userdata for one outbound, named or its own. Request: one call or event through it.
+ * Everything on the vm's thread, in protected mode.
+ */
+#ifndef ROOST_BIND_CLIENT_H
+#define ROOST_BIND_CLIENT_H
+
+#include "bind/bind.h"
+#include "service/pending.h"
+
+/* The outbound of the handle at index; raises where it is none, or closed for good. */
+roost_outbound *roost_bind_check_client(struct lua_State *lua, int index);
+
+/* Pushes the error table for a failure of an outbound's. */
+void roost_bind_push_failure(struct lua_State *lua, const roost_outbound *outbound, int status,
+                             const char *why);
+
+/* Replaces a pattern's JSON text by that of its route, which is a text. As
+ * roost_pattern_normalise. */
+int roost_bind_write_route(roost_buffer *pattern, const char **why);
+
+/* Makes the class of requests. */
+void roost_bind_open_request(struct lua_State *lua);
+
+/* Methods of a handle: (handle, pattern, data, timeout in ms or nil, metadata or nil). */
+int roost_bind_client_call(struct lua_State *lua);
+int roost_bind_client_request(struct lua_State *lua);
+int roost_bind_client_emit(struct lua_State *lua);
+
+#endif

@@ -1,0 +1,391 @@
+/*
+ * One request to another service, and the task that waits for its replies.
+ *
+ * A request is a userdata with a pending; while that is out there, the request is to-be-closed in
+ * the C function that waits (call), or in the stream that reads it, so that a cancel, a time-out of
+ * the caller's or a reset frees its place at once. Replies wait in it as their bytes: decoding
+ * makes Lua values, which is the waiting task's business.
+ */
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "bind/client.h"
+#include "core/error_text.h"
+#include "vm/error.h"
+#include "vm/pack.h"
+#include "vm/task.h"
+#include "vm/value.h"
+
+#define REQUEST_NAME "roost.request"
+#define KEPT_BYTES   4096 /* of the replies' buffer, while none waits */
+
+/* In front of each reply in the buffer. */
+typedef struct item {
+  size_t len;
+  roost_format format;
+  bool is_value; /* else it is undefined, and has no bytes */
+} item;
+
+typedef struct request {
+  roost_pending pending;
+  roost_list waiters; /* the task that waits */
+  roost_buffer items; /* replies not taken yet */
+  size_t taken;       /* bytes of them */
+  bool only_last;     /* earlier values are of no interest */
+  bool over;          /* nothing more will come */
+  bool is_event;
+  int status;       /* why it failed; EREMOTE: with the error in err */
+  const char *why;  /* fixed text for a status */
+  roost_buffer err; /* JSON text */
+} request;
+
+static request *of(roost_pending *pending) {
+  return ROOST_LIST_ENTRY(pending, request, pending);
+}
+
+/* ------------------------------------------------------------------------- what happens ------ */
+
+static void finish(request *self, int status, const char *why) {
+  self->over = true;
+  self->status = status;
+  self->why = why;
+  roost_task_wake_all(&self->waiters);
+}
+
+static int keep_value(request *self, const roost_reply *reply) {
+  const item head = {reply->response.len, reply->format, reply->response.ptr != NULL};
+  if (self->only_last) {
+    roost_buffer_clear(&self->items);
+    self->taken = 0;
+  }
+  int status = roost_buffer_append(&self->items, &head, sizeof head);
+  if (status == 0 && head.is_value)
+    status = roost_buffer_append_slice(&self->items, reply->response);
+  return status;
+}
+
+static void on_reply(roost_pending *pending, const roost_reply *reply) {
+  request *self = of(pending);
+  const roost_outbound *outbound = pending->outbound;
+  const bool has_value = reply->response.ptr != NULL || !reply->last;
+  if (reply->err.ptr != NULL) {
+    int status = roost_buffer_append_slice(&self->err, reply->err);
+    finish(self, status == 0 ? ROOST_EREMOTE : status, "");
+    return;
+  }
+  int status = has_value ? keep_value(self, reply) : 0;
+  if (status == 0 && outbound != NULL &&
+      self->items.len - self->taken > outbound->config->max_buffer_size)
+    status = ROOST_EFULL;
+  if (status != 0) {
+    roost_pending_drop(pending);
+    finish(self, status, "");
+  } else if (reply->last) {
+    finish(self, 0, "");
+  } else if (!self->only_last) {
+    roost_task_wake_all(&self->waiters);
+  }
+}
+
+static void on_sent(roost_pending *pending) {
+  finish(of(pending), 0, "");
+}
+
+static void on_failed(roost_pending *pending, int status, const char *why) {
+  finish(of(pending), status, why);
+}
+
+static const roost_pending_ops pending_ops = {on_reply, on_sent, on_failed};
+
+/* ------------------------------------------------------------------------- its life ---------- */
+
+static request *push_request(lua_State *lua) {
+  request *self = lua_newuserdatauv(lua, sizeof *self, 0);
+  const roost_alloc *alloc = roost_vm_of(lua)->alloc;
+  *self = (request){0};
+  roost_pending_init(&self->pending, alloc, &pending_ops);
+  roost_list_init(&self->waiters);
+  roost_buffer_init(&self->items, alloc);
+  roost_buffer_init(&self->err, alloc);
+  luaL_setmetatable(lua, REQUEST_NAME);
+  return self;
+}
+
+/* __close and __gc: whoever waited has left, whatever way. */
+static int close_request(lua_State *lua) {
+  request *self = lua_touserdata(lua, 1);
+  roost_pending_deinit(&self->pending);
+  roost_buffer_deinit(&self->items);
+  roost_buffer_deinit(&self->err);
+  self->over = true;
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- sending ----------- */
+
+static int write_data(lua_State *lua, roost_format format, int index, roost_buffer *out) {
+  return format == ROOST_FORMAT_PACKED ? roost_pack_write(lua, index, out)
+                                       : roost_value_write_json(lua, index, out);
+}
+
+/* Pushes the JSON text of a pattern: an event over TCP carries its route, as text. */
+static roost_slice push_pattern(lua_State *lua, int index, bool as_route) {
+  const char *why = "out of memory";
+  roost_buffer *text = roost_bind_push_buffer(lua);
+  int status = roost_value_write_json(lua, index, text);
+  if (status == 0 && as_route)
+    status = roost_bind_write_route(text, &why);
+  else if (status == ROOST_EINVAL)
+    why = lua_tostring(lua, -1);
+  if (status != 0)
+    luaL_error(lua, "the pattern cannot be sent: %s", why);
+  return roost_buffer_slice(text);
+}
+
+/* Pushes the JSON text of the metadata at index; ptr NULL where there is none. */
+static roost_slice push_metadata(lua_State *lua, int index) {
+  if (lua_isnoneornil(lua, index))
+    return (roost_slice){NULL, 0};
+  roost_buffer *text = roost_bind_push_buffer(lua);
+  int status = roost_value_write_json(lua, index, text);
+  if (status != 0)
+    luaL_error(lua, "the metadata cannot be sent: %s",
+               status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
+  return roost_buffer_slice(text);
+}
+
+static int raise_failure(lua_State *lua, const roost_outbound *outbound, int status,
+                         const char *why);
+
+/* As the caller says (0: none), else as the configuration does, else what is left of the time of
+ * the request that is being served. */
+static uint64_t timeout_of(lua_State *lua, int index, const roost_outbound *outbound) {
+  if (!lua_isnoneornil(lua, index))
+    return (uint64_t)luaL_checkinteger(lua, index);
+  if (outbound->config->timeout > 0)
+    return outbound->config->timeout;
+  const roost_call *call = roost_bind_current_call(lua);
+  const uint64_t due_ms = call != NULL ? roost_call_due_ms(call) : UINT64_MAX;
+  if (due_ms == UINT64_MAX)
+    return 0;
+  return due_ms > outbound->wheel->now_ms ? due_ms - outbound->wheel->now_ms : 1;
+}
+
+/* Sends what stands at 2 (pattern), 3 (data), 4 (timeout in ms or nil), 5 (metadata or nil).
+ * Returns as roost_outbound_end. */
+static int send(lua_State *lua, roost_outbound *outbound, request *self) {
+  const roost_message said = {.pattern = push_pattern(lua, 2, self->is_event),
+                              .metadata = push_metadata(lua, 5)};
+  int status;
+  self->pending.timeout_ms = timeout_of(lua, 4, outbound);
+  roost_buffer *out =
+      roost_outbound_begin(outbound, &self->pending, !self->is_event, &said, &status);
+  if (out == NULL)
+    return raise_failure(lua, outbound, status, "");
+  status = write_data(lua, self->pending.format, 3, out);
+  if (status != 0) {
+    roost_outbound_undo(outbound, &self->pending);
+    return luaL_error(lua, "the data cannot be sent: %s",
+                      status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
+  }
+  status = roost_outbound_end(outbound, &self->pending, &said);
+  if (status < 0)
+    return raise_failure(lua, outbound, status, roost_status_name(status));
+  return status;
+}
+
+/* ------------------------------------------------------------------------- errors ------------ */
+
+/* Pushes an error table with a detail, where there is one. */
+static void push_failure(lua_State *lua, const char *name, const char *code, const char *message,
+                         const char *detail) {
+  roost_error_push(lua, name, code, message);
+  if (detail != NULL && *detail != '\0' && strcmp(detail, message) != 0) {
+    lua_pushstring(lua, detail);
+    lua_setfield(lua, -2, "detail");
+  }
+}
+
+static void push_unconnected(lua_State *lua, const roost_outbound *outbound, const char *why) {
+  const roost_client_config *config = outbound->config;
+  lua_pushfstring(lua, "connect %s %s:%d", why, config->host, (int)config->port);
+  push_failure(lua, "ConnectionError", why, lua_tostring(lua, -1), roost_error_text(why));
+  lua_remove(lua, -2);
+}
+
+void roost_bind_push_failure(lua_State *lua, const roost_outbound *outbound, int status,
+                             const char *why) {
+  switch (status) {
+  case ROOST_ETIMEDOUT:
+    push_failure(lua, "TimeoutError", "ETIMEDOUT", "Timeout has occurred", NULL);
+    break;
+  case ROOST_ECONNECT:
+    push_unconnected(lua, outbound, why);
+    break;
+  case ROOST_EFULL:
+    push_failure(lua, "LimitError", "EFULL", "too much waits for this client", NULL);
+    break;
+  case ROOST_ENOMEM:
+    push_failure(lua, "LimitError", "EMEMORY", "out of memory", NULL);
+    break;
+  default:
+    push_failure(lua, "ConnectionError", "ECLOSED", "Connection closed", why);
+  }
+}
+
+static int raise_failure(lua_State *lua, const roost_outbound *outbound, int status,
+                         const char *why) {
+  roost_bind_push_failure(lua, outbound, status, why);
+  return lua_error(lua);
+}
+
+/* Raises what the peer answered with: code and message of it, and all of it as response. */
+static int raise_remote(lua_State *lua, const request *self) {
+  const char *why;
+  size_t at;
+  roost_error_push(lua, "RpcError", NULL, "");
+  int err = lua_gettop(lua);
+  if (roost_value_push_json(lua, roost_buffer_slice(&self->err), &why, &at) != 0)
+    lua_pushlstring(lua, self->err.ptr, self->err.len);
+  bool is_table = lua_istable(lua, -1);
+  if (is_table) {
+    lua_getfield(lua, -1, "code");
+    lua_setfield(lua, err, "code");
+    lua_getfield(lua, -1, "message");
+  } else {
+    lua_pushvalue(lua, -1);
+  }
+  if (lua_type(lua, -1) != LUA_TSTRING) {
+    lua_pop(lua, 1);
+    lua_pushlstring(lua, self->err.ptr, self->err.len);
+  }
+  lua_setfield(lua, err, "message");
+  lua_setfield(lua, err, "response");
+  return lua_error(lua);
+}
+
+/* Raises what it failed with; 0 where it has not. */
+static int check_failure(lua_State *lua, const roost_outbound *outbound, const request *self) {
+  if (self->status == ROOST_EREMOTE)
+    return raise_remote(lua, self);
+  return self->status == 0 ? 0 : raise_failure(lua, outbound, self->status, self->why);
+}
+
+/* ------------------------------------------------------------------------- replies ----------- */
+
+/* Pushes the next value that waits; undefined is null. */
+static void push_item(lua_State *lua, request *self) {
+  item head;
+  memcpy(&head, self->items.ptr + self->taken, sizeof head);
+  const roost_slice bytes = {self->items.ptr + self->taken + sizeof head, head.len};
+  self->taken += sizeof head + head.len;
+  if (!head.is_value)
+    roost_value_push_null(lua);
+  else if (head.format == ROOST_FORMAT_PACKED ? roost_pack_push(lua, bytes) != 0
+                                              : roost_value_push_json(lua, bytes, NULL, NULL) != 0)
+    luaL_error(lua, "a reply cannot be read");
+  if (self->taken < self->items.len)
+    return;
+  roost_buffer_clear(&self->items);
+  roost_buffer_trim(&self->items, KEPT_BYTES);
+  self->taken = 0;
+}
+
+/* The request lies at index 6, to be closed; the handle at 1. */
+static int call_over(lua_State *lua, int status, lua_KContext context) {
+  request *self = lua_touserdata(lua, 6);
+  const roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  (void)status;
+  (void)context;
+  roost_task_resumed(lua);
+  if (!self->over)
+    return roost_task_wait_in(lua, &self->waiters, 0, call_over);
+  check_failure(lua, outbound, self);
+  if (self->items.len == 0)
+    lua_pushnil(lua);
+  else
+    push_item(lua, self);
+  return 1;
+}
+
+static int call_again(lua_State *lua, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  roost_task_resumed(lua);
+  return roost_bind_client_call(lua);
+}
+
+int roost_bind_client_call(lua_State *lua) {
+  roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  lua_settop(lua, 5);
+  if (roost_outbound_crowded(outbound))
+    return roost_task_wait_in(lua, &outbound->writers, 0, call_again);
+  request *self = push_request(lua);
+  self->only_last = true;
+  lua_toclose(lua, 6);
+  send(lua, outbound, self);
+  return roost_task_wait_in(lua, &self->waiters, 0, call_over);
+}
+
+int roost_bind_client_request(lua_State *lua) {
+  roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  lua_settop(lua, 5);
+  request *self = push_request(lua);
+  send(lua, outbound, self);
+  lua_settop(lua, 6);
+  return 1;
+}
+
+int roost_bind_client_emit(lua_State *lua) {
+  roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  lua_settop(lua, 5);
+  request *self = push_request(lua);
+  self->is_event = true;
+  if (send(lua, outbound, self) == 1) {
+    lua_pushboolean(lua, true);
+    return 1;
+  }
+  lua_settop(lua, 6);
+  return 1;
+}
+
+/* The request at 1, the handle at 2. */
+static int next_over(lua_State *lua, int status, lua_KContext context) {
+  request *self = luaL_checkudata(lua, 1, REQUEST_NAME);
+  (void)status;
+  (void)context;
+  roost_task_resumed(lua);
+  if (self->items.len > self->taken) {
+    lua_pushboolean(lua, true);
+    push_item(lua, self);
+    return 2;
+  }
+  if (!self->over)
+    return roost_task_wait_in(lua, &self->waiters, 0, next_over);
+  check_failure(lua, roost_bind_check_client(lua, 2), self);
+  lua_pushboolean(lua, false);
+  return 1;
+}
+
+/* request:next(handle) -> true and the next value, or false at the end; raises what it failed with
+ */
+static int next_reply(lua_State *lua) {
+  request *self = luaL_checkudata(lua, 1, REQUEST_NAME);
+  lua_settop(lua, 2);
+  if (self->over || self->items.len > self->taken)
+    return next_over(lua, LUA_OK, 0);
+  return roost_task_wait_in(lua, &self->waiters, 0, next_over);
+}
+
+void roost_bind_open_request(lua_State *lua) {
+  luaL_newmetatable(lua, REQUEST_NAME);
+  lua_pushcfunction(lua, close_request);
+  lua_setfield(lua, -2, "__close");
+  lua_pushcfunction(lua, close_request);
+  lua_setfield(lua, -2, "__gc");
+  lua_createtable(lua, 0, 1);
+  lua_pushcfunction(lua, next_reply);
+  lua_setfield(lua, -2, "next");
+  lua_setfield(lua, -2, "__index");
+  lua_pop(lua, 1);
+}

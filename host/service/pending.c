@@ -1,0 +1,411 @@
+#include "service/pending.h"
+
+#include "core/slice.h"
+#include "vm/task.h"
+
+#define ID_DIGITS        21
+#define LONGEST_DELAY_MS 30000
+#define KEEP_BYTES       4096 /* a pending that is used again holds no larger buffer */
+
+static const char closed_text[] = "Connection closed";
+
+/* ------------------------------------------------------------------------- ids --------------- */
+
+static char hex_digit(uint64_t value) {
+  return "0123456789abcdef"[value & 15];
+}
+
+/* An id as JSON text: the outbound's own digits, then the slot's. */
+static roost_slice write_id(const roost_outbound *outbound, uint64_t slot,
+                            char out[ID_DIGITS + 2]) {
+  char *at = out;
+  *at++ = '"';
+  for (size_t i = 0; i < sizeof outbound->prefix; i++)
+    *at++ = outbound->prefix[i];
+  for (int shift = 60; shift >= 0; shift -= 4)
+    *at++ = hex_digit(slot >> shift);
+  *at++ = '"';
+  return roost_slice_of(out, ID_DIGITS + 2);
+}
+
+/* What an id was written for; 0 where it is none of ours. */
+static uint64_t read_id(const roost_outbound *outbound, roost_slice id) {
+  uint64_t slot = 0;
+  if (id.len != ID_DIGITS + 2 || memcmp(id.ptr + 1, outbound->prefix, sizeof outbound->prefix) != 0)
+    return 0;
+  for (const char *at = id.ptr + 1 + sizeof outbound->prefix; at < id.ptr + ID_DIGITS + 1; at++) {
+    const unsigned digit = *at <= '9' ? (unsigned)(*at - '0') : (unsigned)(*at - 'a') + 10;
+    if (digit > 15)
+      return 0;
+    slot = slot << 4 | digit;
+  }
+  return slot;
+}
+
+/* ------------------------------------------------------------------------- leaving ----------- */
+
+/* Takes it out, whatever it was waiting for. */
+static void leave(roost_pending *pending) {
+  roost_outbound *outbound = pending->outbound;
+  if (outbound == NULL)
+    return;
+  pending->outbound = NULL;
+  roost_list_remove(&pending->link);
+  roost_timer_stop(outbound->wheel, &pending->deadline);
+  outbound->held_bytes -= pending->held.len;
+  roost_buffer_clear(&pending->held);
+  roost_buffer_trim(&pending->held, KEEP_BYTES);
+  if (pending->slot != 0)
+    roost_slots_remove(&outbound->slots, pending->slot);
+  pending->slot = 0;
+}
+
+static void fail(roost_pending *pending, int status, const char *why) {
+  roost_outbound *outbound = pending->outbound;
+  outbound->stats.errors++;
+  leave(pending);
+  pending->ops->failed(pending, status, why);
+}
+
+/* Those that are there now; what is begun meanwhile is for the next connection. */
+static void fail_all(roost_outbound *outbound, int status, const char *why) {
+  roost_list all;
+  roost_list_init(&all);
+  roost_list_move(&all, &outbound->waiting);
+  roost_list_move(&all, &outbound->held);
+  while (!roost_list_empty(&all))
+    fail(ROOST_LIST_ENTRY(all.next, roost_pending, link), status, why);
+}
+
+void roost_pending_drop(roost_pending *pending) {
+  leave(pending);
+}
+
+static void on_deadline(roost_timer *timer) {
+  roost_pending *pending = ROOST_LIST_ENTRY(timer, roost_pending, deadline);
+  pending->outbound->stats.timeouts++;
+  fail(pending, ROOST_ETIMEDOUT, "Timeout has occurred");
+}
+
+void roost_pending_init(roost_pending *pending, const roost_alloc *alloc,
+                        const roost_pending_ops *ops) {
+  *pending = (roost_pending){.ops = ops};
+  roost_list_init(&pending->link);
+  roost_timer_init(&pending->deadline, on_deadline);
+  roost_buffer_init(&pending->held, alloc);
+}
+
+void roost_pending_deinit(roost_pending *pending) {
+  leave(pending);
+  roost_buffer_deinit(&pending->held);
+}
+
+/* ------------------------------------------------------------------------- the connection ---- */
+
+static void tell_watchers(roost_outbound *outbound, int status, const char *why) {
+  roost_list all;
+  roost_list_init(&all);
+  roost_list_move(&all, &outbound->watchers);
+  while (!roost_list_empty(&all)) {
+    roost_outbound_watcher *watcher = ROOST_LIST_ENTRY(all.next, roost_outbound_watcher, link);
+    roost_list_remove(&watcher->link);
+    roost_list_append(&outbound->watchers, &watcher->link);
+    watcher->changed(watcher, outbound->state, status, why);
+  }
+}
+
+static void go_down(roost_outbound *outbound, int status, const char *why) {
+  outbound->state = ROOST_OUTBOUND_DOWN;
+  outbound->attempts = 0;
+  roost_timer_stop(outbound->wheel, &outbound->retry);
+  roost_task_wake_all(&outbound->writers);
+  fail_all(outbound, status, why);
+  tell_watchers(outbound, status, why);
+}
+
+static int dial(roost_outbound *outbound) {
+  outbound->attempts++;
+  return outbound->client->ops->connect(outbound->client);
+}
+
+/* Doubled by each attempt, and between half of that and all of it, so that not all try at once. */
+static uint64_t delay_of(const roost_outbound *outbound) {
+  uint64_t ms = outbound->config->retry_delay;
+  for (unsigned i = 1; i < outbound->attempts && ms < LONGEST_DELAY_MS; i++)
+    ms *= 2;
+  if (ms > LONGEST_DELAY_MS && ms > outbound->config->retry_delay)
+    ms = LONGEST_DELAY_MS;
+  const uint64_t spread = ((outbound->wheel->now_ms + (uintptr_t)outbound / 64) * 2654435761u) >> 7;
+  return ms < 2 ? ms : ms - spread % (ms / 2 + 1);
+}
+
+static void on_retry(roost_timer *timer) {
+  roost_outbound *outbound = ROOST_LIST_ENTRY(timer, roost_outbound, retry);
+  const int status = dial(outbound);
+  if (status != 0)
+    go_down(outbound, status, roost_status_name(status));
+}
+
+static void on_closed(void *ud, int status, const char *why) {
+  roost_outbound *outbound = ud;
+  if (outbound->state == ROOST_OUTBOUND_CONNECTING &&
+      outbound->attempts <= outbound->config->retry_attempts)
+    roost_timer_start(outbound->wheel, &outbound->retry, delay_of(outbound));
+  else
+    go_down(outbound, status, why);
+}
+
+int roost_outbound_connect(roost_outbound *outbound) {
+  if (outbound->state != ROOST_OUTBOUND_DOWN)
+    return 0;
+  outbound->state = ROOST_OUTBOUND_CONNECTING;
+  const int status = dial(outbound);
+  if (status != 0)
+    outbound->state = ROOST_OUTBOUND_DOWN;
+  return status;
+}
+
+void roost_outbound_close(roost_outbound *outbound) {
+  const bool was_down = outbound->state == ROOST_OUTBOUND_DOWN;
+  outbound->client->ops->close(outbound->client);
+  if (!was_down)
+    go_down(outbound, ROOST_EGONE, closed_text);
+}
+
+void roost_outbound_watch(roost_outbound *outbound, roost_outbound_watcher *watcher) {
+  roost_list_append(&outbound->watchers, &watcher->link);
+}
+
+bool roost_outbound_crowded(const roost_outbound *outbound) {
+  return outbound->state == ROOST_OUTBOUND_UP && outbound->client->ops->crowded(outbound->client);
+}
+
+static void on_writable(void *ud) {
+  roost_outbound *outbound = ud;
+  roost_task_wake_all(&outbound->writers);
+}
+
+/* ------------------------------------------------------------------------- sending ----------- */
+
+/* What the client is given: what the caller said, and the id. */
+static roost_message head_of(const roost_outbound *outbound, const roost_pending *pending,
+                             const roost_message *said, char id[ID_DIGITS + 2]) {
+  roost_message head = {
+      .format = pending->format, .pattern = said->pattern, .metadata = said->metadata};
+  if (pending->slot != 0)
+    head.id = write_id(outbound, pending->slot, id);
+  return head;
+}
+
+static void wait_for_reply(roost_outbound *outbound, roost_pending *pending) {
+  roost_list_append(&outbound->waiting, &pending->link);
+  if (pending->timeout_ms > 0 && !roost_timer_running(&pending->deadline))
+    roost_timer_start(outbound->wheel, &pending->deadline, pending->timeout_ms);
+}
+
+static roost_message held_head(const roost_outbound *outbound, const roost_pending *pending,
+                               char id[ID_DIGITS + 2]) {
+  const char *at = pending->held.ptr;
+  roost_message said = {.pattern = roost_slice_of(at, pending->pattern_len)};
+  if (pending->has_metadata)
+    said.metadata = roost_slice_of(at + pending->pattern_len, pending->metadata_len);
+  return head_of(outbound, pending, &said, id);
+}
+
+/* Sends one that was held. */
+static int send_held(roost_outbound *outbound, const roost_pending *pending) {
+  char id[ID_DIGITS + 2];
+  const roost_client_ops *ops = outbound->client->ops;
+  const roost_message head = held_head(outbound, pending, id);
+  const size_t before = pending->pattern_len + pending->metadata_len;
+  roost_buffer *out = ops->begin(outbound->client, &head);
+  if (out == NULL)
+    return ROOST_ENOMEM;
+  if (roost_buffer_append(out, pending->held.ptr + before, pending->held.len - before) != 0) {
+    ops->undo(outbound->client);
+    return ROOST_ENOMEM;
+  }
+  return ops->end(outbound->client, &head);
+}
+
+static void send_one(roost_outbound *outbound, roost_pending *pending) {
+  const bool is_event = pending->slot == 0;
+  const int status = send_held(outbound, pending);
+  if (status != 0) {
+    fail(pending, status, "out of memory");
+  } else if (is_event) {
+    leave(pending);
+    pending->ops->sent(pending);
+  } else {
+    outbound->held_bytes -= pending->held.len;
+    roost_buffer_clear(&pending->held);
+    roost_list_remove(&pending->link);
+    wait_for_reply(outbound, pending);
+  }
+}
+
+static void on_open(void *ud) {
+  roost_outbound *outbound = ud;
+  outbound->state = ROOST_OUTBOUND_UP;
+  outbound->attempts = 0;
+  if (outbound->was_up)
+    outbound->stats.reconnects++;
+  outbound->was_up = true;
+  tell_watchers(outbound, 0, NULL);
+  while (!roost_list_empty(&outbound->held) && outbound->state == ROOST_OUTBOUND_UP)
+    send_one(outbound, ROOST_LIST_ENTRY(outbound->held.next, roost_pending, link));
+}
+
+static bool take_slot(roost_outbound *outbound, roost_pending *pending) {
+  pending->slot = roost_slots_add(&outbound->slots, pending);
+  return pending->slot != 0;
+}
+
+/* Where there is no connection yet: in the pending's own buffer. */
+static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending,
+                                const roost_message *said, int *status) {
+  const size_t limit = outbound->config->max_send_buffer_size;
+  *status = ROOST_EFULL;
+  if (limit != 0 && outbound->held_bytes > limit)
+    return NULL;
+  pending->pattern_len = said->pattern.len;
+  pending->metadata_len = said->metadata.len;
+  pending->has_metadata = said->metadata.ptr != NULL;
+  *status = roost_buffer_append_slice(&pending->held, said->pattern);
+  if (*status == 0 && said->metadata.ptr != NULL)
+    *status = roost_buffer_append_slice(&pending->held, said->metadata);
+  return *status == 0 ? &pending->held : NULL;
+}
+
+static roost_buffer *begin_now(roost_outbound *outbound, const roost_pending *pending,
+                               const roost_message *said) {
+  char id[ID_DIGITS + 2];
+  const roost_message head = head_of(outbound, pending, said, id);
+  return outbound->client->ops->begin(outbound->client, &head);
+}
+
+roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pending, bool reply,
+                                   const roost_message *said, int *status) {
+  *status = ROOST_ENOMEM;
+  if (reply && !take_slot(outbound, pending))
+    return NULL;
+  pending->outbound = outbound;
+  pending->format = outbound->client->ops->format(outbound->client, said->pattern);
+  roost_buffer *out = outbound->state == ROOST_OUTBOUND_UP
+                          ? begin_now(outbound, pending, said)
+                          : begin_held(outbound, pending, said, status);
+  if (out == NULL) {
+    pending->held.len = 0;
+    leave(pending);
+  }
+  return out;
+}
+
+void roost_outbound_undo(roost_outbound *outbound, roost_pending *pending) {
+  if (outbound->state == ROOST_OUTBOUND_UP)
+    outbound->client->ops->undo(outbound->client);
+  pending->held.len = 0;
+  leave(pending);
+}
+
+static int end_now(roost_outbound *outbound, roost_pending *pending, const roost_message *said) {
+  char id[ID_DIGITS + 2];
+  const bool is_event = pending->slot == 0;
+  const roost_message head = head_of(outbound, pending, said, id);
+  if (!is_event)
+    wait_for_reply(outbound, pending);
+  const int status = outbound->client->ops->end(outbound->client, &head);
+  if (status != 0 || is_event)
+    leave(pending);
+  return status != 0 ? status : is_event;
+}
+
+int roost_outbound_end(roost_outbound *outbound, roost_pending *pending,
+                       const roost_message *said) {
+  if (pending->slot != 0)
+    outbound->stats.requests++;
+  if (outbound->state == ROOST_OUTBOUND_UP)
+    return end_now(outbound, pending, said);
+  outbound->held_bytes += pending->held.len;
+  roost_list_append(&outbound->held, &pending->link);
+  if (pending->timeout_ms > 0 && pending->slot != 0)
+    roost_timer_start(outbound->wheel, &pending->deadline, pending->timeout_ms);
+  const int status = roost_outbound_connect(outbound);
+  if (status != 0)
+    leave(pending);
+  return status;
+}
+
+/* ------------------------------------------------------------------------- replies ----------- */
+
+static void on_reply(void *ud, const roost_reply *reply) {
+  roost_outbound *outbound = ud;
+  roost_pending *pending = roost_slots_get(&outbound->slots, read_id(outbound, reply->id));
+  if (pending == NULL) {
+    outbound->stats.late++;
+    return;
+  }
+  if (reply->err.ptr != NULL)
+    outbound->stats.errors++;
+  if (reply->last)
+    leave(pending);
+  else if (pending->timeout_ms > 0)
+    roost_timer_start(outbound->wheel, &pending->deadline, pending->timeout_ms);
+  pending->ops->reply(pending, reply);
+}
+
+static const roost_client_sink sink = {on_open, on_reply, on_closed, on_writable};
+
+/* ------------------------------------------------------------------------- life -------------- */
+
+static int fill_prefix(roost_outbound *outbound, const roost_outbound_config *config) {
+  unsigned char bytes[sizeof outbound->prefix];
+  const int status = config->random_bytes(bytes, sizeof bytes);
+  for (size_t i = 0; i < sizeof bytes; i++)
+    outbound->prefix[i] = hex_digit(bytes[i]);
+  return status;
+}
+
+int roost_outbound_new(roost_outbound **out, const roost_outbound_config *config,
+                       const roost_client_config *client) {
+  roost_outbound *outbound = roost_alloc_get(config->alloc, sizeof *outbound);
+  *out = NULL;
+  if (outbound == NULL)
+    return ROOST_ENOMEM;
+  outbound->alloc = config->alloc;
+  outbound->wheel = config->wheel;
+  outbound->config = client;
+  roost_slots_init(&outbound->slots, config->alloc);
+  roost_list_init(&outbound->link);
+  roost_list_init(&outbound->waiting);
+  roost_list_init(&outbound->held);
+  roost_list_init(&outbound->writers);
+  roost_list_init(&outbound->watchers);
+  roost_timer_init(&outbound->retry, on_retry);
+  int status = fill_prefix(outbound, config);
+  if (status == 0)
+    status = config->open(config->open_ud, &outbound->client, client, &sink, outbound);
+  if (status != 0) {
+    roost_alloc_put(config->alloc, outbound, sizeof *outbound);
+    return status;
+  }
+  *out = outbound;
+  return 0;
+}
+
+void roost_outbound_free(roost_outbound *outbound) {
+  if (outbound == NULL)
+    return;
+  roost_outbound_close(outbound);
+  roost_timer_stop(outbound->wheel, &outbound->retry);
+  while (!roost_list_empty(&outbound->watchers)) {
+    roost_outbound_watcher *watcher =
+        ROOST_LIST_ENTRY(outbound->watchers.next, roost_outbound_watcher, link);
+    roost_list_remove(&watcher->link);
+    watcher->gone(watcher);
+  }
+  outbound->client->ops->free(outbound->client);
+  roost_list_remove(&outbound->link);
+  roost_slots_deinit(&outbound->slots);
+  roost_alloc_put(outbound->alloc, outbound, sizeof *outbound);
+}

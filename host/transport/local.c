@@ -1,0 +1,256 @@
+/*
+ * The local transport: a client of the services on its own worker, without a socket and, between
+ * two Lua states, without JSON.
+ *
+ * It is a client towards who calls, and a server with one origin towards the sink; a message is
+ * dispatched when it ends, its replies are handed back as they are made, but for those made before
+ * the sender's end has returned: they wait for the next turn.
+ */
+#include "core/slice.h"
+#include "transport/transport.h"
+
+typedef struct local_client {
+  roost_client client; /* first: a local_client is a roost_client */
+  roost_server server; /* as the sink sees it */
+  roost_origin origin; /* of all its messages */
+  roost_loop *loop;
+  roost_loop_hook later; /* tells what must not be told at once */
+  roost_buffer data;     /* of the message being written */
+  roost_buffer value;    /* of the reply being written */
+  roost_buffer early;    /* replies made before end has returned: see early_reply */
+  bool sending;          /* inside end */
+  bool opening;          /* later tells that it is open */
+} local_client;
+
+/* A reply that waits: this, then its id and its value. */
+typedef struct early_reply {
+  roost_reply_kind kind;
+  roost_format format;
+  size_t id_len;
+  size_t value_len;
+} early_reply;
+
+static local_client *of(roost_client *client) {
+  return (local_client *)client;
+}
+
+static local_client *of_origin(roost_origin *origin) {
+  return ROOST_LIST_ENTRY(origin, local_client, origin);
+}
+
+/* ------------------------------------------------------------------------- replies ----------- */
+
+static void deliver(local_client *self, roost_reply_kind kind, roost_format format, roost_slice id,
+                    roost_slice value) {
+  const bool has_value = kind == ROOST_REPLY_ITEM || kind == ROOST_REPLY_LAST;
+  const bool is_error = kind == ROOST_REPLY_ERROR;
+  const roost_slice none = {NULL, 0};
+  const roost_reply reply = {.format = format,
+                             .id = id,
+                             .response = has_value ? value : none,
+                             .err = is_error ? value : none,
+                             .last = kind != ROOST_REPLY_ITEM && kind != ROOST_REPLY_VOID};
+  self->client.sink->on_reply(self->client.sink_ud, &reply);
+}
+
+static int keep(local_client *self, roost_reply_kind kind, roost_slice id, roost_slice value) {
+  const early_reply head = {kind, self->origin.value_format, id.len, value.len};
+  int status = roost_buffer_append(&self->early, &head, sizeof head);
+  if (status == 0)
+    status = roost_buffer_append_slice(&self->early, id);
+  if (status == 0)
+    status = roost_buffer_append_slice(&self->early, value);
+  roost_loop_defer(self->loop, &self->later);
+  return status;
+}
+
+static void deliver_early(local_client *self) {
+  roost_buffer all = self->early;
+  size_t at = 0;
+  roost_buffer_init(&self->early, all.alloc);
+  while (at < all.len) {
+    early_reply head;
+    memcpy(&head, all.ptr + at, sizeof head);
+    const char *id = all.ptr + at + sizeof head;
+    deliver(self, head.kind, head.format, roost_slice_of(id, head.id_len),
+            roost_slice_of(id + head.id_len, head.value_len));
+    at += sizeof head + head.id_len + head.value_len;
+  }
+  roost_buffer_deinit(&all);
+}
+
+static void on_later(void *ud) {
+  local_client *self = ud;
+  if (self->opening) {
+    self->opening = false;
+    self->client.sink->on_open(self->client.sink_ud);
+  }
+  deliver_early(self);
+}
+
+static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
+  local_client *self = of_origin(origin);
+  (void)kind;
+  roost_buffer_clear(&self->value);
+  origin->value_format = ROOST_FORMAT_JSON;
+  return &self->value;
+}
+
+static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id) {
+  local_client *self = of_origin(origin);
+  const roost_slice value = roost_buffer_slice(&self->value);
+  if (self->sending)
+    return keep(self, kind, id, value);
+  deliver(self, kind, origin->value_format, id, value);
+  return 0;
+}
+
+static void reply_undo(roost_origin *origin) {
+  roost_buffer_clear(&of_origin(origin)->value);
+}
+
+static void reply_unhandled(roost_origin *origin, roost_slice id) {
+  static const char text[] =
+      "\"There is no matching message handler defined in the remote service.\"";
+  local_client *self = of_origin(origin);
+  reply_begin(origin, ROOST_REPLY_ERROR);
+  if (roost_buffer_append(&self->value, text, sizeof text - 1) == 0)
+    (void)reply_end(origin, ROOST_REPLY_ERROR, id);
+}
+
+static void eased(roost_origin *origin) {
+  (void)origin;
+}
+
+static bool never_crowded(const roost_origin *origin) {
+  (void)origin;
+  return false;
+}
+
+static const roost_address *no_address(const roost_origin *origin) {
+  (void)origin;
+  return NULL;
+}
+
+static void close_origin(roost_origin *origin) {
+  (void)origin; /* there is no connection to drop */
+}
+
+static const roost_origin_ops origin_ops = {.reply_begin = reply_begin,
+                                            .reply_end = reply_end,
+                                            .reply_undo = reply_undo,
+                                            .reply_unhandled = reply_unhandled,
+                                            .eased = eased,
+                                            .crowded = never_crowded,
+                                            .remote = no_address,
+                                            .local = no_address,
+                                            .close = close_origin};
+
+/* ------------------------------------------------------------------------- messages ---------- */
+
+static int connect_client(roost_client *client) {
+  local_client *self = of(client);
+  self->opening = true;
+  roost_loop_defer(self->loop, &self->later);
+  return 0;
+}
+
+static roost_format format(const roost_client *client, roost_slice pattern) {
+  const local_client *self = (const local_client *)client;
+  return self->server.sink->format(self->server.sink_ud, pattern);
+}
+
+static roost_buffer *begin(roost_client *client, const roost_message *head) {
+  local_client *self = of(client);
+  (void)head;
+  roost_buffer_clear(&self->data);
+  return &self->data;
+}
+
+static void undo(roost_client *client) {
+  roost_buffer_clear(&of(client)->data);
+}
+
+static int end(roost_client *client, const roost_message *head) {
+  local_client *self = of(client);
+  roost_message message = *head;
+  message.data = roost_buffer_slice(&self->data);
+  self->sending = true;
+  int status = self->server.sink->on_message(self->server.sink_ud, &self->origin, &message);
+  if (status == ROOST_EPROTO && message.id.ptr != NULL) /* its handlers have changed meanwhile */
+    reply_unhandled(&self->origin, message.id);
+  self->sending = false;
+  return 0;
+}
+
+static bool crowded(const roost_client *client) {
+  (void)client;
+  return false;
+}
+
+/* Whoever still answers has nobody to answer to. */
+static void close_client(roost_client *client) {
+  local_client *self = of(client);
+  self->opening = false;
+  roost_buffer_clear(&self->early);
+  self->server.sink->on_gone(self->server.sink_ud, &self->origin, false);
+}
+
+static const roost_address *no_end(const roost_client *client) {
+  (void)client;
+  return NULL;
+}
+
+static int no_descriptor(const roost_client *client) {
+  (void)client;
+  return -1;
+}
+
+static void free_client(roost_client *client) {
+  local_client *self = of(client);
+  close_client(client);
+  roost_loop_remove_hook(&self->later);
+  roost_buffer_deinit(&self->data);
+  roost_buffer_deinit(&self->value);
+  roost_buffer_deinit(&self->early);
+  roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
+}
+
+static const roost_client_ops client_ops = {.connect = connect_client,
+                                            .format = format,
+                                            .begin = begin,
+                                            .end = end,
+                                            .undo = undo,
+                                            .crowded = crowded,
+                                            .close = close_client,
+                                            .remote = no_end,
+                                            .local = no_end,
+                                            .descriptor = no_descriptor,
+                                            .free = free_client};
+
+int roost_local_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
+                           const roost_server_config *server, const roost_sink_ops *sink,
+                           void *sink_ud, const roost_client_sink *client_sink,
+                           void *client_sink_ud) {
+  const roost_alloc *alloc = roost_loop_alloc(loop);
+  local_client *self = roost_alloc_get(alloc, sizeof *self);
+  *out = NULL;
+  if (self == NULL)
+    return ROOST_ENOMEM;
+  self->client = (roost_client){&client_ops, config, client_sink, client_sink_ud};
+  self->server.config = server;
+  self->server.sink = sink;
+  self->server.sink_ud = sink_ud;
+  self->origin.ops = &origin_ops;
+  self->origin.server = &self->server;
+  self->origin.takes_packed = true;
+  roost_list_init(&self->origin.calls);
+  self->loop = loop;
+  self->later = (roost_loop_hook){.fn = on_later, .ud = self};
+  roost_list_init(&self->later.link);
+  roost_buffer_init(&self->data, alloc);
+  roost_buffer_init(&self->value, alloc);
+  roost_buffer_init(&self->early, alloc);
+  *out = &self->client;
+  return 0;
+}

@@ -1,0 +1,305 @@
+/*
+ * The client of a Nest TCP server.
+ *
+ * Link: one connection of the client's, from dialling to its end. A client lets go of a link before
+ * it connects again, so that what an old connection still has to say reaches nobody. A link is
+ * owned by its client while that points at it, and in any case freed when its conn reports the end.
+ */
+#include "transport/transport.h"
+#include "wire/envelope.h"
+#include "wire/frame.h"
+
+typedef struct tcp_client tcp_client;
+
+typedef struct tcp_link {
+  tcp_client *client; /* NULL: it was let go */
+  roost_conn *conn;
+  roost_frame_reader reader;
+  roost_timer timer;     /* of an unfinished frame */
+  roost_frame_mark mark; /* of the packet being written */
+  bool open;
+} tcp_link;
+
+struct tcp_client {
+  roost_client client; /* first: a tcp_client is a roost_client */
+  roost_loop *loop;
+  tcp_link *link;      /* NULL: not connected */
+  unsigned digits;     /* of the last packet's length: a guess for the next */
+  roost_dial_fn *dial; /* in the place of roost_conn_dial; NULL: none */
+  void *dial_ud;
+  roost_loop_hook later; /* tells how dial went */
+};
+
+static tcp_client *of(roost_client *client) {
+  return (tcp_client *)client;
+}
+
+/* ------------------------------------------------------------------------- ending ------------ */
+
+static void stop_timer(tcp_link *link) {
+  roost_timer_stop(roost_loop_wheel(roost_conn_loop(link->conn)), &link->timer);
+}
+
+static void let_go(tcp_client *self) {
+  tcp_link *link = self->link;
+  if (link == NULL)
+    return;
+  self->link = NULL;
+  link->client = NULL;
+  stop_timer(link);
+  roost_conn_close(link->conn);
+}
+
+/* Ends the connection and tells why; nothing of the client may be used after it. */
+static void fail(tcp_client *self, int status, const char *why) {
+  let_go(self);
+  self->client.sink->on_closed(self->client.sink_ud, status, why);
+}
+
+static void on_closed(void *ud, int status, const char *why) {
+  tcp_link *link = ud;
+  tcp_client *self = link->client;
+  const roost_alloc *alloc = roost_loop_alloc(roost_conn_loop(link->conn));
+  const bool was_open = link->open;
+  stop_timer(link);
+  roost_frame_reader_deinit(&link->reader);
+  roost_alloc_put(alloc, link, sizeof *link);
+  if (self == NULL)
+    return;
+  self->link = NULL;
+  self->client.sink->on_closed(self->client.sink_ud, was_open ? ROOST_EGONE : status,
+                               was_open && status == 0 ? "Connection closed" : why);
+}
+
+/* ------------------------------------------------------------------------- reading ----------- */
+
+static void on_open(void *ud) {
+  tcp_link *link = ud;
+  link->open = true;
+  if (link->client != NULL)
+    link->client->client.sink->on_open(link->client->client.sink_ud);
+}
+
+/* What it tells may close the client: the caller looks whether the link still has one. */
+static void take_frame(tcp_link *link, roost_slice frame) {
+  tcp_client *self = link->client;
+  roost_reply reply;
+  const int status = roost_envelope_read_reply(&reply, frame);
+  if (status > 0)
+    self->client.sink->on_reply(self->client.sink_ud, &reply);
+  else if (status < 0)
+    fail(self, ROOST_EPROTO, "a reply is not JSON");
+}
+
+static void on_incomplete(roost_timer *timer) {
+  const tcp_link *link = ROOST_LIST_ENTRY(timer, tcp_link, timer);
+  fail(link->client, ROOST_EPROTO, "a reply was begun and not finished");
+}
+
+static void watch_unfinished(tcp_link *link) {
+  const uint64_t ms = link->client->client.config->incomplete_message_timeout;
+  if (ms > 0 && roost_frame_reader_pending(&link->reader))
+    roost_timer_start(roost_loop_wheel(link->client->loop), &link->timer, ms);
+  else
+    stop_timer(link);
+}
+
+static void after_frames(tcp_link *link, int status) {
+  if (link->client == NULL)
+    return;
+  if (status < 0)
+    fail(link->client, ROOST_EPROTO, link->reader.error);
+  else
+    watch_unfinished(link);
+}
+
+static void on_bytes(void *ud, roost_slice bytes) {
+  tcp_link *link = ud;
+  roost_slice frame;
+  int status = 1;
+  while (link->client != NULL && status > 0) {
+    status = roost_frame_read(&link->reader, &bytes, &frame);
+    if (status > 0)
+      take_frame(link, frame);
+  }
+  after_frames(link, status);
+}
+
+static size_t room(void *ud, char **place) {
+  tcp_link *link = ud;
+  return link->client != NULL ? roost_frame_room(&link->reader, place) : 0;
+}
+
+static void on_filled(void *ud, size_t n) {
+  tcp_link *link = ud;
+  roost_slice frame;
+  const int status = roost_frame_filled(&link->reader, n, &frame);
+  if (status > 0)
+    take_frame(link, frame);
+  after_frames(link, status);
+}
+
+static void on_eof(void *ud) {
+  const tcp_link *link = ud;
+  if (link->client != NULL)
+    fail(link->client, ROOST_EGONE, "Connection closed");
+}
+
+static void on_writable(void *ud) {
+  const tcp_link *link = ud;
+  if (link->client != NULL)
+    link->client->client.sink->on_writable(link->client->client.sink_ud);
+}
+
+static const roost_conn_ops conn_ops = {.on_open = on_open,
+                                        .on_bytes = on_bytes,
+                                        .room = room,
+                                        .on_filled = on_filled,
+                                        .on_eof = on_eof,
+                                        .on_writable = on_writable,
+                                        .on_closed = on_closed};
+
+/* ------------------------------------------------------------------------- the owner's calls - */
+
+/* A connection that was there at once, or was refused at once. */
+static void on_later(void *ud) {
+  tcp_client *self = ud;
+  if (self->link != NULL && roost_conn_descriptor(self->link->conn) < 0)
+    on_open(self->link);
+  else if (self->link == NULL)
+    self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT, "ECONNREFUSED");
+}
+
+static int dial(tcp_client *self, tcp_link *link) {
+  const roost_client_config *config = self->client.config;
+  if (self->dial == NULL)
+    return roost_conn_dial(&link->conn, self->loop, config->host, config->port, 0, &conn_ops, link);
+  roost_loop_defer(self->loop, &self->later);
+  return self->dial(self->dial_ud, &link->conn, &conn_ops, link);
+}
+
+static int connect_client(roost_client *client) {
+  tcp_client *self = of(client);
+  const roost_client_config *config = client->config;
+  const roost_alloc *alloc = roost_loop_alloc(self->loop);
+  let_go(self);
+  tcp_link *link = roost_alloc_get(alloc, sizeof *link);
+  if (link == NULL)
+    return ROOST_ENOMEM;
+  link->client = self;
+  roost_timer_init(&link->timer, on_incomplete);
+  roost_frame_reader_init(&link->reader, alloc, config->max_buffer_size);
+  const int status = dial(self, link);
+  if (status != 0) {
+    roost_alloc_put(alloc, link, sizeof *link);
+    return status == ROOST_ECONNECT ? 0 : status;
+  }
+  roost_conn_set_send_limit(link->conn, config->max_send_buffer_size);
+  self->link = link;
+  return 0;
+}
+
+static roost_buffer *begin(roost_client *client, const roost_message *head) {
+  tcp_client *self = of(client);
+  tcp_link *link = self->link;
+  roost_buffer *out = roost_conn_out(link->conn);
+  if (roost_frame_begin(out, &link->mark, self->digits) != 0)
+    return NULL;
+  if (roost_envelope_request_begin(out, head) == 0)
+    return out;
+  roost_frame_undo(out, &link->mark);
+  return NULL;
+}
+
+static void undo(roost_client *client) {
+  tcp_link *link = of(client)->link;
+  roost_frame_undo(roost_conn_out(link->conn), &link->mark);
+}
+
+static int end(roost_client *client, const roost_message *head) {
+  tcp_client *self = of(client);
+  tcp_link *link = self->link;
+  roost_buffer *out = roost_conn_out(link->conn);
+  if (roost_envelope_request_end(out, head) != 0) {
+    undo(client);
+    return ROOST_ENOMEM;
+  }
+  const int digits = roost_frame_end(out, &link->mark);
+  if (digits < 0)
+    return ROOST_ENOMEM;
+  self->digits = (unsigned)digits;
+  roost_conn_dirty(link->conn);
+  return 0;
+}
+
+static roost_format format(const roost_client *client, roost_slice pattern) {
+  (void)client;
+  (void)pattern;
+  return ROOST_FORMAT_JSON;
+}
+
+static bool crowded(const roost_client *client) {
+  const tcp_client *self = (const tcp_client *)client;
+  return self->link != NULL && roost_conn_crowded(self->link->conn);
+}
+
+static void close_client(roost_client *client) {
+  tcp_client *self = of(client);
+  roost_loop_remove_hook(&self->later);
+  let_go(self);
+}
+
+static const roost_address *remote(const roost_client *client) {
+  const tcp_client *self = (const tcp_client *)client;
+  return self->link != NULL ? roost_conn_remote(self->link->conn) : NULL;
+}
+
+static const roost_address *local(const roost_client *client) {
+  const tcp_client *self = (const tcp_client *)client;
+  return self->link != NULL ? roost_conn_local(self->link->conn) : NULL;
+}
+
+static int descriptor(const roost_client *client) {
+  const tcp_client *self = (const tcp_client *)client;
+  return self->link != NULL ? roost_conn_descriptor(self->link->conn) : -1;
+}
+
+static void free_client(roost_client *client) {
+  tcp_client *self = of(client);
+  close_client(client);
+  roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
+}
+
+static const roost_client_ops client_ops = {.connect = connect_client,
+                                            .format = format,
+                                            .begin = begin,
+                                            .end = end,
+                                            .undo = undo,
+                                            .crowded = crowded,
+                                            .close = close_client,
+                                            .remote = remote,
+                                            .local = local,
+                                            .descriptor = descriptor,
+                                            .free = free_client};
+
+int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
+                         const roost_client_sink *sink, void *sink_ud) {
+  tcp_client *self = roost_alloc_get(roost_loop_alloc(loop), sizeof *self);
+  *out = NULL;
+  if (self == NULL)
+    return ROOST_ENOMEM;
+  self->client =
+      (roost_client){.ops = &client_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
+  self->loop = loop;
+  self->later = (roost_loop_hook){.fn = on_later, .ud = self};
+  roost_list_init(&self->later.link);
+  self->digits = 2;
+  *out = &self->client;
+  return 0;
+}
+
+void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud) {
+  tcp_client *self = of(client);
+  self->dial = fn;
+  self->dial_ud = ud;
+}

@@ -1,0 +1,43 @@
+// The servers that are compared, all with {cmd:'sum'} and "echo".
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { benchBin, here, npmDir, roostBin, start, waitForLine } from './lib.mjs';
+
+const CPU = 0;
+
+/** In the order of the tables. A command takes the port, 0 for any. */
+export const servers = {
+  nest: {
+    title: 'NestJS',
+    command: (port) => [process.execPath, join(here, 'nest_server.mjs'), String(port)],
+  },
+  luv: {
+    title: 'luv + lua-cjson',
+    command: (port) => ['lua5.4', join(here, 'luv_server.lua'), String(port)],
+  },
+  roost: {
+    title: 'Roost',
+    command: (port) => [roostBin, 'run', join(here, 'host.lua'), '--set',
+      `services=${join(here, 'service.lua')}`, '--set', `servers.1.port=${port}`],
+    logs: true,
+  },
+  c: {
+    title: 'C only',
+    command: (port) => [join(benchBin, 'roost_bench_c_server'), String(port)],
+  },
+};
+
+for (const file of [roostBin, servers.c.command(0)[0]])
+  if (!existsSync(file)) throw new Error(`there is no ${file}: build it first`);
+
+export function spawnServer(command, options) {
+  return start(CPU, command, { env: { ...process.env, ROOST_NPM_DIR: npmDir }, ...options });
+}
+
+/** Starts one on a port of its own: { child, port }. The host logs its address, others print it. */
+export async function launch({ command, logs }) {
+  const child = spawnServer(command(0), { stdio: ['ignore', 'pipe', logs ? 'pipe' : 'inherit'] });
+  const port = logs ? await waitForLine(child, child.stderr, /address=127\.0\.0\.1:(\d+)/)
+    : await waitForLine(child, child.stdout, /^(\d+)$/);
+  return { child, port: Number(port) };
+}
