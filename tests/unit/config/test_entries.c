@@ -108,7 +108,9 @@ static void clients_that_are_wrong(void **state) {
             "return { services = {}, clients = { C = { transport = 'nats', servers = 'x' } } }");
   assert_error(load, "host.lua: clients.C.transport: is not supported yet");
   load_text(load, "return { services = {}, clients = { A = { url = 'nonsense' } } }");
-  assert_error(load, "host.lua: clients.A.url: expected tcp://HOST:PORT, got \"nonsense\"");
+  assert_error(
+      load,
+      "host.lua: clients.A.url: expected tcp://HOST:PORT or tls://HOST:PORT, got \"nonsense\"");
   load_text(load, "return { services = {}, clients = { A = { url = 'nats://a:1' } } }");
   assert_error(load, "host.lua: clients.A.url: the scheme nats is not supported yet");
   load_text(load, "return { services = {}, clients = { A = function() return 5 end } }");
