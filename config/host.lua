@@ -18,12 +18,20 @@ return {
   servers = {
     {
       transport = "tcp",
-      host = "127.0.0.1", -- anything but loopback needs allow_insecure = true
+      host = "127.0.0.1", -- anything but loopback needs tls or allow_insecure = true
       port = 3000, -- or env("PORT", 3000); 0 takes any free port
 
       -- name = "public",               -- for logs; without one it is the position in this list
       -- services = { "math", "echo" }, -- only these are reachable here; without it, all
       -- wildcards = false,             -- true: handlers' patterns may hold * and > as with NATS
+
+      -- tls = { -- PEM files, or their text; SIGHUP reads the files again
+      --   key = "server.key", cert = "server.pem", -- passphrase = "...",
+      --   ca = "ca.pem", verify = "required", -- clients need a certificate; or "optional"
+      --   sni = { ["api.example.com"] = { key = "api.key", cert = "api.pem" } },
+      --   min_version = "1.2", -- ciphers = "TLS_AES_128_GCM_SHA256:..."
+      -- },
+      handshake_timeout = 10000, -- for TLS to begin
 
       -- What one peer may cost. 0 means no limit.
       max_buffer_size = 16777216, -- one message

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "certificates.h"
@@ -322,10 +323,15 @@ static roost_server *find_server(const roost_host *host, const roost_server_conf
 
 static void say_renewed(const roost_host *host, const roost_server_config *server,
                         const roost_tls_context *context) {
+  const time_t expires = (time_t)roost_tls_context_expires(context);
+  char date[32];
+  struct tm parts;
   roost_log_line line;
+  gmtime_r(&expires, &parts);
+  strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &parts);
   roost_log_begin(&line, host->log, ROOST_LOG_INFO, ROOST_SLICE("certificates reloaded"));
   roost_log_text(&line, "server", roost_slice_text(server->name));
-  roost_log_integer(&line, "expires_s", roost_tls_context_expires(context));
+  roost_log_text(&line, "expires", roost_slice_text(date));
   roost_log_end(&line);
 }
 

@@ -75,7 +75,7 @@ void roost_conn_open(roost_conn *conn, roost_pipe *pipe);
 void roost_conn_end(roost_conn *conn, int status, const char *why);
 
 /* The last call of every pipe: tells the owner and frees the conn. */
-void roost_conn_finish(void *conn);
+void roost_conn_finish(void *ud);
 
 /* conn_tls.c: dialling is over: TLS begins, or the owner is told. */
 void roost_conn_connected(roost_conn *conn);

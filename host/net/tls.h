@@ -81,6 +81,6 @@ typedef struct roost_tls_info {
 } roost_tls_info;
 
 const roost_tls_info *roost_tls_info_hold(const roost_tls_info *info);
-void roost_tls_info_release(const roost_tls_info *info);
+void roost_tls_info_release(const roost_tls_info *held);
 
 #endif

@@ -16,6 +16,11 @@ struct ssl_ctx_st;
 struct ssl_st;
 struct bio_method_st;
 
+/* How long a session may be resumed. */
+#define ROOST_TLS_TICKET_SECONDS 7200
+
+typedef struct roost_tls_tickets roost_tls_tickets;
+
 /* A further certificate, with all else as in the context it belongs to. */
 typedef struct roost_tls_named {
   char *name;
@@ -26,7 +31,8 @@ struct roost_tls_context {
   const roost_alloc *alloc;
   atomic_size_t holders;
   struct ssl_ctx_st *ssl;
-  struct bio_method_st *bio; /* the pipe's, see tls_pipe.c */
+  struct bio_method_st *bio;  /* the pipe's, see tls_pipe.c */
+  roost_tls_tickets *tickets; /* of a server */
   bool is_server;
   bool insecure;
   char *servername; /* NULL: as roost_pipe_tls is told */
@@ -39,9 +45,23 @@ struct roost_tls_context {
  * the result of SSL_get_verify_result. */
 void roost_tls_explain(char *out, size_t size, bool is_server, long verify);
 
+/* tls_ticket.c: the keys of session tickets, and an SSL_CTX that uses the context's. What new has
+ * made is freed in any case. */
+int roost_tls_tickets_new(roost_tls_tickets **out, const roost_alloc *alloc);
+void roost_tls_tickets_use(roost_tls_context *context, struct ssl_ctx_st *ssl);
+void roost_tls_tickets_free(const roost_alloc *alloc, roost_tls_tickets *tickets);
+
+/* Changes the key now, for tests; it changes itself in time. */
+bool roost_tls_tickets_renew(roost_tls_tickets *tickets);
+
 /* tls_pipe.c: the methods by which OpenSSL reads and writes; NULL when memory is short. */
 struct bio_method_st *roost_tls_bio_new(void);
-void roost_tls_bio_free(struct bio_method_st *bio);
+void roost_tls_bio_free(struct bio_method_st *method);
+
+/* One connection's, that reads and writes by the context's methods with ud. name: see
+ * roost_pipe_tls. ENOMEM, EINVAL; what it has made so far is freed by the caller. */
+int roost_tls_context_connect(struct ssl_st **out, const roost_tls_context *context,
+                              const char *name, void *ud);
 
 /* A pipe that speaks TLS over below, which it owns from success on. Until the handshake is done
  * roost_tls_handshake is called whenever it is ready, and nothing else but close. name: of a

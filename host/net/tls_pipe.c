@@ -6,7 +6,6 @@
  * that the pipe below did not take; until it has, no plaintext is taken. Over: nothing more will be
  * read; last is what the reader is told once he has had all before it.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -242,8 +241,9 @@ void roost_tls_bio_free(BIO_METHOD *method) {
 /* --------------------------------------------------------------------- ciphertext in --------- */
 
 static void begin_reading(tls_pipe *self) {
-  self->in = self->rest.ptr + self->rest_taken;
   self->in_len = self->rest.len - self->rest_taken;
+  if (self->in_len > 0)
+    self->in = self->rest.ptr + self->rest_taken;
 }
 
 /* What OpenSSL has not taken must outlive the loop's buffer. */
@@ -291,18 +291,20 @@ static bool refill(tls_pipe *self, size_t wanted, bool *is_dry) {
 
 /* Decrypts into the room until it is full or nothing more is there; bytes. */
 static size_t decrypt(tls_pipe *self, char *to, size_t room) {
+  const bool had_rest = self->in_len > 0;
   size_t got = 0;
   bool is_dry = false;
+  ERR_clear_error(); /* what anybody else has left there */
   while (got < room && !self->over) {
     size_t n = 0;
-    ERR_clear_error();
     if (SSL_read_ex(self->ssl, to + got, room - got, &n) == 1) {
       got += n;
       continue;
     }
     switch (SSL_get_error(self->ssl, 0)) {
     case SSL_ERROR_WANT_READ:
-      if (is_dry || (got > 0 && room - got < RECORD_BYTES) || !refill(self, room - got, &is_dry))
+      if (is_dry || (got > 0 && (had_rest || room - got < RECORD_BYTES)) ||
+          !refill(self, room - got, &is_dry))
         return got;
       break;
     case SSL_ERROR_ZERO_RETURN:
@@ -486,7 +488,7 @@ static int wait_for_end(tls_pipe *self) {
 }
 
 static void shake_hands(tls_pipe *self) {
-  bool is_dry;
+  bool is_dry = false;
   while (!self->secure && !self->failed) {
     ERR_clear_error();
     const int result = SSL_do_handshake(self->ssl);
@@ -494,7 +496,7 @@ static void shake_hands(tls_pipe *self) {
       self->secure = true;
     } else if (SSL_get_error(self->ssl, result) != SSL_ERROR_WANT_READ) {
       fail_ssl(self);
-    } else if (!refill(self, sizeof self->loop->tls->in, &is_dry)) {
+    } else if (is_dry || !refill(self, sizeof self->loop->tls->in, &is_dry)) {
       if (self->over)
         fail(self, self->last == 0 ? "the peer hung up during the handshake" : broken_off);
       return;
@@ -564,40 +566,6 @@ static void on_below_closed(void *ud) {
 static const roost_pipe_user below_user = {
     .ready = on_ready, .broken = on_broken, .closed = on_below_closed};
 
-/* Which name the server's certificate must have, and which one it is asked for. */
-static int expect_name(tls_pipe *self, const char *name) {
-  const roost_tls_context *context = self->context;
-  unsigned char address[sizeof(struct in6_addr)];
-  if (context->servername != NULL)
-    name = context->servername;
-  if (name == NULL || name[0] == '\0')
-    return context->insecure ? 0 : ROOST_EINVAL;
-  const bool is_address =
-      inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
-  X509_VERIFY_PARAM *rules = SSL_get0_param(self->ssl);
-  X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  const int set = is_address ? X509_VERIFY_PARAM_set1_ip_asc(rules, name)
-                             : X509_VERIFY_PARAM_set1_host(rules, name, 0);
-  if (set != 1 || (!is_address && SSL_set_tlsext_host_name(self->ssl, name) != 1))
-    return ROOST_ENOMEM;
-  return 0;
-}
-
-static int init_ssl(tls_pipe *self, const char *name) {
-  self->ssl = SSL_new(self->context->ssl);
-  BIO *bio = self->ssl != NULL ? BIO_new(self->context->bio) : NULL;
-  if (bio == NULL)
-    return ROOST_ENOMEM;
-  BIO_set_data(bio, self);
-  SSL_set_bio(self->ssl, bio, bio);
-  if (self->context->is_server) {
-    SSL_set_accept_state(self->ssl);
-    return 0;
-  }
-  SSL_set_connect_state(self->ssl);
-  return expect_name(self, name);
-}
-
 int roost_pipe_tls(roost_pipe **out, roost_loop *loop, roost_pipe *below,
                    roost_tls_context *context, const char *name) {
   *out = NULL;
@@ -614,7 +582,7 @@ int roost_pipe_tls(roost_pipe **out, roost_loop *loop, roost_pipe *below,
   self->wake.ud = self;
   roost_buffer_init(&self->rest, loop->alloc);
   roost_buffer_init(&self->blocked, loop->alloc);
-  const int status = init_ssl(self, name);
+  const int status = roost_tls_context_connect(&self->ssl, context, name, self);
   if (status != 0) {
     free_pipe(self);
     return status;

@@ -22,7 +22,7 @@ describe('TLS of a listener', () => {
       service: luaService(body),
       servers: [{ tls: { ...server, sni: { 'one.test': one, '*.wild.test': wild } } },
         { tls: { ...server, min_version: '1.3' } },
-        { tls: { ...server, ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256:TLS_AES_128_GCM_SHA256' } },
+        { tls: { ...server, ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384:TLS_AES_256_GCM_SHA384' } },
         { tls: { ...server, ca: authority.ca, verify: 'required' } }],
     });
   });
@@ -30,12 +30,12 @@ describe('TLS of a listener', () => {
 
   test('TLS 1.3, and the chain is verified', async () => {
     const output = await ask(host.port, '-verify_return_error');
-    assert.match(output, /New, TLSv1\.3, Cipher is TLS_AES_256_GCM_SHA384/);
+    assert.match(output, /New, TLSv1\.3, Cipher is TLS_AES_128_GCM_SHA256/);
     assert.match(output, /Verify return code: 0 \(ok\)/);
   });
   test('TLS 1.2, with a key of its own for each connection', async () => {
     const output = await ask(host.port, '-tls1_2');
-    assert.match(output, /New, TLSv1\.2, Cipher is ECDHE-ECDSA-AES256-GCM-SHA384/);
+    assert.match(output, /New, TLSv1\.2, Cipher is ECDHE-ECDSA-AES128-GCM-SHA256/);
     assert.match(output, /Server Temp Key: X25519/);
     assert.match(output, /Compression: NONE/);
   });
@@ -57,8 +57,8 @@ describe('TLS of a listener', () => {
     assert.match(await ask(host.ports[1]), /New, TLSv1\.3/);
   });
   test('ciphers', async () => {
-    assert.match(await ask(host.ports[2], '-tls1_2'), /Cipher is ECDHE-ECDSA-AES128-GCM-SHA256/);
-    assert.match(await ask(host.ports[2]), /Cipher is TLS_AES_128_GCM_SHA256/);
+    assert.match(await ask(host.ports[2], '-tls1_2'), /Cipher is ECDHE-ECDSA-AES256-GCM-SHA384/);
+    assert.match(await ask(host.ports[2]), /Cipher is TLS_AES_256_GCM_SHA384/);
   });
   test('authorities that are trusted are named', async () => {
     assert.match(await ask(host.ports[3]), /Acceptable client certificate CA names\nCN = test auth/);

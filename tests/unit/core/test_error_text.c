@@ -8,6 +8,7 @@ static void names_become_texts(void **state) {
   assert_string_equal(roost_error_text("EPERM"), "Operation not permitted");
   assert_string_equal(roost_error_text("EHWPOISON"), "Memory page has hardware error");
   assert_string_equal(roost_error_text("ENOTFOUND"), "No such host");
+  assert_string_equal(roost_error_text("ETLS: certificate has expired"), "certificate has expired");
 }
 
 static void other_texts_stay(void **state) {

@@ -180,7 +180,7 @@ static void both_ends_know_each_other(void **state) {
   assert_null(client->sans[2]);
   assert_true(client->verified);
   assert_string_equal(client->version, "TLSv1.3");
-  assert_string_equal(client->cipher, "TLS_AES_256_GCM_SHA384");
+  assert_string_equal(client->cipher, "TLS_AES_128_GCM_SHA256");
   assert_ptr_equal(roost_conn_tls_info(self.server.conn), client);
   unsigned char hash[32];
   char shown[3];
