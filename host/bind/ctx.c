@@ -141,11 +141,41 @@ static void push_metadata(lua_State *lua, roost_call *call) {
   lua_newtable(lua);
 }
 
+/* Sets field tls of the table on top. */
+static void set_tls(lua_State *lua, const roost_tls_info *tls) {
+  lua_createtable(lua, 0, 6);
+  if (tls->subject[0] != '\0') {
+    lua_pushstring(lua, tls->subject);
+    lua_setfield(lua, -2, "subject");
+  }
+  if (tls->fingerprint[0] != '\0') {
+    lua_pushstring(lua, tls->fingerprint);
+    lua_setfield(lua, -2, "fingerprint");
+  }
+  lua_newtable(lua);
+  for (lua_Integer i = 0; tls->sans[i] != NULL; i++) {
+    lua_pushstring(lua, tls->sans[i]);
+    lua_rawseti(lua, -2, i + 1);
+  }
+  roost_value_mark_array(lua);
+  lua_setfield(lua, -2, "sans");
+  lua_pushboolean(lua, tls->verified);
+  lua_setfield(lua, -2, "verified");
+  lua_pushstring(lua, tls->version);
+  lua_setfield(lua, -2, "version");
+  lua_pushstring(lua, tls->cipher);
+  lua_setfield(lua, -2, "cipher");
+  lua_setfield(lua, -2, "tls");
+}
+
 static void push_peer(lua_State *lua, roost_call *call) {
   const roost_address *peer = &call->peer;
   if (!call->is_kept && call->origin != NULL)
     peer = call->origin->ops->remote(call->origin);
-  lua_createtable(lua, 0, 2);
+  const roost_tls_info *tls = roost_call_tls(call);
+  lua_createtable(lua, 0, 3);
+  if (tls != NULL)
+    set_tls(lua, tls);
   if (peer == NULL || peer->text[0] == '\0')
     return;
   lua_pushstring(lua, peer->text);

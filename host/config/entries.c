@@ -129,12 +129,17 @@ void roost_servers_read(roost_keys_reader *reader, const roost_key *key, void *b
 
 /* Host and port from a URL, which stands in the place of both. */
 static void read_url(roost_keys_reader *reader, const char *url, roost_client_config *client) {
+  static const roost_tls_config tls_defaults = {0};
   roost_url_parts parts;
   const size_t mark = roost_keys_enter(reader, "url");
-  if (!roost_url_split(url, &parts)) {
-    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected tcp://HOST:PORT, got \"%.100s\"",
-                       url);
-  } else if (!roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) {
+  const bool is_url = roost_url_split(url, &parts);
+  const bool is_tls = is_url && roost_slice_equal(parts.scheme, ROOST_SLICE("tls"));
+  if (!is_url) {
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR,
+                       "expected tcp://HOST:PORT or tls://HOST:PORT, got \"%.100s\"", url);
+  } else if (parts.has_port && parts.port == 0) {
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "0 is no port to connect to");
+  } else if (!is_tls && !roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) {
     roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "the scheme %.*s is not supported yet",
                        (int)parts.scheme.len, parts.scheme.ptr);
   } else {
@@ -143,6 +148,8 @@ static void read_url(roost_keys_reader *reader, const char *url, roost_client_co
       reader->status = ROOST_ENOMEM;
     if (parts.has_port)
       client->port = parts.port;
+    if (is_tls && client->tls == NULL)
+      client->tls = &tls_defaults;
   }
   roost_keys_leave(reader, mark);
 }

@@ -399,6 +399,10 @@ static const roost_address *local(const roost_origin *origin) {
   return roost_conn_local(((const roost_tcp_session *)origin)->conn);
 }
 
+static const roost_tls_info *tls(const roost_origin *origin) {
+  return roost_conn_tls_info(((const roost_tcp_session *)origin)->conn);
+}
+
 static void close_origin(roost_origin *origin) {
   roost_tcp_session_close(of_origin(origin));
 }
@@ -412,6 +416,7 @@ static const roost_origin_ops origin_ops = {
     .crowded = crowded,
     .remote = remote,
     .local = local,
+    .tls = tls,
     .close = close_origin,
 };
 
