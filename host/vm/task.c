@@ -69,11 +69,12 @@ static int entry_after(lua_State *lua, int status, lua_KContext context) {
   return 0;
 }
 
-/* Has fail see to what begin or finish raised, which is the argument. No Lua was running. */
+/* Has fail see to what begin or finish raised, which is the argument. No Lua was running, so that
+ * there is no trace but one that a rethrown error brings along. */
 static int recover(lua_State *lua) {
+  roost_error_traceback(lua);
   lua_pushcfunction(lua, roost_error_traceback);
   lua_insert(lua, 1);
-  roost_buffer_clear(&roost_vm_of(lua)->trace);
   return entry_after(lua, LUA_ERRRUN, 0);
 }
 
