@@ -366,6 +366,15 @@ static int ctx_closing(lua_State *lua) {
   return 1;
 }
 
+/* core.ctx_target(ctx) -> the target of the inline service whose call it is; nil: of no such one */
+static int ctx_target(lua_State *lua) {
+  const roost_call *call = roost_bind_check_ctx(lua, 1);
+  if (call == NULL || !call->generation->borrows_vm)
+    return 0;
+  lua_pushlightuserdata(lua, call->generation);
+  return 1;
+}
+
 /* core.set_providers(get, close): get is ctx:get, close(ctx) ends with the request what it made */
 static int set_providers(lua_State *lua) {
   luaL_checktype(lua, 1, LUA_TFUNCTION);
@@ -380,11 +389,9 @@ void roost_bind_open_ctx(lua_State *lua) {
   static const luaL_Reg methods[] = {{"emit", emit},     {"cancelled", cancelled},
                                      {"unwrap", unwrap}, {"ack", ack},
                                      {"nack", ack},      {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"context", context},
-                                       {"ctx_wait", ctx_wait},
-                                       {"ctx_wake", ctx_wake},
-                                       {"ctx_closing", ctx_closing},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"context", context},         {"ctx_target", ctx_target},
+                                       {"ctx_wait", ctx_wait},       {"ctx_wake", ctx_wake},
+                                       {"ctx_closing", ctx_closing}, {NULL, NULL}};
   luaL_newmetatable(lua, CTX_NAME);
   luaL_newlib(lua, methods);
   lua_pushvalue(lua, -1);

@@ -60,7 +60,9 @@ static int keep_value(request *self, const roost_reply *reply) {
     self->taken = 0;
   }
   int status = roost_buffer_append(&self->items, &head, sizeof head);
-  return status != 0 ? status : roost_buffer_append_slice(&self->items, reply->response);
+  if (status == 0 && head.is_value)
+    status = roost_buffer_append_slice(&self->items, reply->response);
+  return status;
 }
 
 static void on_reply(roost_pending *pending, const roost_reply *reply) {

@@ -285,7 +285,7 @@ static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending
   pending->metadata_len = said->metadata.len;
   pending->has_metadata = said->metadata.ptr != NULL;
   *status = roost_buffer_append_slice(&pending->held, said->pattern);
-  if (*status == 0 && pending->has_metadata)
+  if (*status == 0 && said->metadata.ptr != NULL)
     *status = roost_buffer_append_slice(&pending->held, said->metadata);
   return *status == 0 ? &pending->held : NULL;
 }
@@ -410,7 +410,7 @@ static void let_watchers_go(roost_outbound *outbound) {
     roost_outbound_watcher *watcher =
         ROOST_LIST_ENTRY(outbound->watchers.next, roost_outbound_watcher, link);
     roost_list_remove(&watcher->link);
-    watcher->changed(watcher, ROOST_OUTBOUND_GONE, ROOST_EGONE, closed_text);
+    watcher->gone(watcher);
   }
 }
 

@@ -202,7 +202,7 @@ int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_clien
 /* Makes a connection in the place of roost_conn_dial, as that does; 1: it is open already, as one in
  * memory is; ECONNECT: refused. For tests. */
 typedef int roost_dial_fn(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops_ud);
-void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *dial, void *ud);
+void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud);
 
 /* A client of the services behind sink, on this worker; server says what they see of where it comes
  * from. ENOMEM. */
