@@ -41,7 +41,7 @@ static handle *check_handle(lua_State *lua, int index) {
 roost_outbound *roost_bind_check_client(lua_State *lua, int index) {
   const handle *self = check_handle(lua, index);
   if (self->outbound == NULL)
-    luaL_error(lua, "the client has ended with its service");
+    roost_error_raise_text(lua, "the client has ended with its service");
   return self->outbound;
 }
 
@@ -239,11 +239,12 @@ static handle *push_handle(lua_State *lua) {
 
 static int made(lua_State *lua, handle *self, int status, const char *name) {
   if (status == ROOST_ENOENT)
-    return luaL_error(lua, "there is no client named \"%s\" in the configuration", name);
+    return roost_error_raise_text(lua, "there is no client named \"%s\" in the configuration",
+                                  name);
   if (status == ROOST_EUNSUPPORTED)
-    return luaL_error(lua, "client %s: this transport is not in this build", name);
+    return roost_error_raise_text(lua, "client %s: this transport is not in this build", name);
   if (status != 0)
-    return luaL_error(lua, "out of memory");
+    return roost_error_raise_text(lua, "out of memory");
   roost_outbound_watch(self->outbound, &self->watcher);
   return 1;
 }
@@ -262,7 +263,7 @@ static int open_client(lua_State *lua) {
   int status = roost_client_table_read(&self->table, roost_vm_of(lua)->alloc, lua, 1, error);
   if (status == ROOST_ECONFIG) {
     lua_pushlstring(lua, error->ptr, error->len);
-    return lua_error(lua);
+    return roost_error_raise_text(lua, "%s", lua_tostring(lua, -1));
   }
   if (status == 0)
     status = roost_dispatch_new_client(&self->outbound, dispatch, &self->table->config);
@@ -283,6 +284,12 @@ static int get_traceparent(lua_State *lua) {
   return lua_isstring(lua, -1) ? 1 : 0;
 }
 
+/* core.check_begun(): raises in a main chunk */
+static int check_begun(lua_State *lua) {
+  roost_task_check_begun(lua);
+  return 0;
+}
+
 void roost_bind_open_client(lua_State *lua) {
   static const luaL_Reg methods[] = {{"call", roost_bind_client_call},
                                      {"request", roost_bind_client_request},
@@ -294,8 +301,10 @@ void roost_bind_open_client(lua_State *lua) {
                                      {"event", next_event},
                                      {"info", get_info},
                                      {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"client", open_client}, {"traceparent", get_traceparent}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"client", open_client},
+                                       {"traceparent", get_traceparent},
+                                       {"check_begun", check_begun},
+                                       {NULL, NULL}};
   roost_bind_open_request(lua);
   luaL_newmetatable(lua, HANDLE_NAME);
   luaL_newlib(lua, methods);

@@ -85,11 +85,12 @@ static roost_server *check_server(lua_State *lua) {
   if (find(lua, self) != NULL)
     return self->server;
   if (self->gone)
-    luaL_error(lua, "the server is closed");
+    roost_error_raise_text(lua, "the server is closed");
   roost_task_check_begun(lua);
   const bool is_place = lua_getiuservalue(lua, 1, 1) == LUA_TNUMBER;
-  luaL_error(lua, is_place ? "there is no server %s" : "there is no server named \"%s\"",
-             lua_tostring(lua, -1));
+  roost_error_raise_text(lua,
+                         is_place ? "there is no server %s" : "there is no server named \"%s\"",
+                         lua_tostring(lua, -1));
   return NULL;
 }
 

@@ -90,11 +90,14 @@ end
 -- An event: sent at once. The stream completes once the transport has it.
 function Client:emit(pattern, data, options)
   check("emit", pattern, data, options, 3)
+  core.check_begun()
   local result = outcome()
   local ok, sent, trace = core.catch(self.handle.emit, self.handle, pattern, data, nil, metadata_of(options))
   if ok and sent == true then
     result:complete()
     return result
+  elseif not ok and type(sent) ~= "table" then
+    error(sent, 0) -- it was none that could be sent
   end
   core.spawn(function()
     local token = sent
@@ -156,9 +159,7 @@ function client.new(target)
   if type(target) ~= "string" and type(target) ~= "table" then
     error(("roost.client: a name or a table is expected, got %s"):format(type(target)), 2)
   end
-  local ok, handle = pcall(core.client, target)
-  if not ok then error(handle, 2) end
-  return watched.new(Client, handle, announce)
+  return watched.new(Client, core.client(target), announce)
 end
 
 return client

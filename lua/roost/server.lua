@@ -34,9 +34,7 @@ function server.new(target)
   if type(target) ~= "string" and math.type(target) ~= "integer" then
     error(("roost.server: a name or a position is expected, got %s"):format(type(target)), 2)
   end
-  local ok, handle = pcall(core.server, target)
-  if not ok then error(handle, 2) end
-  return watched.new(Server, handle, announce)
+  return watched.new(Server, core.server(target), announce)
 end
 
 return server
