@@ -152,6 +152,10 @@ void roost_worker_free(roost_worker *worker) {
   if (worker == NULL)
     return;
   const roost_alloc *alloc = worker->config.alloc;
+  if (worker->dispatch != NULL)
+    for (roost_list *at = worker->dispatch->gates.next; at != &worker->dispatch->gates;
+         at = at->next)
+      ROOST_LIST_ENTRY(at, roost_gate, link)->server = NULL;
   for (size_t i = 0; i < worker->server_count; i++)
     worker->servers[i]->ops->close(worker->servers[i]);
   roost_alloc_put(alloc, worker->servers, worker->server_count * sizeof(roost_server *));
@@ -328,6 +332,7 @@ static int add_server(roost_worker *worker, const roost_server_config *config, o
     *why = roost_error_text(*why);
     return status;
   }
+  gate->server = server;
   server->on_drained = on_server_drained;
   server->on_drained_ud = worker;
   worker->servers[worker->server_count++] = server;

@@ -23,6 +23,7 @@ void roost_bind_open_ctx(struct lua_State *lua);
 void roost_bind_open_json(struct lua_State *lua);
 void roost_bind_open_log(struct lua_State *lua);
 void roost_bind_open_raise(struct lua_State *lua);
+void roost_bind_open_server(struct lua_State *lua);
 void roost_bind_open_service(struct lua_State *lua);
 void roost_bind_open_store(struct lua_State *lua);
 void roost_bind_open_system(struct lua_State *lua);

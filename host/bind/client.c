@@ -41,7 +41,7 @@ static handle *check_handle(lua_State *lua, int index) {
 roost_outbound *roost_bind_check_client(lua_State *lua, int index) {
   const handle *self = check_handle(lua, index);
   if (self->outbound == NULL)
-    luaL_error(lua, "the client has ended with its service");
+    roost_error_raise_text(lua, "the client has ended with its service");
   return self->outbound;
 }
 
@@ -72,11 +72,16 @@ static void add_event(handle *self) {
 static void on_changed(roost_outbound_watcher *watcher, roost_outbound_state state, int status,
                        const char *why) {
   handle *self = ROOST_LIST_ENTRY(watcher, handle, watcher);
-  if (state == ROOST_OUTBOUND_GONE)
-    self->outbound = NULL;
   self->last = (event){state, status, why};
   if (self->watched)
     add_event(self);
+  roost_task_wake_all(&self->waiters);
+}
+
+/* Its host is gone, while the state lives on: a test's. */
+static void on_gone(roost_outbound_watcher *watcher) {
+  handle *self = ROOST_LIST_ENTRY(watcher, handle, watcher);
+  self->outbound = NULL;
   roost_task_wake_all(&self->waiters);
 }
 
@@ -97,12 +102,9 @@ static int watch(lua_State *lua) {
   return 0;
 }
 
-/* Pushes "connected", or "disconnected" and the error table of why; nothing where the client has
- * ended with its service. */
+/* Pushes "connected", or "disconnected" and the error table of why. */
 static int push_event(lua_State *lua, handle *self) {
   const event first = self->events[0];
-  if (self->outbound == NULL)
-    return 0;
   self->event_count--;
   memmove(self->events, self->events + 1, self->event_count * sizeof self->events[0]);
   if (first.state == ROOST_OUTBOUND_UP) {
@@ -114,7 +116,7 @@ static int push_event(lua_State *lua, handle *self) {
   return 2;
 }
 
-static int wait_for_event(lua_State *lua, handle *self);
+static int take_event(lua_State *lua, handle *self);
 
 static int event_again(lua_State *lua, int status, lua_KContext context) {
   handle *self = check_handle(lua, 1);
@@ -122,21 +124,27 @@ static int event_again(lua_State *lua, int status, lua_KContext context) {
   (void)context;
   roost_task_current(lua)->dormant = roost_task_current(lua)->background = false;
   roost_task_resumed(lua);
-  return self->event_count > 0 ? push_event(lua, self) : wait_for_event(lua, self);
+  return take_event(lua, self);
 }
 
-static int wait_for_event(lua_State *lua, handle *self) {
+/* The next change, or the end, where there is one already; else waits. */
+static int take_event(lua_State *lua, handle *self) {
+  if (self->outbound == NULL)
+    return 0;
+  if (self->event_count > 0)
+    return push_event(lua, self);
   roost_bind_make_dormant(lua);
   roost_task_current(lua)->background = true;
   return roost_task_wait_in(lua, &self->waiters, 0, event_again);
 }
 
-/* handle:event(): waits for the next change; neither a program nor a service waits for that. */
+/* handle:event(): waits for the next change, which neither a program nor a service waits for; nil
+ * where the client has ended with its service. */
 static int next_event(lua_State *lua) {
   handle *self = check_handle(lua, 1);
   lua_settop(lua, 1);
   roost_task_check_may_wait(lua);
-  return self->event_count > 0 ? push_event(lua, self) : wait_for_event(lua, self);
+  return take_event(lua, self);
 }
 
 /* ------------------------------------------------------------------------- the connection ---- */
@@ -222,7 +230,7 @@ static int free_handle(lua_State *lua) {
 
 static handle *push_handle(lua_State *lua) {
   handle *self = lua_newuserdatauv(lua, sizeof *self, 0);
-  *self = (handle){.watcher.changed = on_changed};
+  *self = (handle){.watcher = {.changed = on_changed, .gone = on_gone}};
   roost_list_init(&self->watcher.link);
   roost_list_init(&self->waiters);
   luaL_setmetatable(lua, HANDLE_NAME);
@@ -231,11 +239,12 @@ static handle *push_handle(lua_State *lua) {
 
 static int made(lua_State *lua, handle *self, int status, const char *name) {
   if (status == ROOST_ENOENT)
-    return luaL_error(lua, "there is no client named \"%s\" in the configuration", name);
+    return roost_error_raise_text(lua, "there is no client named \"%s\" in the configuration",
+                                  name);
   if (status == ROOST_EUNSUPPORTED)
-    return luaL_error(lua, "client %s: this transport is not in this build", name);
+    return roost_error_raise_text(lua, "client %s: this transport is not in this build", name);
   if (status != 0)
-    return luaL_error(lua, "out of memory");
+    return roost_error_raise_text(lua, "out of memory");
   roost_outbound_watch(self->outbound, &self->watcher);
   return 1;
 }
@@ -254,7 +263,7 @@ static int open_client(lua_State *lua) {
   int status = roost_client_table_read(&self->table, roost_vm_of(lua)->alloc, lua, 1, error);
   if (status == ROOST_ECONFIG) {
     lua_pushlstring(lua, error->ptr, error->len);
-    return lua_error(lua);
+    return roost_error_raise_text(lua, "%s", lua_tostring(lua, -1));
   }
   if (status == 0)
     status = roost_dispatch_new_client(&self->outbound, dispatch, &self->table->config);
@@ -275,6 +284,12 @@ static int get_traceparent(lua_State *lua) {
   return lua_isstring(lua, -1) ? 1 : 0;
 }
 
+/* core.check_begun(): raises in a main chunk */
+static int check_begun(lua_State *lua) {
+  roost_task_check_begun(lua);
+  return 0;
+}
+
 void roost_bind_open_client(lua_State *lua) {
   static const luaL_Reg methods[] = {{"call", roost_bind_client_call},
                                      {"request", roost_bind_client_request},
@@ -286,8 +301,10 @@ void roost_bind_open_client(lua_State *lua) {
                                      {"event", next_event},
                                      {"info", get_info},
                                      {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"client", open_client}, {"traceparent", get_traceparent}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"client", open_client},
+                                       {"traceparent", get_traceparent},
+                                       {"check_begun", check_begun},
+                                       {NULL, NULL}};
   roost_bind_open_request(lua);
   luaL_newmetatable(lua, HANDLE_NAME);
   luaL_newlib(lua, methods);

@@ -143,7 +143,7 @@ static roost_slice push_pattern(lua_State *lua, int index, bool as_route) {
   else if (status == ROOST_EINVAL)
     why = lua_tostring(lua, -1);
   if (status != 0)
-    luaL_error(lua, "the pattern cannot be sent: %s", why);
+    roost_error_raise_text(lua, "the pattern cannot be sent: %s", why);
   return roost_buffer_slice(text);
 }
 
@@ -154,8 +154,8 @@ static roost_slice push_metadata(lua_State *lua, int index) {
   roost_buffer *text = roost_bind_push_buffer(lua);
   int status = roost_value_write_json(lua, index, text);
   if (status != 0)
-    luaL_error(lua, "the metadata cannot be sent: %s",
-               status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
+    roost_error_raise_text(lua, "the metadata cannot be sent: %s",
+                           status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
   return roost_buffer_slice(text);
 }
 
@@ -191,8 +191,8 @@ static int send(lua_State *lua, roost_outbound *outbound, request *self) {
   status = write_data(lua, self->pending.format, 3, out);
   if (status != 0) {
     roost_pending_drop(&self->pending);
-    return luaL_error(lua, "the data cannot be sent: %s",
-                      status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
+    return roost_error_raise_text(lua, "the data cannot be sent: %s",
+                                  status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
   }
   status = roost_outbound_end(outbound, &self->pending, &said);
   if (status < 0)
@@ -289,7 +289,7 @@ static void push_item(lua_State *lua, request *self) {
     roost_value_push_null(lua);
   else if (head.format == ROOST_FORMAT_PACKED ? roost_pack_push(lua, bytes) != 0
                                               : roost_value_push_json(lua, bytes, NULL, NULL) != 0)
-    luaL_error(lua, "a reply cannot be read");
+    roost_error_raise_text(lua, "a reply cannot be read");
   if (self->taken < self->items.len)
     return;
   roost_buffer_clear(&self->items);
@@ -377,7 +377,6 @@ int roost_bind_client_request(lua_State *lua) {
 int roost_bind_client_emit(lua_State *lua) {
   roost_outbound *outbound = roost_bind_check_client(lua, 1);
   lua_settop(lua, 5);
-  roost_task_check_begun(lua);
   request *self = push_request(lua);
   self->is_event = true;
   lua_toclose(lua, 6);

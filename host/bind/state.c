@@ -84,6 +84,7 @@ static void open_core(lua_State *lua) {
   roost_bind_open_json(lua);
   roost_bind_open_log(lua);
   roost_bind_open_raise(lua);
+  roost_bind_open_server(lua);
   roost_bind_open_service(lua);
   roost_bind_open_store(lua);
   roost_bind_open_system(lua);

@@ -301,6 +301,24 @@ int roost_dispatch_add_gate(roost_gate **out, roost_dispatch *dispatch,
   return status;
 }
 
+static roost_server *server_of(const roost_list *link) {
+  return ROOST_LIST_ENTRY(link, const roost_gate, link)->server;
+}
+
+roost_server *roost_dispatch_find_server(const roost_dispatch *dispatch, const char *name) {
+  for (const roost_list *at = dispatch->gates.next; at != &dispatch->gates; at = at->next)
+    if (server_of(at) != NULL && strcmp(server_of(at)->config->name, name) == 0)
+      return server_of(at);
+  return NULL;
+}
+
+roost_server *roost_dispatch_nth_server(const roost_dispatch *dispatch, size_t place) {
+  for (const roost_list *at = dispatch->gates.next; at != &dispatch->gates; at = at->next)
+    if (server_of(at) != NULL && --place == 0)
+      return server_of(at);
+  return NULL;
+}
+
 int roost_dispatch_add_service(roost_service **out, roost_dispatch *dispatch, const char *name,
                                const char *root, const char *path) {
   const roost_alloc *alloc = dispatch->config.alloc;

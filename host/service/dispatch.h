@@ -50,6 +50,7 @@ typedef struct roost_gate {
   roost_list link; /* in dispatch->gates */
   roost_dispatch *dispatch;
   const roost_server_config *config; /* borrowed */
+  roost_server *server;              /* the configured one behind it; NULL: none, or closed */
   roost_table *table;                /* NULL before the first build */
   roost_table *built;                /* to take its place once all gates have one; else NULL */
   roost_table *replaced;             /* freed at the next flush: a message may be in them yet */
@@ -84,6 +85,10 @@ extern const roost_sink_ops roost_dispatch_sink;
 
 /* Takes out a gate whose server could not be opened, so that its config may go. */
 void roost_dispatch_remove_gate(roost_gate *gate);
+
+/* The server of that name, or the one at that place, from 1; NULL: there is none. */
+roost_server *roost_dispatch_find_server(const roost_dispatch *dispatch, const char *name);
+roost_server *roost_dispatch_nth_server(const roost_dispatch *dispatch, size_t place);
 
 /* Adds a service without a generation. ENOMEM. */
 int roost_dispatch_add_service(roost_service **out, roost_dispatch *dispatch, const char *name,

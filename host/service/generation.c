@@ -272,8 +272,9 @@ void roost_generation_publish(roost_generation *generation) {
 
 /* ------------------------------------------------------------------------- stopping ---------- */
 
+/* One that was just woken by what it listens to still hears of that. */
 static void end_dormant(roost_task *task) {
-  if (task->dormant)
+  if (task->dormant && !(task->background && task->state == ROOST_TASK_READY))
     roost_task_cancel(task);
 }
 

@@ -410,7 +410,7 @@ static void let_watchers_go(roost_outbound *outbound) {
     roost_outbound_watcher *watcher =
         ROOST_LIST_ENTRY(outbound->watchers.next, roost_outbound_watcher, link);
     roost_list_remove(&watcher->link);
-    watcher->changed(watcher, ROOST_OUTBOUND_GONE, ROOST_EGONE, closed_text);
+    watcher->gone(watcher);
   }
 }
 

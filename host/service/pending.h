@@ -24,8 +24,7 @@ typedef struct roost_pending roost_pending;
 typedef enum roost_outbound_state {
   ROOST_OUTBOUND_DOWN,
   ROOST_OUTBOUND_CONNECTING, /* also between two attempts */
-  ROOST_OUTBOUND_UP,
-  ROOST_OUTBOUND_GONE /* only told: the outbound is being freed, and has let go of the watcher */
+  ROOST_OUTBOUND_UP
 } roost_outbound_state;
 
 typedef struct roost_pending_ops {
@@ -57,6 +56,8 @@ typedef struct roost_outbound_watcher {
   /* why as roost_client_sink.on_closed has it; NULL where the connection is there. */
   void (*changed)(struct roost_outbound_watcher *watcher, roost_outbound_state state, int status,
                   const char *why);
+  /* The outbound is being freed: the last call, it watches nothing any more. */
+  void (*gone)(struct roost_outbound_watcher *watcher);
 } roost_outbound_watcher;
 
 typedef struct roost_outbound_stats {

@@ -79,7 +79,9 @@ static void on_refused(void *ud, int status, const char *why, const roost_addres
 }
 
 static void on_lost(void *ud, const char *why) {
-  roost_tcp_log(ud, ROOST_LOG_ERROR, ROOST_LOG_KIND_ACCEPT, "listening socket lost", NULL, why);
+  roost_tcp_server *self = ud;
+  roost_tcp_log(self, ROOST_LOG_ERROR, ROOST_LOG_KIND_ACCEPT, "listening socket lost", NULL, why);
+  roost_server_tell(&self->server, ROOST_SERVER_LOST, NULL, why);
 }
 
 static void on_listening(void *ud) {
@@ -87,6 +89,7 @@ static void on_listening(void *ud) {
   self->server.address = *roost_listener_address(self->listener);
   roost_tcp_log(self, ROOST_LOG_WARN, ROOST_LOG_KIND_ACCEPT, "listening again",
                 &self->server.address, "");
+  roost_server_tell(&self->server, ROOST_SERVER_LISTENING, NULL, "");
 }
 
 static void on_listener_closed(void *ud) {
@@ -107,11 +110,12 @@ static const roost_listener_ops listener_ops = {
 
 static int start(roost_server *server) {
   roost_tcp_server *self = (roost_tcp_server *)server;
-  if (self->listener == NULL)
-    return 0;
-  if (server->config->tls != NULL && !self->is_secured)
+  if (self->listener != NULL && server->config->tls != NULL && !self->is_secured)
     return ROOST_ESTATE;
-  return roost_listener_start(self->listener);
+  const int status = self->listener != NULL ? roost_listener_start(self->listener) : 0;
+  if (status == 0)
+    roost_server_tell(server, ROOST_SERVER_LISTENING, NULL, "");
+  return status;
 }
 
 static void drain(roost_server *server) {
@@ -123,6 +127,7 @@ static void drain(roost_server *server) {
   server->draining = true;
   for (roost_list *link = self->sessions.next; link != &self->sessions; link = link->next)
     roost_tcp_session_drain(ROOST_LIST_ENTRY(link, roost_tcp_session, link));
+  roost_server_tell(server, ROOST_SERVER_DRAINING, NULL, "");
   roost_loop_defer(self->loop, &self->end);
 }
 
@@ -131,6 +136,7 @@ static void close_server(roost_server *server) {
   if (self->closing)
     return;
   self->closing = true;
+  roost_server_let_go(server);
   if (self->listener != NULL)
     roost_listener_close(self->listener);
   for (roost_list *link = self->sessions.next; link != &self->sessions; link = link->next)
@@ -163,6 +169,7 @@ int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_serve
   self->end.fn = on_end;
   self->end.ud = self;
   roost_list_init(&self->sessions);
+  roost_list_init(&self->server.watchers);
   *out = &self->server;
   return 0;
 }

@@ -448,5 +448,6 @@ int roost_tcp_session_new(roost_tcp_server *server, roost_conn *conn) {
   roost_conn_set_send_limit(conn, config->max_send_buffer_size);
   roost_conn_set_idle_timeout(conn, config->idle_timeout);
   roost_conn_set_ops(conn, &conn_ops, session);
+  roost_server_tell(&server->server, ROOST_SERVER_CONNECTION, roost_conn_remote(conn), "");
   return 0;
 }

@@ -17,6 +17,30 @@ void roost_server_config_init(roost_server_config *config) {
   };
 }
 
+void roost_server_tell(roost_server *server, roost_server_event event, const roost_address *peer,
+                       const char *why) {
+  roost_list all;
+  roost_list_init(&all);
+  if (event != ROOST_SERVER_CONNECTION)
+    server->listening = event == ROOST_SERVER_LISTENING;
+  roost_list_move(&all, &server->watchers);
+  while (!roost_list_empty(&all)) {
+    roost_server_watcher *watcher = ROOST_LIST_ENTRY(all.next, roost_server_watcher, link);
+    roost_list_remove(&watcher->link);
+    roost_list_append(&server->watchers, &watcher->link);
+    watcher->told(watcher, event, peer, why);
+  }
+}
+
+void roost_server_let_go(roost_server *server) {
+  while (!roost_list_empty(&server->watchers)) {
+    roost_server_watcher *watcher =
+        ROOST_LIST_ENTRY(server->watchers.next, roost_server_watcher, link);
+    roost_list_remove(&watcher->link);
+    watcher->gone(watcher);
+  }
+}
+
 void roost_client_config_init(roost_client_config *config) {
   *config = (roost_client_config){
       .transport = "tcp",

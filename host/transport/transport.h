@@ -52,6 +52,23 @@ typedef struct roost_server_stats {
   roost_conn_counters bytes;
 } roost_server_stats;
 
+typedef enum roost_server_event {
+  ROOST_SERVER_LISTENING,
+  ROOST_SERVER_CONNECTION, /* of peer */
+  ROOST_SERVER_LOST,       /* its listener, and why; it may be listening again later */
+  ROOST_SERVER_DRAINING    /* it accepts nothing any more */
+} roost_server_event;
+
+/* Somebody who wants to know what becomes of a server. */
+typedef struct roost_server_watcher {
+  roost_list link; /* in server->watchers */
+  /* peer and why where the event says so, else NULL and "". */
+  void (*told)(struct roost_server_watcher *watcher, roost_server_event event,
+               const roost_address *peer, const char *why);
+  /* The server is being closed: the last call, it watches nothing any more. */
+  void (*gone)(struct roost_server_watcher *watcher);
+} roost_server_watcher;
+
 typedef struct roost_sink_ops {
   /* A message came. EPROTO: its data is not JSON, so the frame was broken and nothing ran (the
    * transport ends the connection as for any framing error). Any other return is 0. */
@@ -120,10 +137,18 @@ struct roost_server {
   void *sink_ud;                     /* the sink's, one per server */
   roost_server_stats stats;
   roost_address address; /* bound to */
+  roost_list watchers;
+  bool listening; /* accepts messages */
   bool draining;
   void (*on_drained)(void *ud, roost_server *server); /* may be NULL */
   void *on_drained_ud;
 };
+
+/* For transports: notes the event and tells the server's watchers; the second: it is being closed.
+ */
+void roost_server_tell(roost_server *server, roost_server_event event, const roost_address *peer,
+                       const char *why);
+void roost_server_let_go(roost_server *server);
 
 /* Binds the listener of a tcp server; it accepts nothing before ops->start, and where config->tls
  * is given nothing before ops->secure. *why is the error's name, as "EADDRINUSE", on failure.
@@ -209,8 +234,8 @@ struct roost_client {
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
                          const roost_client_sink *sink, void *sink_ud);
 
-/* Makes a connection in the place of roost_conn_dial, as that does; 1: it is open already, as one in
- * memory is; ECONNECT: refused. For tests. */
+/* Makes a connection in the place of roost_conn_dial, as that does; 1: it is open already, as one
+ * in memory is; ECONNECT: refused. For tests. */
 typedef int roost_dial_fn(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops_ud);
 void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud);
 

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,6 +120,28 @@ static void write_frame(roost_buffer *out, const lua_Debug *info) {
     roost_buffer_printf(out, " in main chunk");
   else if (*info->what != 'C')
     roost_buffer_printf(out, " in function <%s:%d>", info->short_src, info->linedefined);
+}
+
+static void push_users_line(lua_State *lua) {
+  lua_Debug info;
+  for (int level = 0; lua_getstack(lua, level, &info); level++) {
+    lua_getinfo(lua, "Sl", &info);
+    if (is_users(&info) && info.currentline > 0) {
+      lua_pushfstring(lua, "%s:%d: ", info.short_src, info.currentline);
+      return;
+    }
+  }
+  lua_pushliteral(lua, "");
+}
+
+int roost_error_raise_text(lua_State *lua, const char *format, ...) {
+  va_list args;
+  push_users_line(lua);
+  va_start(args, format);
+  lua_pushvfstring(lua, format, args);
+  va_end(args);
+  lua_concat(lua, 2);
+  return lua_error(lua);
 }
 
 /* The trace runs from the topmost to the lowest frame of the user's own; frames in between stay.

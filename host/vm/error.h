@@ -24,6 +24,10 @@ void roost_error_push(struct lua_State *lua, const char *name, const char *code,
 int roost_error_raise(struct lua_State *lua, const char *name, const char *code,
                       const char *message);
 
+/* Raises a text, made as lua_pushfstring makes it, that begins with the line of the user's own
+ * files from which this was called, however many functions of the Lua half lie in between. */
+int roost_error_raise_text(struct lua_State *lua, const char *format, ...);
+
 /* Turns the table on top into an exception. */
 void roost_error_mark_exception(struct lua_State *lua);
 

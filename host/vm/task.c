@@ -293,8 +293,8 @@ static bool may_yield(const roost_runner *runner) {
 void roost_task_check_begun(lua_State *lua) {
   const roost_vm *vm = roost_vm_of(lua);
   if (vm->current == NULL)
-    luaL_error(lua, vm->live ? "cannot wait here: the task is being ended"
-                             : "not before on_start: a main chunk may not wait");
+    roost_error_raise_text(lua, vm->live ? "cannot wait here: the task is being ended"
+                                         : "not before on_start: a main chunk may not wait");
 }
 
 /* The running task; raises where it may not wait. */
@@ -307,8 +307,9 @@ static roost_task *check_may_wait(lua_State *lua) {
   else if (is_ending(task))
     raise_end(lua, task);
   else
-    luaL_error(lua, "cannot wait here: a C function that calls back (table.sort, string.gsub, "
-                    "...) is in between");
+    roost_error_raise_text(
+        lua, "cannot wait here: a C function that calls back (table.sort, string.gsub, "
+             "...) is in between");
   return task;
 }
 

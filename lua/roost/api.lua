@@ -25,6 +25,11 @@ function roost.service(options) end
 ---@return roost.client
 function roost.client(target) end
 
+---One of this host's servers.
+---@param target string|integer The name of a server in the configuration (unknown: an error), or its position there.
+---@return roost.server
+function roost.server(target) end
+
 ---Waits; other requests go on meanwhile. Raises a CancelledError where this task is ended.
 ---@param ms number
 function roost.sleep(ms) end
@@ -546,25 +551,20 @@ function Client:close() end
 ---@return roost.listening
 function Client:on(event, fn) end
 
----Tells those who listen for "error".
----@private
----@param err roost.Error
-function Client:fail(err) end
-
 ---The driver's facts; raises before it is connected.
 ---@return roost.client_info
 function Client:unwrap() end
 
----The state of a client's connection.
+---The state of a client's connection, or of a server.
 ---@class roost.client_status
 local Status = {}
 
----Gives fn the state now, then each change.
+---Gives fn the last state, where there was one, then each change.
 ---@param fn fun(state: "connected"|"disconnected")
 ---@return roost.subscription
 function Status:subscribe(fn) end
 
----What `client:on` gives.
+---What `client:on` and `server:on` give.
 ---@class roost.listening
 ---@field unsubscribe fun() Ends it.
 
@@ -576,6 +576,28 @@ function Status:subscribe(fn) end
 ---@field remote? roost.address The other end.
 ---@field fd? integer The descriptor.
 ---@field close fun() Closes the client.
+
+---One of this host's servers.
+---@class roost.server
+---@field status roost.client_status Whether it listens.
+local Server = {}
+
+---Has fn called for what happens to the server: a connection with its address, an error with what it is.
+---@param event "listening"|"connection"|"close"|"error"
+---@param fn fun(what: roost.address|roost.Error?)
+---@return roost.listening
+function Server:on(event, fn) end
+
+---The driver's facts.
+---@return roost.server_info
+function Server:unwrap() end
+
+---What `server:unwrap()` gives.
+---@class roost.server_info
+---@field transport string As "tcp".
+---@field connected boolean Whether it listens.
+---@field local? roost.address What it is bound to.
+---@field close fun() Ends it: no more connections, and those there are end when nothing is owed to them.
 
 -- Errors ----------------------------------------------------------------------------------------
 

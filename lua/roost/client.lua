@@ -1,11 +1,11 @@
 -- roost.client: calls to other services, as Nest's client proxy makes them.
 --
 -- A client holds a handle (core.client), which has the connection; what waits for replies waits in
--- C. Its status and its events are fed by one task that reads the handle's changes.
--- Listeners: event -> list of { fn, gone }.
+-- C. Its status and its events are those of a watched object.
 
 local core = ...
 local stream = require "roost.stream"
+local watched = require "roost.watched"
 
 local client = {}
 
@@ -90,11 +90,14 @@ end
 -- An event: sent at once. The stream completes once the transport has it.
 function Client:emit(pattern, data, options)
   check("emit", pattern, data, options, 3)
+  core.check_begun()
   local result = outcome()
   local ok, sent, trace = core.catch(self.handle.emit, self.handle, pattern, data, nil, metadata_of(options))
   if ok and sent == true then
     result:complete()
     return result
+  elseif not ok and type(sent) ~= "table" then
+    error(sent, 0) -- it was none that could be sent
   end
   core.spawn(function()
     local token = sent
@@ -105,7 +108,7 @@ function Client:emit(pattern, data, options)
     end
     result:error(sent, trace)
     if result.taken then return end
-    self:fail(sent)
+    watched.tell(self, "error", sent)
     core.report(sent, trace)
   end)
   return result
@@ -136,110 +139,19 @@ end
 
 -- Status and events -------------------------------------------------------------------------------
 
--- Nest's events for the transport: connect, close, error, and disconnect. Listeners of status are
--- kept beside theirs.
-local events = { connect = true, close = true, error = true, disconnect = true }
-
-local function tell(self, event, value)
-  local list = self.listeners[event]
-  for _, listener in ipairs(list and table.move(list, 1, #list, 1, {}) or {}) do
-    if not listener.gone then
-      local ok, err, trace = core.catch(listener.fn, value)
-      if not ok then core.report(err, trace) end
-    end
-  end
-end
-
--- An error that nobody took.
-function Client:fail(err)
-  tell(self, "error", err)
-end
+-- Nest's events for the transport, and disconnect.
+watched.extend(Client, "client", { "connect", "close", "error", "disconnect" })
 
 -- In Nest's order.
-local function announce(self, state, err)
-  if state ~= self.state then
-    self.state = state
-    tell(self, "status", state)
-  end
-  if state == "connected" then
-    tell(self, "connect")
+local function announce(self, status, err)
+  watched.set_status(self, status)
+  if status == "connected" then
+    watched.tell(self, "connect")
     return
   end
-  if err.code ~= "ECLOSED" or err.detail then tell(self, "error", err) end
-  tell(self, "close", err)
-  tell(self, "disconnect", err)
-end
-
--- One task per client, while anybody listens.
-local function follow(self, watcher)
-  while self.watcher == watcher do
-    local state, err = self.handle:event()
-    if state == nil then return end -- it has ended with its service
-    announce(self, state, err)
-  end
-end
-
-local function watch(self)
-  if self.watcher then return end
-  local watcher = {}
-  self.state, self.watcher = self.handle:state(), watcher
-  self.handle:watch(true)
-  watcher.task = core.spawn(function() follow(self, watcher) end, true)
-end
-
-local function unwatch(self)
-  local watcher = self.watcher
-  for _, list in pairs(self.listeners) do
-    if list[1] then return end
-  end
-  self.watcher = nil
-  self.handle:watch(false)
-  watcher.task:cancel()
-end
-
-local function listen(self, event, fn)
-  watch(self)
-  self.listeners[event] = self.listeners[event] or {}
-  local list, listener = self.listeners[event], { fn = fn }
-  list[#list + 1] = listener
-  return {
-    unsubscribe = function()
-      if listener.gone then return end
-      listener.gone = true
-      for i, each in ipairs(list) do
-        if each == listener then table.remove(list, i) end
-      end
-      unwatch(self)
-    end,
-  }
-end
-
-function Client:on(event, fn)
-  if not events[event] then
-    error(("client:on: unknown event '%s' (there are connect, close, error, disconnect)"):format(tostring(event)), 2)
-  elseif type(fn) ~= "function" then
-    error(("client:on: a function is expected, got %s"):format(type(fn)), 2)
-  end
-  return listen(self, event, fn)
-end
-
-local Status = {}
-Status.__index = Status
-
--- fn gets the last state at once, where there was one, then each change. Returns what has
--- unsubscribe.
-function Status:subscribe(fn)
-  if type(fn) ~= "function" then
-    error(("status:subscribe: a function is expected, got %s"):format(type(fn)), 2)
-  end
-  local subscription = listen(self.client, "status", fn)
-  if self.client.state then fn(self.client.state) end
-  return subscription
-end
-
-function Client.__index(self, key)
-  if key == "status" then return setmetatable({ client = self }, Status) end
-  return Client[key]
+  if err.code ~= "ECLOSED" or err.detail then watched.tell(self, "error", err) end
+  watched.tell(self, "close", err)
+  watched.tell(self, "disconnect", err)
 end
 
 -- target: the name of a client in the configuration, or a table as one there.
@@ -247,9 +159,7 @@ function client.new(target)
   if type(target) ~= "string" and type(target) ~= "table" then
     error(("roost.client: a name or a table is expected, got %s"):format(type(target)), 2)
   end
-  local ok, handle = pcall(core.client, target)
-  if not ok then error(handle, 2) end
-  return setmetatable({ handle = handle, listeners = {} }, Client)
+  return watched.new(Client, core.client(target), announce)
 end
 
 return client

@@ -8,6 +8,7 @@ local task = require "roost.task"
 local roost = {
   service = require("roost.service").new,
   client = require("roost.client").new,
+  server = require("roost.server").new,
   stream = stream,
   pipes = require "roost.pipes",
 

@@ -338,6 +338,18 @@ describe("api.lua", function()
     end)
   end)
 
+  it("of servers has the methods, and what unwrap gives", function()
+    local server
+    local host <close> = testing.host { -- luacheck: ignore 211
+      services = { inline = function() server = roost.server(1) end },
+    }
+    compare("roost.server", methods_of(server))
+    assert.same({ "status" }, sorted_names(declared("roost.server", "field")))
+    for name in pairs(server:unwrap()) do
+      assert.is_table(declared "roost.server_info"[name], name .. " is not declared")
+    end
+  end)
+
   describe("of errors", function()
     -- Each member is declared, and each that is declared is there, unless it is optional.
     local function check(err)

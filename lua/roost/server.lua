@@ -1,0 +1,40 @@
+-- roost.server: what becomes of one of this host's servers, as Nest's status, on and unwrap say it.
+
+local core = ...
+local watched = require "roost.watched"
+
+local server = {}
+
+local Server = {}
+Server.__name = "roost.server"
+
+watched.extend(Server, "server", { "listening", "connection", "close", "error" })
+
+local function announce(self, change, value)
+  if change == "connection" then
+    watched.tell(self, "connection", value)
+  elseif change == "listening" then
+    watched.set_status(self, "connected")
+    watched.tell(self, "listening")
+  else
+    watched.set_status(self, "disconnected")
+    if change == "lost" then watched.tell(self, "error", value) end
+    watched.tell(self, "close")
+  end
+end
+
+function Server:unwrap()
+  local info = self.handle:info()
+  info.close = function() self.handle:close() end
+  return info
+end
+
+-- target: the name of a server in the configuration, or its position there.
+function server.new(target)
+  if type(target) ~= "string" and math.type(target) ~= "integer" then
+    error(("roost.server: a name or a position is expected, got %s"):format(type(target)), 2)
+  end
+  return watched.new(Server, core.server(target), announce)
+end
+
+return server
