@@ -80,6 +80,8 @@ typedef struct roost_keys_reader {
   roost_problems *problems; /* borrowed */
   const char *file;         /* stands before every problem */
   roost_buffer path;        /* of the key at hand: "servers[1].port" */
+  roost_buffer json;        /* a pattern at hand, as rules.c reads it */
+  roost_buffer route;       /* and its route */
   int status;               /* first ENOMEM */
 } roost_keys_reader;
 

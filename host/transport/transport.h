@@ -14,10 +14,18 @@
 
 #include "core/log.h"
 #include "net/conn.h"
+#include "transport/allow.h"
+#include "wire/frame.h"
 #include "wire/message.h"
 
 typedef struct roost_server roost_server;
 typedef struct roost_origin roost_origin;
+
+/* How many messages a connection may send; both 0: as many as it likes. */
+typedef struct roost_rate {
+  uint32_t per_second; /* in the long run */
+  uint32_t burst;      /* at once, after a pause */
+} roost_rate;
 
 /* One entry of servers, checked and with defaults filled; texts are owned by the configuration,
  * which outlives the server. Times in ms, sizes in bytes, 0 as stated. */
@@ -35,17 +43,20 @@ typedef struct roost_server_config {
   size_t max_connections_per_ip;       /* 0: no limit */
   int backlog;
   uint32_t max_in_flight;  /* per connection; 0: no limit */
+  roost_rate rate;         /* per connection */
   uint32_t max_streams;    /* per connection; 0: no limit */
   uint64_t idle_timeout;   /* 0: none */
   unsigned retry_attempts; /* re-listen after the listener was lost */
   uint64_t retry_delay;
+  roost_framing framing;
+  const roost_allow *allow; /* NULL: everybody may do everything */
 } roost_server_config;
 
 /* Counters of one server; read by the same thread. */
 typedef struct roost_server_stats {
   uint64_t connections; /* open now */
   uint64_t accepted;
-  uint64_t denied; /* turned away by a limit */
+  uint64_t denied; /* connections turned away by a limit, messages refused by allow */
   roost_conn_counters bytes;
 } roost_server_stats;
 
@@ -61,6 +72,15 @@ typedef struct roost_sink_ops {
   /* How data for a pattern (JSON text) may come: packed where all that take it are Lua. */
   roost_format (*format)(void *ud, roost_slice pattern);
 } roost_sink_ops;
+
+/* Who a peer is by the certificate it has shown. Borrowed from the connection, as long as that is
+ * there. */
+typedef struct roost_peer_identity {
+  const char *common_name; /* NULL: none */
+  const char *const *sans; /* as "DNS:a.example" or "IP:10.0.0.1", NULL-terminated; may be NULL */
+  uint8_t fingerprint[32]; /* SHA-256 of the certificate */
+  bool verified;           /* by the listener's ca: without that only the fingerprint counts */
+} roost_peer_identity;
 
 /* What the sink does with an origin. reply_begin, the value's JSON text appended to the buffer,
  * then reply_end or reply_undo; nothing else in between. id is the message's, JSON text. */
@@ -79,6 +99,8 @@ typedef struct roost_origin_ops {
   /* Addresses of both ends; NULL where the transport has none. */
   const roost_address *(*remote)(const roost_origin *origin);
   const roost_address *(*local)(const roost_origin *origin);
+  /* NULL where the peer has shown no certificate. */
+  const roost_peer_identity *(*identity)(const roost_origin *origin);
   /* Drops the peer. */
   void (*close)(roost_origin *origin);
 } roost_origin_ops;
@@ -148,6 +170,7 @@ typedef struct roost_client_config {
   size_t max_buffer_size;  /* one frame */
   uint64_t incomplete_message_timeout; /* 0: none */
   size_t max_send_buffer_size;         /* 0: no limit */
+  roost_framing framing;
 } roost_client_config;
 
 /* What a client tells. All on the loop's thread, never from inside a call of the sink's. */
