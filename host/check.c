@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "certificates.h"
 #include "control.h"
 #include "net/crypto.h"
 #include "worker.h"
@@ -114,7 +115,7 @@ static int try_listeners(look *at) {
   for (size_t i = 0; i < at->settings->server_count; i++) {
     const roost_server_config *server = &at->settings->servers[i];
     const char *why;
-    int status = roost_worker_listen(at->worker, server, &why);
+    int status = roost_worker_listen(at->worker, server, NULL, &why);
     if (status == ROOST_ENOMEM)
       return status;
     if (status != 0)
@@ -123,6 +124,14 @@ static int try_listeners(look *at) {
                          i + 1, server->host, (unsigned)server->port, why);
   }
   return 0;
+}
+
+static int try_certificates(look *at) {
+  roost_tls_context **contexts;
+  const int status = roost_certificates_load(&contexts, at->alloc, at->settings,
+                                             ROOST_PROBLEM_ERROR, at->problems);
+  roost_certificates_free(at->alloc, contexts, at->settings);
+  return status == ROOST_ENOMEM ? status : 0;
 }
 
 /* on_start of every service, as run does it, but nothing goes live. */
@@ -149,7 +158,9 @@ static int look_at(look *at, bool start) {
     loaded = false;
   else if (status != 0)
     return status;
-  status = try_listeners(at);
+  status = try_certificates(at);
+  if (status == 0)
+    status = try_listeners(at);
   if (status == 0)
     status = roost_worker_check_conflicts(at->worker, ROOST_PROBLEM_ERROR, at->problems);
   if (status == 0 && start && loaded)

@@ -86,6 +86,8 @@ static int run(roost_exec *exec) {
     int status = roost_loop_poll(exec->loop, sleep_ms);
     if (status != 0)
       return status;
+    if (exec->program.over)
+      roost_test_hosts_close(exec);
     roost_test_hosts_turn(exec);
     check_guard(exec);
     sleep_ms = 0;

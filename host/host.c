@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "certificates.h"
 #include "check.h"
 #include "config/settings.h"
 #include "control.h"
@@ -251,20 +252,27 @@ static int load_services(roost_host *host, roost_problems *problems) {
   return status;
 }
 
+static int listen_one(roost_host *host, size_t index, roost_tls_context *tls,
+                      roost_problems *problems) {
+  const roost_server_config *server = &host->settings->servers[index];
+  const char *why;
+  int status = roost_worker_listen(host->worker, server, tls, &why);
+  if (status != 0)
+    roost_problems_add(problems, ROOST_PROBLEM_ERROR, "servers[%zu]: cannot listen on %s:%u: %s",
+                       index + 1, server->host, (unsigned)server->port, why);
+  return status;
+}
+
 static int listen_all(roost_host *host, roost_problems *problems) {
   const roost_settings *settings = host->settings;
-  for (size_t i = 0; i < settings->server_count; i++) {
-    const roost_server_config *server = &settings->servers[i];
-    const char *why;
-    int status = roost_worker_listen(host->worker, server, &why);
-    if (status != 0) {
-      roost_problems_add(problems, ROOST_PROBLEM_ERROR, "servers[%zu]: cannot listen on %s:%u: %s",
-                         i + 1, server->host, (unsigned)server->port, why);
-      return status;
-    }
-  }
+  roost_tls_context **contexts;
+  int status =
+      roost_certificates_load(&contexts, &host->alloc, settings, ROOST_PROBLEM_WARNING, problems);
+  for (size_t i = 0; status == 0 && i < settings->server_count; i++)
+    status = listen_one(host, i, contexts[i], problems);
+  roost_certificates_free(&host->alloc, contexts, settings);
   host->server_count = settings->server_count;
-  return 0;
+  return status;
 }
 
 static int load(roost_host *host, const char *path, roost_problems *problems) {
@@ -300,6 +308,65 @@ int roost_host_load_config(roost_host *host, const char *path) {
   roost_problems_init(&problems, &host->alloc);
   int status = load(host, path, &problems);
   host->broken = status != 0;
+  report(host, &problems, status);
+  roost_problems_deinit(&problems);
+  return status;
+}
+
+static roost_server *find_server(const roost_host *host, const roost_server_config *config) {
+  for (size_t i = 0; i < host->worker->server_count; i++)
+    if (host->worker->servers[i]->config == config)
+      return host->worker->servers[i];
+  return NULL;
+}
+
+static void say_renewed(const roost_host *host, const roost_server_config *server,
+                        const roost_tls_context *context) {
+  roost_log_line line;
+  roost_log_begin(&line, host->log, ROOST_LOG_INFO, ROOST_SLICE("certificates reloaded"));
+  roost_log_text(&line, "server", roost_slice_text(server->name));
+  roost_log_integer(&line, "expires_s", roost_tls_context_expires(context));
+  roost_log_end(&line);
+}
+
+static int renew_certificates(roost_host *host, roost_problems *problems) {
+  const roost_settings *settings = host->settings;
+  roost_tls_context **contexts;
+  int status =
+      roost_certificates_load(&contexts, &host->alloc, settings, ROOST_PROBLEM_WARNING, problems);
+  for (size_t i = 0; status == 0 && i < settings->server_count; i++) {
+    roost_server *server = find_server(host, &settings->servers[i]);
+    if (contexts[i] == NULL || server == NULL)
+      continue;
+    server->ops->secure(server, contexts[i]);
+    say_renewed(host, server->config, contexts[i]);
+  }
+  roost_certificates_free(&host->alloc, contexts, settings);
+  return status;
+}
+
+static void say_refused(const roost_host *host, const roost_problems *problems, int status) {
+  if (status == ROOST_ENOMEM)
+    roost_log_say(host->log, ROOST_LOG_ERROR,
+                  "certificates not reloaded, the old ones stay: out of memory");
+  for (size_t i = 0; i < problems->count; i++) {
+    roost_log_line line;
+    if (problems->items[i].severity != ROOST_PROBLEM_ERROR)
+      continue;
+    roost_log_begin(&line, host->log, ROOST_LOG_ERROR,
+                    ROOST_SLICE("certificates not reloaded, the old ones stay"));
+    roost_log_text(&line, "err", roost_slice_text(problems->items[i].text));
+    roost_log_end(&line);
+  }
+}
+
+int roost_host_reload_certificates(roost_host *host) {
+  roost_problems problems;
+  if (host->settings == NULL || host->broken)
+    return fail(host, ROOST_ESTATE, "there is no configuration whose certificates could be read");
+  roost_problems_init(&problems, &host->alloc);
+  const int status = renew_certificates(host, &problems);
+  say_refused(host, &problems, status);
   report(host, &problems, status);
   roost_problems_deinit(&problems);
   return status;
@@ -365,7 +432,7 @@ int roost_host_listen(roost_host *host, const char *url) {
   int status = own_server_new(&server, host, url);
   if (status != 0)
     return status;
-  status = roost_worker_listen(host->worker, &server->config, &why);
+  status = roost_worker_listen(host->worker, &server->config, NULL, &why);
   if (status != 0) {
     own_server_free(host, server);
     return fail_about(host, status, url, why);

@@ -256,6 +256,14 @@ static void look_at(roost_test_host *host) {
   roost_task_wake_all(&host->waiters);
 }
 
+void roost_test_hosts_close(roost_exec *exec) {
+  for (roost_list *at = exec->hosts.next; at != &exec->hosts; at = at->next) {
+    roost_test_host *host = ROOST_LIST_ENTRY(at, roost_test_host, link);
+    if (!host->closing)
+      roost_test_host_close(host);
+  }
+}
+
 void roost_test_hosts_turn(roost_exec *exec) {
   roost_list *at = exec->hosts.next;
   while (at != &exec->hosts) {

@@ -75,6 +75,9 @@ void roost_test_host_collect_log(roost_test_host *host);
 /* Drains it; it is freed between later turns, and host->script then told. */
 void roost_test_host_close(roost_test_host *host);
 
+/* Closes those that are open, the program's main chunk being over. */
+void roost_test_hosts_close(roost_exec *exec);
+
 /* Between two turns: wakes who waits for a host, frees hosts that are over. */
 void roost_test_hosts_turn(roost_exec *exec);
 

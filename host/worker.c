@@ -334,12 +334,17 @@ static int add_server(roost_worker *worker, const roost_server_config *config, o
   return 0;
 }
 
-int roost_worker_listen(roost_worker *worker, const roost_server_config *config, const char **why) {
+int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
+                        roost_tls_context *tls, const char **why) {
   if (strcmp(config->transport, "tcp") != 0) {
     *why = "this transport is not in this build";
     return ROOST_EUNSUPPORTED;
   }
   int status = add_server(worker, config, open_listening, why);
+  if (status == 0 && tls != NULL) {
+    roost_server *server = worker->servers[worker->server_count - 1];
+    server->ops->secure(server, tls);
+  }
   if (status == 0 && worker->state == ROOST_WORKER_RUNNING)
     start_server(worker, worker->servers[worker->server_count - 1]);
   return status;

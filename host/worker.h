@@ -105,9 +105,10 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings);
  * worker's life. ENOMEM. */
 int roost_worker_add_server(roost_worker *worker, const roost_server_config *config);
 
-/* Binds a server; config is borrowed for the worker's life. *why as roost_tcp_server_open.
- * ESYSTEM, EUNSUPPORTED, ENOMEM. */
-int roost_worker_listen(roost_worker *worker, const roost_server_config *config, const char **why);
+/* Binds a server; config is borrowed for the worker's life, tls held: what config->tls became, or
+ * NULL. *why as roost_tcp_server_open. ESYSTEM, EUNSUPPORTED, ENOMEM. */
+int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
+                        roost_tls_context *tls, const char **why);
 
 /* Runs every on_start, then has the servers accept; the state tells when. */
 void roost_worker_start(roost_worker *worker);

@@ -4,7 +4,7 @@ local service = roost.service()
 
 local function sum(numbers)
   local total = 0
-  for _, n in ipairs(numbers) do total = total + n end
+  for i = 1, #numbers do total = total + numbers[i] end
   return total
 end
 

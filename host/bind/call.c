@@ -44,7 +44,7 @@ int roost_bind_begin_call(lua_State *lua, roost_call *call) {
 /* ------------------------------------------------------------------------- out --------------- */
 
 static bool is_stream(lua_State *lua, int index) {
-  if (lua_type(lua, index) != LUA_TTABLE || !lua_getmetatable(lua, index))
+  if (!lua_getmetatable(lua, index))
     return false;
   lua_rawgetp(lua, LUA_REGISTRYINDEX, &stream_key);
   bool same = lua_rawequal(lua, -1, -2);
@@ -91,9 +91,10 @@ int roost_bind_finish_call(lua_State *lua, roost_call *call, int count) {
     lua_settop(lua, first + 1);
     return lua_error(lua);
   }
-  if (count == 0 || lua_isnil(lua, first))
+  int type = count == 0 ? LUA_TNIL : lua_type(lua, first);
+  if (type == LUA_TNIL)
     roost_call_reply_none(call);
-  else if (is_stream(lua, first))
+  else if (type == LUA_TTABLE && is_stream(lua, first))
     return push_drain(lua, call, first);
   else
     send_value(lua, call, first);

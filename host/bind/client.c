@@ -72,6 +72,13 @@ static void on_changed(roost_outbound_watcher *watcher, roost_outbound_state sta
   roost_task_wake_all(&self->waiters);
 }
 
+/* Its host is gone, while the state lives on: a test's. */
+static void on_gone(roost_outbound_watcher *watcher) {
+  handle *self = ROOST_LIST_ENTRY(watcher, handle, watcher);
+  self->outbound = NULL;
+  roost_task_wake_all(&self->waiters);
+}
+
 static const char *state_name(const roost_outbound *outbound) {
   return outbound->state == ROOST_OUTBOUND_UP ? "connected" : "disconnected";
 }
@@ -102,6 +109,7 @@ static int event_again(lua_State *lua, int status, lua_KContext context) {
   (void)context;
   roost_task_current(lua)->dormant = false;
   roost_task_resumed(lua);
+  roost_bind_check_client(lua, 1);
   if (self->event_count > 0)
     return push_event(lua, self);
   roost_task_current(lua)->dormant = true;
@@ -202,7 +210,7 @@ static int free_handle(lua_State *lua) {
 
 static handle *push_handle(lua_State *lua) {
   handle *self = lua_newuserdatauv(lua, sizeof *self, 0);
-  *self = (handle){.watcher.changed = on_changed};
+  *self = (handle){.watcher = {.changed = on_changed, .gone = on_gone}};
   roost_list_init(&self->watcher.link);
   roost_list_init(&self->waiters);
   luaL_setmetatable(lua, HANDLE_NAME);

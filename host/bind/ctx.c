@@ -141,11 +141,41 @@ static void push_metadata(lua_State *lua, roost_call *call) {
   lua_newtable(lua);
 }
 
+/* Sets field tls of the table on top. */
+static void set_tls(lua_State *lua, const roost_tls_info *tls) {
+  lua_createtable(lua, 0, 6);
+  if (tls->subject[0] != '\0') {
+    lua_pushstring(lua, tls->subject);
+    lua_setfield(lua, -2, "subject");
+  }
+  if (tls->fingerprint[0] != '\0') {
+    lua_pushstring(lua, tls->fingerprint);
+    lua_setfield(lua, -2, "fingerprint");
+  }
+  lua_newtable(lua);
+  for (lua_Integer i = 0; tls->sans[i] != NULL; i++) {
+    lua_pushstring(lua, tls->sans[i]);
+    lua_rawseti(lua, -2, i + 1);
+  }
+  roost_value_mark_array(lua);
+  lua_setfield(lua, -2, "sans");
+  lua_pushboolean(lua, tls->verified);
+  lua_setfield(lua, -2, "verified");
+  lua_pushstring(lua, tls->version);
+  lua_setfield(lua, -2, "version");
+  lua_pushstring(lua, tls->cipher);
+  lua_setfield(lua, -2, "cipher");
+  lua_setfield(lua, -2, "tls");
+}
+
 static void push_peer(lua_State *lua, roost_call *call) {
   const roost_address *peer = &call->peer;
   if (!call->is_kept && call->origin != NULL)
     peer = call->origin->ops->remote(call->origin);
-  lua_createtable(lua, 0, 2);
+  const roost_tls_info *tls = roost_call_tls(call);
+  lua_createtable(lua, 0, 3);
+  if (tls != NULL)
+    set_tls(lua, tls);
   if (peer == NULL || peer->text[0] == '\0')
     return;
   lua_pushstring(lua, peer->text);
@@ -366,6 +396,15 @@ static int ctx_closing(lua_State *lua) {
   return 1;
 }
 
+/* core.ctx_target(ctx) -> the target of the inline service whose call it is; nil: of no such one */
+static int ctx_target(lua_State *lua) {
+  const roost_call *call = roost_bind_check_ctx(lua, 1);
+  if (call == NULL || !call->generation->borrows_vm)
+    return 0;
+  lua_pushlightuserdata(lua, call->generation);
+  return 1;
+}
+
 /* core.set_providers(get, close): get is ctx:get, close(ctx) ends with the request what it made */
 static int set_providers(lua_State *lua) {
   luaL_checktype(lua, 1, LUA_TFUNCTION);
@@ -380,11 +419,9 @@ void roost_bind_open_ctx(lua_State *lua) {
   static const luaL_Reg methods[] = {{"emit", emit},     {"cancelled", cancelled},
                                      {"unwrap", unwrap}, {"ack", ack},
                                      {"nack", ack},      {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"context", context},
-                                       {"ctx_wait", ctx_wait},
-                                       {"ctx_wake", ctx_wake},
-                                       {"ctx_closing", ctx_closing},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"context", context},         {"ctx_target", ctx_target},
+                                       {"ctx_wait", ctx_wait},       {"ctx_wake", ctx_wake},
+                                       {"ctx_closing", ctx_closing}, {NULL, NULL}};
   luaL_newmetatable(lua, CTX_NAME);
   luaL_newlib(lua, methods);
   lua_pushvalue(lua, -1);

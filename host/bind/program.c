@@ -160,6 +160,7 @@ const roost_binding roost_bind_program = {
     .finish_call = roost_bind_finish_call,
     .fail_call = roost_bind_fail_call,
     .end_call = roost_bind_end_call,
+    .forced_call = roost_bind_forced_call,
     .begin_hook = roost_bind_begin_hook,
     .describe = roost_bind_describe,
 };

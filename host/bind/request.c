@@ -59,7 +59,9 @@ static int keep_value(request *self, const roost_reply *reply) {
     self->taken = 0;
   }
   int status = roost_buffer_append(&self->items, &head, sizeof head);
-  return status != 0 ? status : roost_buffer_append_slice(&self->items, reply->response);
+  if (status == 0 && head.is_value)
+    status = roost_buffer_append_slice(&self->items, reply->response);
+  return status;
 }
 
 static void on_reply(roost_pending *pending, const roost_reply *reply) {
@@ -196,7 +198,7 @@ static int send(lua_State *lua, roost_outbound *outbound, request *self) {
 
 /* Pushes an error table with a detail, where there is one. */
 static void push_failure(lua_State *lua, const char *name, const char *code, const char *message,
-                        const char *detail) {
+                         const char *detail) {
   roost_error_push(lua, name, code, message);
   if (detail != NULL && *detail != '\0' && strcmp(detail, message) != 0) {
     lua_pushstring(lua, detail);

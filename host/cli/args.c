@@ -95,16 +95,17 @@ static const char *copy_host(const char *text, roost_url *url) {
 }
 
 bool roost_args_url(const char *text, roost_url *url, const char **why) {
-  static const char *const later[] = {"tls", "nats", "redis", "mqtt", "amqp", "kafka"};
+  static const char *const later[] = {"nats", "redis", "mqtt", "amqp", "kafka"};
   const char *colon = strstr(text, "://");
-  *why = "expected tcp://HOST:PORT";
+  *why = "expected tcp://HOST:PORT or tls://HOST:PORT";
   if (colon == NULL)
     return false;
   const size_t scheme_len = (size_t)(colon - text);
   for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
     if (strlen(later[i]) == scheme_len && strncmp(later[i], text, scheme_len) == 0)
-      *why = "this scheme is not supported yet, only tcp:// is";
-  if (scheme_len != 3 || strncmp(text, "tcp", 3) != 0)
+      *why = "this scheme is not supported yet, only tcp:// and tls:// are";
+  url->tls = strncmp(text, "tls", 3) == 0;
+  if (scheme_len != 3 || (!url->tls && strncmp(text, "tcp", 3) != 0))
     return false;
   const char *rest = copy_host(colon + 3, url);
   if (rest == NULL)

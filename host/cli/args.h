@@ -45,11 +45,12 @@ int roost_args_next(roost_args *args);
 /* A whole number from 0 to max in plain digits. */
 bool roost_args_number(const char *text, uint64_t max, uint64_t *number);
 
-/* An address as "tcp://HOST:PORT"; the port is 3000 where there is none, an IPv6 address stands in
- * brackets. False where it is none, with a fixed text in *why. */
+/* An address as "tcp://HOST:PORT" or "tls://HOST:PORT"; the port is 3000 where there is none, an
+ * IPv6 address stands in brackets. False where it is none, with a fixed text in *why. */
 typedef struct roost_url {
   char host[256];
   uint16_t port; /* 1 to 65535 */
+  bool tls;
 } roost_url;
 
 bool roost_args_url(const char *text, roost_url *url, const char **why);

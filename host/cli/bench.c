@@ -74,7 +74,7 @@ static int probe(bench *b) {
   if (roost_envelope_write_request(&b->packet, &message) != 0)
     return roost_input_out_of_memory(b->command);
   b->deadline_us = roost_clock_now_us(&b->clock) + b->args.timeout_ms * 1000;
-  int status = roost_cli_client_open(&client, &b->args.url, b->args.timeout_ms);
+  int status = roost_cli_client_open(&client, &b->args.url, NULL, b->args.timeout_ms);
   if (status == 0)
     status = roost_cli_client_send(&client, roost_buffer_slice(&b->packet));
   if (status == 0)

@@ -111,6 +111,9 @@ static int check(roost_bench_args *bench, const roost_command *command) {
     return roost_usage_error(command, "--expect and --any contradict each other");
   if (!roost_args_url(bench->url_text, &bench->url, &why))
     return roost_usage_error(command, "--url %s: %s", bench->url_text, why);
+  if (bench->url.tls)
+    return roost_usage_error(command, "--url %s: TLS is not measured, only tcp:// is",
+                             bench->url_text);
   if (bench->in_flight == 0) {
     const uint64_t most = ROOST_BENCH_PLACES_MAX / bench->connections;
     bench->in_flight = bench->rate == 0              ? 1

@@ -5,6 +5,7 @@
 #include "cli/client.h"
 #include "cli/input.h"
 #include "cli/json_text.h"
+#include "cli/tls.h"
 #include "core/error_text.h"
 #include "core/slice.h"
 #include "net/crypto.h"
@@ -22,15 +23,14 @@ enum { OPTION_URL, OPTION_TIMEOUT, OPTION_META };
 #define LATER "is not supported yet"
 static const roost_option options[] = {{"--url", "URL", NULL},        {"--timeout", "MS", NULL},
                                        {"--meta", "KEY=VALUE", NULL}, {"--client", "NAME", LATER},
-                                       {"--tls-ca", "FILE", LATER},   {"--tls-cert", "FILE", LATER},
-                                       {"--tls-key", "FILE", LATER},  {"--tls-name", "NAME", LATER},
-                                       {"--insecure", NULL, LATER},   {0}};
+                                       ROOST_CLI_TLS_OPTIONS,         {0}};
 
 /* One run of the command. */
 typedef struct request {
   const roost_command *command;
   const char *url_text;
   roost_url url;
+  roost_cli_tls tls;
   uint64_t timeout_ms;
   const char *pattern_text; /* NULL: not given */
   const char *data_text;    /* NULL: not given */
@@ -91,6 +91,8 @@ static int read_args(request *r, int argc, char **argv, bool *over) {
       code = add_word(r, args.value);
     } else if (option == OPTION_URL) {
       r->url_text = args.value;
+    } else if (roost_cli_tls_take(&r->tls, options[option].name, args.value)) {
+      continue;
     } else if (option == OPTION_META) {
       code = add_metadata(r, args.value);
     } else if (!roost_args_number(args.value, MAX_TIMEOUT_MS, &r->timeout_ms)) {
@@ -102,6 +104,8 @@ static int read_args(request *r, int argc, char **argv, bool *over) {
     code = roost_usage_error(r->command, "no PATTERN given");
   if (code == ROOST_EXIT_OK && !roost_args_url(r->url_text, &r->url, &why))
     code = roost_usage_error(r->command, "--url %s: %s", r->url_text, why);
+  if (code == ROOST_EXIT_OK)
+    code = roost_cli_tls_open(&r->tls, r->command, &r->url);
   return code;
 }
 
@@ -185,7 +189,7 @@ static int make_id(char id[ID_DIGITS + 3]) {
 }
 
 static int exchange(request *r, roost_cli_client *client, roost_slice id) {
-  int status = roost_cli_client_open(client, &r->url, r->timeout_ms);
+  int status = roost_cli_client_open(client, &r->url, r->tls.context, r->timeout_ms);
   if (status == 0)
     status = roost_cli_client_send(client, roost_buffer_slice(&r->packet));
   if (status == 0)
@@ -235,6 +239,7 @@ static int run(const roost_command *command, int argc, char **argv) {
     code = talk(&r);
   for (size_t i = 0; i < count; i++)
     roost_buffer_deinit(buffers[i]);
+  roost_cli_tls_close(&r.tls);
   return code;
 }
 
@@ -242,8 +247,8 @@ static int run(const roost_command *command, int argc, char **argv) {
   "PATTERN and DATA are JSON, or plain text where they are none: sum, 7, '{\"cmd\":\"sum\"}'.\n"   \
   "Without DATA {} is sent; - reads it from stdin.\n"                                              \
   "\n"                                                                                             \
-  "  --url URL          where to (tcp://127.0.0.1:3000)\n"                                         \
-  "  --meta KEY=VALUE   metadata, as text; may be given several times\n"
+  "  --url URL          where to (tcp://127.0.0.1:3000), tls:// with TLS\n"                        \
+  "  --meta KEY=VALUE   metadata, as text; may be given several times\n" ROOST_CLI_TLS_HELP
 
 const roost_command roost_command_call = {
     .name = "call",

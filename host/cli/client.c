@@ -1,5 +1,7 @@
 #include "cli/client.h"
 
+#include <stdio.h>
+
 #include "core/slice.h"
 #include "wire/envelope.h"
 
@@ -83,12 +85,14 @@ static void on_writable(void *ud) {
 
 static void on_closed(void *ud, int status, const char *why) {
   roost_cli_client *client = ud;
+  const bool refused = strncmp(why, "ETLS", 4) == 0; /* maybe only after the handshake */
   (void)status;
   client->conn = NULL;
-  if (client->open)
+  snprintf(client->text, sizeof client->text, "%s", why);
+  if (client->open && !refused)
     finish(client, ROOST_EGONE, "Connection closed");
   else
-    finish(client, ROOST_ECONNECT, why);
+    finish(client, ROOST_ECONNECT, client->text);
 }
 
 static const roost_conn_ops conn_ops = {.on_open = on_open,
@@ -99,7 +103,8 @@ static const roost_conn_ops conn_ops = {.on_open = on_open,
 
 /* ------------------------------------------------------------------------- what call does ---- */
 
-int roost_cli_client_open(roost_cli_client *client, const roost_url *url, uint64_t timeout_ms) {
+int roost_cli_client_open(roost_cli_client *client, const roost_url *url, roost_tls_context *tls,
+                          uint64_t timeout_ms) {
   *client = (roost_cli_client){.timeout_ms = timeout_ms, .why = "out of memory"};
   const roost_alloc *alloc = roost_alloc_default();
   roost_frame_reader_init(&client->reader, alloc, ROOST_FRAMING_NEST, MAX_REPLY_BYTES);
@@ -107,6 +112,8 @@ int roost_cli_client_open(roost_cli_client *client, const roost_url *url, uint64
   if (status == 0)
     status = roost_conn_dial(&client->conn, client->loop, url->host, url->port, timeout_ms,
                              &conn_ops, client);
+  if (status == 0 && tls != NULL)
+    status = roost_conn_start_tls(client->conn, tls, url->host, timeout_ms);
   if (status != 0)
     return status;
   client->deadline_ms = UINT64_MAX; /* the dial has the time-out */

@@ -20,17 +20,20 @@ typedef struct roost_cli_client {
   roost_frame_reader reader;
   uint64_t timeout_ms;  /* of each wait, 0: none */
   uint64_t deadline_ms; /* of this wait, on the clock */
-  bool open;            /* connected */
+  bool open;            /* connected, and TLS is there if wanted */
   bool over;            /* what is waited for has happened */
   int status;           /* how it ended */
-  const char *why;      /* text for a status that is an error; fixed */
-  roost_slice id;       /* of the request whose replies are waited for; JSON text, borrowed */
+  const char *why;      /* text for a status that is an error; fixed, or in text */
+  char text[256];
+  roost_slice id; /* of the request whose replies are waited for; JSON text, borrowed */
   bool (*on_reply)(void *ud, const roost_reply *reply); /* false: enough */
   void *ud;
 } roost_cli_client;
 
-/* Connects. Errors, with a text in client->why: ECONNECT, ENOMEM, ESYSTEM. */
-int roost_cli_client_open(roost_cli_client *client, const roost_url *url, uint64_t timeout_ms);
+/* Connects, and begins TLS where tls (borrowed for the call) is not NULL. Errors, with a text in
+ * client->why: ECONNECT, ENOMEM, ESYSTEM. */
+int roost_cli_client_open(roost_cli_client *client, const roost_url *url, roost_tls_context *tls,
+                          uint64_t timeout_ms);
 
 /* Sends one packet, JSON text. ENOMEM. */
 int roost_cli_client_send(roost_cli_client *client, roost_slice packet);

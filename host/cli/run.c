@@ -25,6 +25,12 @@ static void stop(void *ud, roost_host *host) {
   roost_host_stop(host);
 }
 
+/* What went wrong is in the log. */
+static void reload(void *ud, roost_host *host) {
+  (void)ud;
+  (void)roost_host_reload_certificates(host);
+}
+
 static void *wait_for_signals(void *ud) {
   watcher *w = ud;
   bool stopping = false;
@@ -33,7 +39,8 @@ static void *wait_for_signals(void *ud) {
     if (sigwait(&w->signals, &number) != 0 || atomic_load(&w->over))
       return NULL;
     if (number == SIGHUP) {
-      fputs("roost run: SIGHUP ignored: reloading is not supported yet\n", stderr);
+      if (roost_host_post(w->host, reload, NULL) != 0)
+        fputs("roost run: SIGHUP ignored: out of memory\n", stderr);
     } else if (stopping) {
       _exit(EXIT_SECOND_SIGNAL);
     } else {
@@ -117,7 +124,8 @@ const roost_command roost_command_run = {
         "                   VALUE a Lua literal or plain text; may be given several times\n"
         "\n"
         "SIGTERM and SIGINT end it in good order: it stops accepting and reading, lets what runs\n"
-        "finish, and exits with 0. A second one ends it at once, with 130.\n"
+        "finish, and exits with 0. A second one ends it at once, with 130. SIGHUP has it read the\n"
+        "certificates of its TLS listeners again; services and configuration stay as they are.\n"
         "It exits with 1 if the configuration is wrong, a service cannot be loaded, or a listener\n"
         "cannot be bound; roost check says more about all three.\n",
     .run = run};

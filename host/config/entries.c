@@ -68,6 +68,22 @@ static void finish_rate(roost_keys_reader *reader, roost_rate *rate) {
   roost_keys_leave(reader, mark);
 }
 
+/* Who is never asked for a certificate is never known by one. */
+static void check_rules(roost_keys_reader *reader, const roost_server_config *server) {
+  const bool asked = server->tls != NULL && server->tls->verify != ROOST_TLS_VERIFY_NONE;
+  for (size_t i = 0; server->allow != NULL && i < server->allow->rule_count && !asked; i++) {
+    const roost_allow_kind kind = server->allow->rules[i].peer.kind;
+    if (kind == ROOST_ALLOW_ANY || kind == ROOST_ALLOW_NETWORK)
+      continue;
+    const size_t mark = roost_keys_enter(reader, "allow");
+    roost_keys_enter_index(reader, i + 1);
+    roost_keys_enter(reader, "peer");
+    roost_keys_problem(reader, ROOST_PROBLEM_WARNING,
+                       "nobody is known by a certificate here: tls.verify asks for none");
+    roost_keys_leave(reader, mark);
+  }
+}
+
 static void read_server(roost_keys_reader *reader, size_t index, void *ud) {
   lua_State *lua = reader->lua;
   roost_settings *settings = ud;
@@ -87,8 +103,10 @@ static void read_server(roost_keys_reader *reader, size_t index, void *ud) {
   }
   const size_t errors = reader->problems->errors;
   roost_keys_read(reader, roost_schema_tcp_server, server);
-  if (reader->problems->errors == errors)
+  if (reader->problems->errors == errors) {
     finish_rate(reader, &server->rate);
+    check_rules(reader, server);
+  }
   check_insecure(reader, server);
 }
 
@@ -146,12 +164,17 @@ void roost_servers_read(roost_keys_reader *reader, const roost_key *key, void *b
 
 /* Host and port from a URL, which stands in the place of both. */
 static void read_url(roost_keys_reader *reader, const char *url, roost_client_config *client) {
+  static const roost_tls_config tls_defaults = {0};
   roost_url_parts parts;
   const size_t mark = roost_keys_enter(reader, "url");
-  if (!roost_url_split(url, &parts)) {
-    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected tcp://HOST:PORT, got \"%.100s\"",
-                       url);
-  } else if (!roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) {
+  const bool is_url = roost_url_split(url, &parts);
+  const bool is_tls = is_url && roost_slice_equal(parts.scheme, ROOST_SLICE("tls"));
+  if (!is_url) {
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR,
+                       "expected tcp://HOST:PORT or tls://HOST:PORT, got \"%.100s\"", url);
+  } else if (parts.has_port && parts.port == 0) {
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "0 is no port to connect to");
+  } else if (!is_tls && !roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) {
     roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "the scheme %.*s is not supported yet",
                        (int)parts.scheme.len, parts.scheme.ptr);
   } else {
@@ -160,6 +183,8 @@ static void read_url(roost_keys_reader *reader, const char *url, roost_client_co
       reader->status = ROOST_ENOMEM;
     if (parts.has_port)
       client->port = parts.port;
+    if (is_tls && client->tls == NULL)
+      client->tls = &tls_defaults;
   }
   roost_keys_leave(reader, mark);
 }

@@ -3,6 +3,7 @@
 #include "config/entries.h"
 #include "config/rules.h"
 #include "config/settings.h"
+#include "config/tls.h"
 
 #define MEBIBYTE                 INT64_C(1048576)
 
@@ -14,6 +15,8 @@
 #define SERVER(member)           ROOST_KEY_AT(roost_server_config, member)
 #define RATE(member)             ROOST_KEY_AT(roost_rate, member)
 #define CLIENT(member)           ROOST_KEY_AT(roost_client_row, config.member)
+#define TLS(member)              ROOST_KEY_AT(roost_tls_config, member)
+#define SNI(member)              ROOST_KEY_AT(roost_tls_sni, member)
 
 /* Members of a record that are stored in the struct that the record itself belongs to. */
 #define SAME_STRUCT .offset = 0, .size = 1
@@ -29,20 +32,27 @@ static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
 /* ------------------------------------------------------------------------- servers ----------- */
 
-static const roost_key sni_keys[] = {{TEXT("key")}, {TEXT("cert")}, {TEXT("passphrase")}, {0}};
-static const roost_key sni = {.kinds = ROOST_KEY_RECORD, .keys = sni_keys};
+const roost_key roost_schema_tls_sni[] = {
+    {TEXT("key"), SNI(key)}, {TEXT("cert"), SNI(cert)}, {TEXT("passphrase"), SNI(passphrase)}, {0}};
 
-static const char *const verifications[] = {"none", "optional", "required", NULL};
+static const char *const verifications[] = {[ROOST_TLS_VERIFY_NONE] = "none",
+                                            [ROOST_TLS_VERIFY_OPTIONAL] = "optional",
+                                            [ROOST_TLS_VERIFY_REQUIRED] = "required",
+                                            NULL};
 
-static const roost_key server_tls_keys[] = {
-    {TEXT("key")},
-    {TEXT("cert")},
-    {TEXT("passphrase")},
-    {.name = "ca", .kinds = ROOST_KEY_TEXT | ROOST_KEY_LIST, .min = 1, .element = &any_text},
-    {.name = "verify", .kinds = ROOST_KEY_TEXT, .choices = verifications},
-    {.name = "min_version", .kinds = ROOST_KEY_TEXT, .choices = tls_versions},
-    {TEXT("ciphers")},
-    {.name = "sni", .kinds = ROOST_KEY_MAP, .element = &sni},
+const roost_key roost_schema_tls_server[] = {
+    {TEXT("key"), TLS(key)},
+    {TEXT("cert"), TLS(cert)},
+    {TEXT("passphrase"), TLS(passphrase)},
+    {.name = "ca",
+     .kinds = ROOST_KEY_TEXT | ROOST_KEY_LIST,
+     TLS(ca),
+     .min = 1,
+     .element = &any_text},
+    {.name = "verify", .kinds = ROOST_KEY_TEXT, TLS(verify), .choices = verifications},
+    {.name = "min_version", .kinds = ROOST_KEY_TEXT, TLS(min_version), .choices = tls_versions},
+    {TEXT("ciphers"), TLS(ciphers)},
+    {.name = "sni", .kinds = ROOST_KEY_MAP, .read = roost_tls_sni_read},
     {0}};
 
 static const roost_key rate_keys[] = {
@@ -59,10 +69,7 @@ const roost_key roost_schema_tcp_server[] = {
     {TEXT("host"), SERVER(host), .text = "localhost"},
     {.name = "port", .kinds = ROOST_KEY_NUMBER, SERVER(port), .max = 65535, .number = 3000},
     {.name = "services", .kinds = ROOST_KEY_LIST, SERVER(services), .element = &any_text},
-    {.name = "tls",
-     .kinds = ROOST_KEY_RECORD,
-     .keys = server_tls_keys,
-     .later = ROOST_KEY_LATER_UNSAFE},
+    {.name = "tls", .kinds = ROOST_KEY_RECORD, SERVER(tls), .read = roost_tls_server_read},
     {ROOST_KEY_BYTES("max_buffer_size", 16 * MEBIBYTE), SERVER(max_buffer_size), .min = 1},
     {ROOST_KEY_MS("incomplete_message_timeout", 30000), SERVER(incomplete_message_timeout)},
     {ROOST_KEY_BYTES("max_send_buffer_size", 16 * MEBIBYTE), SERVER(max_send_buffer_size)},
@@ -73,7 +80,7 @@ const roost_key roost_schema_tcp_server[] = {
     {.name = "rate", .kinds = ROOST_KEY_RECORD, SERVER(rate), .keys = rate_keys},
     {ROOST_KEY_COUNT("max_streams", 65536), SERVER(max_streams)},
     {ROOST_KEY_MS("idle_timeout", 0), SERVER(idle_timeout)},
-    {ROOST_KEY_MS("handshake_timeout", 10000)},
+    {ROOST_KEY_MS("handshake_timeout", 10000), SERVER(handshake_timeout)},
     {ROOST_KEY_COUNT("retry_attempts", 0), SERVER(retry_attempts)},
     {ROOST_KEY_MS("retry_delay", 0), SERVER(retry_delay)},
     {.name = "framing", .kinds = ROOST_KEY_TEXT, SERVER(framing), .choices = framings},
@@ -86,14 +93,18 @@ const roost_key roost_schema_tcp_server[] = {
 
 /* ------------------------------------------------------------------------- clients ----------- */
 
-static const roost_key client_tls_keys[] = {
-    {.name = "ca", .kinds = ROOST_KEY_TEXT | ROOST_KEY_LIST, .min = 1, .element = &any_text},
-    {TEXT("cert")},
-    {TEXT("key")},
-    {TEXT("passphrase")},
-    {TEXT("servername")},
-    {.name = "min_version", .kinds = ROOST_KEY_TEXT, .choices = tls_versions},
-    {BOOLEAN("insecure", false)},
+const roost_key roost_schema_tls_client[] = {
+    {.name = "ca",
+     .kinds = ROOST_KEY_TEXT | ROOST_KEY_LIST,
+     TLS(ca),
+     .min = 1,
+     .element = &any_text},
+    {TEXT("cert"), TLS(cert)},
+    {TEXT("key"), TLS(key)},
+    {TEXT("passphrase"), TLS(passphrase)},
+    {TEXT("servername"), TLS(servername)},
+    {.name = "min_version", .kinds = ROOST_KEY_TEXT, TLS(min_version), .choices = tls_versions},
+    {BOOLEAN("insecure", false), TLS(insecure)},
     {0}};
 
 static const char *const client_transports[] = {"tcp",  "local", "nats",  "redis",
@@ -114,8 +125,8 @@ const roost_key roost_schema_client[] = {
      .number = 3000},
     {.name = "tls",
      .kinds = ROOST_KEY_RECORD | ROOST_KEY_BOOLEAN,
-     .keys = client_tls_keys,
-     .later = ROOST_KEY_LATER_UNSAFE},
+     CLIENT(tls),
+     .read = roost_tls_client_read},
     {ROOST_KEY_MS("timeout", 0), CLIENT(timeout)},
     {ROOST_KEY_COUNT("retry_attempts", 0), CLIENT(retry_attempts)},
     {ROOST_KEY_MS("retry_delay", 0), CLIENT(retry_delay)},

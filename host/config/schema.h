@@ -16,6 +16,12 @@ extern const roost_key roost_schema_host[];
  */
 extern const roost_key roost_schema_tcp_server[];
 
+/* tls of a server and of a client; read into a roost_tls_config. One entry of its sni; read into a
+ * roost_tls_sni. */
+extern const roost_key roost_schema_tls_server[];
+extern const roost_key roost_schema_tls_client[];
+extern const roost_key roost_schema_tls_sni[];
+
 /* One client: an entry of clients, or the table given to roost.client; read into a
  * roost_client_row. */
 extern const roost_key roost_schema_client[];

@@ -147,6 +147,7 @@ static int load_all(loading *load) {
   if (settings->file == NULL)
     return ROOST_ENOMEM;
   load->reader.file = settings->file;
+  load->reader.working_dir = source->working_dir;
   int status = read_text(load);
   if (status == 0)
     status = evaluate(load);

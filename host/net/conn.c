@@ -20,12 +20,25 @@ static bool is_blocked(const roost_conn *conn) {
   return conn->sending.len > conn->sent;
 }
 
+/* What the pipe has taken but not passed on. */
+static size_t unsent(const roost_conn *conn) {
+  const roost_pipe *pipe = conn->pipe;
+  return pipe != NULL && pipe->ops->unsent != NULL ? pipe->ops->unsent(pipe) : 0;
+}
+
+/* The text for an error of the pipe's. */
+static const char *why_of(const roost_conn *conn, ssize_t error) {
+  const roost_pipe *pipe = conn->pipe;
+  const char *why = error == -EPROTO && pipe->ops->why != NULL ? pipe->ops->why(pipe) : NULL;
+  return why != NULL ? why : roost_socket_error((int)-error);
+}
+
 /* A pause is only told to the pipe once it would have read: most are over before that. */
 static void watch(roost_conn *conn) {
   if (conn->state != ROOST_CONN_OPEN)
     return;
-  const unsigned events =
-      (is_reading(conn) ? ROOST_PIPE_READ : 0) | (is_blocked(conn) ? ROOST_PIPE_WRITE : 0);
+  const unsigned events = (is_reading(conn) ? ROOST_PIPE_READ : 0) |
+                          (is_blocked(conn) || unsent(conn) > 0 ? ROOST_PIPE_WRITE : 0);
   if (events == conn->watched)
     return;
   conn->watched = events;
@@ -63,7 +76,7 @@ static void read_once(roost_conn *conn) {
   if (n == -EAGAIN)
     return;
   if (n < 0) {
-    roost_conn_end(conn, ROOST_EGONE, roost_socket_error((int)-n));
+    roost_conn_end(conn, ROOST_EGONE, why_of(conn, n));
     return;
   }
   if (n == 0) {
@@ -108,7 +121,7 @@ roost_buffer *roost_conn_out(roost_conn *conn) {
 }
 
 size_t roost_conn_queued(const roost_conn *conn) {
-  return conn->out.len + conn->sending.len - conn->sent;
+  return conn->out.len + conn->sending.len - conn->sent + unsent(conn);
 }
 
 bool roost_conn_crowded(roost_conn *conn) {
@@ -137,7 +150,7 @@ static bool write_once(roost_conn *conn, const char *from, size_t len, size_t *t
   const ssize_t n = conn->pipe->ops->write(conn->pipe, from, len);
   *taken = n > 0 ? (size_t)n : 0;
   if (n < 0 && n != -EAGAIN) {
-    roost_conn_end(conn, ROOST_EGONE, roost_socket_error((int)-n));
+    roost_conn_end(conn, ROOST_EGONE, why_of(conn, n));
     return false;
   }
   if (n > 0) {
@@ -222,6 +235,7 @@ void roost_conn_shutdown(roost_conn *conn) {
 void roost_conn_discard(roost_conn *conn) {
   roost_loop *loop = conn->loop;
   roost_timer_stop(&loop->wheel, &conn->timer);
+  roost_conn_forget_tls(conn);
   loop->buffer_bytes -= conn->counted_bytes;
   roost_buffer_deinit(&conn->out);
   roost_buffer_deinit(&conn->sending);
@@ -231,7 +245,7 @@ void roost_conn_discard(roost_conn *conn) {
   loop->pending--;
 }
 
-static void finish(void *ud) {
+void roost_conn_finish(void *ud) {
   roost_conn *conn = ud;
   if (conn->released != NULL)
     conn->released(conn, conn->released_ud);
@@ -291,7 +305,8 @@ static void on_broken(void *ud, int error) {
     roost_conn_end(conn, ROOST_EGONE, roost_socket_error(error != 0 ? error : ECONNRESET));
 }
 
-static const roost_pipe_user pipe_user = {.ready = on_ready, .broken = on_broken, .closed = finish};
+static const roost_pipe_user pipe_user = {
+    .ready = on_ready, .broken = on_broken, .closed = roost_conn_finish};
 
 /* --------------------------------------------------------------------- time-outs ------------- */
 
@@ -330,7 +345,7 @@ int roost_conn_new(roost_conn **out, roost_loop *loop) {
   conn->loop = loop;
   conn->state = ROOST_CONN_CONNECTING;
   conn->why = "";
-  conn->end.fn = finish;
+  conn->end.fn = roost_conn_finish;
   conn->end.ud = conn;
   roost_buffer_init(&conn->out, loop->alloc);
   roost_buffer_init(&conn->sending, loop->alloc);

@@ -2,7 +2,8 @@
  * net/conn.h - one duplex byte connection.
  *
  * Below it lies a byte pipe: a TCP stream, or one end of a pair in memory (tests, roost.testing).
- * States: connecting -> open -> (half: the peer sent FIN) -> closing -> closed. A conn is owned by
+ * States: connecting -> open -> (half: the peer sent FIN) -> closing -> closed;
+ * before TLS, securing. A conn is owned by
  * its loop: it is freed after on_closed, the last call it makes; roost_conn_close may be called
  * any number of times before that, also from inside any callback.
  * Out buffer: what is to be written. Append to roost_conn_out, then roost_conn_dirty; it is written
@@ -13,13 +14,14 @@
 
 #include "core/buffer.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 typedef struct roost_conn roost_conn;
 
 /* What the owner is told. ud is the owner's. All on the loop's thread, never from inside a call
  * the owner makes (except on_bytes from a deferred turn). */
 typedef struct roost_conn_ops {
-  void (*on_open)(void *ud); /* a dialled connection is there; may be NULL */
+  void (*on_open)(void *ud); /* a dialled connection is there, or TLS; may be NULL */
   /* Bytes have come; borrowed for the call. */
   void (*on_bytes)(void *ud, roost_slice bytes);
   /* Asked before reading: where a large frame's bytes can go; 0: nowhere special. May be NULL. */
@@ -34,8 +36,8 @@ typedef struct roost_conn_ops {
    * still running for the peer). May be NULL. */
   bool (*busy)(void *ud);
   /* The end. status: 0 closed by us or after both FINs, EGONE the peer broke off, EFULL over the
-   * send limit, ECONNECT could not connect, ETIMEDOUT idle, ESYSTEM; why is a fixed text, for
-   * EGONE and ECONNECT the error's name ("ECONNRESET"). */
+   * send limit, ECONNECT could not connect, ETIMEDOUT idle, ESYSTEM; why is borrowed for the
+   * call, for EGONE and ECONNECT the error's name ("ECONNRESET"), or "ETLS: " and what is wrong. */
   void (*on_closed)(void *ud, int status, const char *why);
 } roost_conn_ops;
 
@@ -97,6 +99,19 @@ void roost_conn_close(roost_conn *conn);
  * 0: the system's. ENOMEM, EINVAL. */
 int roost_conn_dial(roost_conn **out, roost_loop *loop, const char *host, uint16_t port,
                     uint64_t timeout_ms, const roost_conn_ops *ops, void *ud);
+
+/* Begins TLS, as a server or a client as the context says; on_open follows, or on_closed with
+ * ECONNECT (EGONE: a server's peer left without a word). A conn that is being dialled begins as
+ * soon as it is connected. name: whose certificate a server must have, where the context names
+ * none; copied. timeout_ms bounds the handshake; 0: none. What is appended to the out buffer from
+ * now on is sent in TLS; what came before must have been written and read. ESTATE (it was not, or
+ * TLS has begun), EINVAL (a client has no name), ENOMEM: the conn is as it was. */
+int roost_conn_start_tls(roost_conn *conn, roost_tls_context *context, const char *name,
+                         uint64_t timeout_ms);
+
+/* What is known of the peer by TLS; borrowed for the conn's life, to be held for longer. NULL: a
+ * plain connection, TLS is not there yet, or memory is short. */
+const roost_tls_info *roost_conn_tls_info(roost_conn *conn);
 
 /* Makes a conn of a connected socket, which it then owns (on failure the caller still does). The
  * owner sets its ops, or closes it. ENOMEM, ESYSTEM. */

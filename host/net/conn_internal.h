@@ -16,9 +16,11 @@ struct addrinfo;
 struct sockaddr;
 
 typedef struct roost_dial roost_dial;
+typedef struct roost_conn_tls roost_conn_tls;
 
 typedef enum roost_conn_state {
   ROOST_CONN_CONNECTING,
+  ROOST_CONN_SECURING, /* the handshake of TLS goes on; the pipe is conn_tls.c's */
   ROOST_CONN_OPEN,
   ROOST_CONN_CLOSING /* on_closed is all that is left to happen */
 } roost_conn_state;
@@ -29,6 +31,7 @@ struct roost_conn {
   roost_loop *loop;
   roost_pipe *pipe;          /* owned; NULL while connecting */
   roost_dial *dial;          /* while connecting */
+  roost_conn_tls *tls;       /* to begin once connected; NULL: nothing */
   const roost_conn_ops *ops; /* NULL until the owner has said */
   void *ud;
   roost_buffer out;              /* appended to by the owner */
@@ -70,6 +73,13 @@ void roost_conn_open(roost_conn *conn, roost_pipe *pipe);
 
 /* Ends it for the reason given; the first one counts. */
 void roost_conn_end(roost_conn *conn, int status, const char *why);
+
+/* The last call of every pipe: tells the owner and frees the conn. */
+void roost_conn_finish(void *conn);
+
+/* conn_tls.c: dialling is over: TLS begins, or the owner is told. */
+void roost_conn_connected(roost_conn *conn);
+void roost_conn_forget_tls(roost_conn *conn);
 
 /* Has the pipe read where the conn may be read. */
 void roost_conn_add_reading(roost_conn *conn);

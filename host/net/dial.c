@@ -111,8 +111,7 @@ static void on_ready(void *ud, unsigned events) {
   free_dial(dial);
   conn->watched = ROOST_PIPE_WRITE;
   roost_conn_open(conn, pipe);
-  if (conn->state == ROOST_CONN_OPEN && conn->ops->on_open != NULL)
-    conn->ops->on_open(conn->ud);
+  roost_conn_connected(conn);
 }
 
 /* --------------------------------------------------------------------- resolving ------------- */

@@ -32,7 +32,9 @@ struct roost_listener {
   roost_map per_ip;  /* address text to how many of them, where that is limited */
   roost_timer timer; /* the pause, or the next attempt to listen again */
   roost_loop_hook end;
-  unsigned attempts; /* to listen again, made so far */
+  unsigned attempts;       /* to listen again, made so far */
+  roost_tls_context *tls;  /* held; NULL: plain */
+  uint64_t tls_timeout_ms; /* of a handshake */
   bool started;
   bool starved; /* out of descriptors, and said so */
   bool closed;
@@ -151,6 +153,52 @@ static void on_released(roost_conn *conn, void *ud) {
 
 /* --------------------------------------------------------------------- accepting ------------- */
 
+static void refuse(roost_listener *listener, int status, const char *why,
+                   const roost_address *address) {
+  if (listener->ops->on_refused != NULL)
+    listener->ops->on_refused(listener->ud, status, why, address);
+}
+
+static void hand_over(roost_listener *listener, roost_conn *conn) {
+  conn->ops = NULL;
+  listener->ops->on_accept(listener->ud, conn);
+  if (conn->ops == NULL)
+    roost_conn_close(conn);
+}
+
+/* Who owns a connection until its handshake is done; ud is the connection. */
+static void on_secured(void *ud) {
+  roost_conn *conn = ud;
+  hand_over(conn->released_ud, conn);
+}
+
+static void on_insecure(void *ud, int status, const char *why) {
+  const roost_conn *conn = ud;
+  if (status != 0)
+    refuse(conn->released_ud, status, why, &conn->remote);
+}
+
+static const roost_conn_ops securing_ops = {.on_open = on_secured, .on_closed = on_insecure};
+
+static void secure(roost_listener *listener, roost_conn *conn) {
+  conn->ops = &securing_ops;
+  conn->ud = conn;
+  const int status = roost_conn_start_tls(conn, listener->tls, NULL, listener->tls_timeout_ms);
+  if (status != 0)
+    roost_conn_end(conn, status, "out of memory");
+}
+
+/* The listener goes before they are done. */
+static void drop_unsecured(roost_listener *listener) {
+  for (roost_list *link = listener->conns.next; link != &listener->conns; link = link->next) {
+    roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, sibling);
+    if (conn->ops != &securing_ops)
+      continue;
+    conn->ops = NULL;
+    roost_conn_close(conn);
+  }
+}
+
 /* Takes the descriptor; on failure nobody does. */
 static int admit(roost_listener *listener, int descriptor, const roost_address *address) {
   roost_conn *conn;
@@ -168,16 +216,11 @@ static int admit(roost_listener *listener, int descriptor, const roost_address *
   conn->released_ud = listener;
   roost_list_append(&listener->conns, &conn->sibling);
   listener->count++;
-  listener->ops->on_accept(listener->ud, conn);
-  if (conn->ops == NULL)
-    roost_conn_close(conn);
+  if (listener->tls != NULL)
+    secure(listener, conn);
+  else
+    hand_over(listener, conn);
   return 0;
-}
-
-static void refuse(roost_listener *listener, int status, const char *why,
-                   const roost_address *address) {
-  if (listener->ops->on_refused != NULL)
-    listener->ops->on_refused(listener->ud, status, why, address);
 }
 
 /* Accepts one. 0, or the errno of accept. */
@@ -313,6 +356,7 @@ static void free_listener(roost_listener *listener) {
   roost_loop *loop = listener->loop;
   roost_list_remove(&listener->link);
   roost_map_deinit(&listener->per_ip);
+  roost_tls_context_release(listener->tls);
   roost_alloc_put_text(loop->alloc, listener->host);
   roost_alloc_put(loop->alloc, listener, sizeof *listener);
   loop->pending--;
@@ -367,7 +411,16 @@ void roost_listener_close(roost_listener *listener) {
   if (listener->started && !listener->loop->freeing)
     accept_some(listener, SIZE_MAX);
   close_socket(listener);
+  drop_unsecured(listener);
   roost_loop_defer(listener->loop, &listener->end);
+}
+
+void roost_listener_set_tls(roost_listener *listener, roost_tls_context *context,
+                            uint64_t timeout_ms) {
+  roost_tls_context *before = listener->tls;
+  listener->tls = roost_tls_context_hold(context);
+  listener->tls_timeout_ms = timeout_ms;
+  roost_tls_context_release(before);
 }
 
 void roost_listener_close_all(roost_loop *loop) {

@@ -25,7 +25,8 @@ typedef struct roost_listener_config {
 typedef struct roost_listener_ops {
   /* A connection; the owner sets its ops at once, or closes it. */
   void (*on_accept)(void *ud, roost_conn *conn);
-  /* A connection was turned away: EFULL with which limit ("max_connections"), ENOMEM; or accepting
+  /* A connection was turned away: EFULL with which limit ("max_connections"), ENOMEM, ECONNECT with
+   * why its TLS handshake failed (EGONE: it left without a word); or accepting
    * is paused until there are descriptors: ESYSTEM with the error's name. address may be NULL. */
   void (*on_refused)(void *ud, int status, const char *why, const roost_address *address);
   void (*on_lost)(void *ud, const char *why); /* the socket is gone, or an attempt to listen again
@@ -41,6 +42,11 @@ int roost_listener_open(roost_listener **out, roost_loop *loop, const roost_list
 
 /* Begins to accept. */
 int roost_listener_start(roost_listener *listener);
+
+/* Connections accepted from now on begin with TLS: on_accept is called once the handshake is done,
+ * within timeout_ms (0: no limit). Holds context; NULL: plain ones again. */
+void roost_listener_set_tls(roost_listener *listener, roost_tls_context *context,
+                            uint64_t timeout_ms);
 
 /* Accepts what is queued in the kernel already, then stops listening; on_closed follows. */
 void roost_listener_close(roost_listener *listener);

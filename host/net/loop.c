@@ -2,6 +2,8 @@
 
 #include <signal.h>
 
+#include "net/tls_internal.h"
+
 typedef struct post {
   roost_list link;
   void (*fn)(void *ud);
@@ -207,6 +209,7 @@ void roost_loop_free(roost_loop *loop) {
   for (size_t i = 0; i < loop->spare_count; i++)
     roost_alloc_put(loop->alloc, loop->spares[i].ptr, loop->spares[i].cap);
   pthread_mutex_destroy(&loop->post_lock);
+  roost_tls_buffers_free(loop->alloc, loop->tls);
   roost_alloc_put(loop->alloc, loop->read_buffer, ROOST_LOOP_READ_BYTES);
   roost_alloc_put(loop->alloc, loop, sizeof *loop);
 }

@@ -19,6 +19,8 @@
 #define ROOST_LOOP_SPARES      64    /* buffers kept */
 #define ROOST_LOOP_SPARE_BYTES 16384 /* larger ones are freed */
 
+struct roost_tls_buffers;
+
 typedef struct roost_loop_spare {
   char *ptr;
   size_t cap;
@@ -57,6 +59,8 @@ struct roost_loop {
   roost_loop_spare spares[ROOST_LOOP_SPARES];
   pthread_mutex_t post_lock; /* for posts */
   roost_list posts;          /* in order */
+
+  struct roost_tls_buffers *tls; /* shared by all TLS pipes; NULL until there is one */
 };
 
 /* To be called first in every callback that libuv makes: brings time up to date once per turn,

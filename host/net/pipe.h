@@ -1,8 +1,8 @@
 /*
  * net/pipe.h - what lies below a conn: bytes in and out without waiting.
  *
- * A pipe is asked (read, write) and tells when asking is worth it (ready). Two exist: a socket and
- * one end of a pair in memory; TLS fits in between as a pipe that uses another one.
+ * A pipe is asked (read, write) and tells when asking is worth it (ready). Three exist: a
+ * socket, one end of a pair in memory, and TLS, which uses another one (net/tls_internal.h).
  * User: who is told, normally the conn. A pipe is owned by its user until roost_pipe_ops.close,
  * then by the loop, which frees it after closed was called. Loop thread only.
  */
@@ -33,6 +33,12 @@ typedef struct roost_pipe_ops {
   void (*close)(roost_pipe *pipe);
   /* -1 where there is none. */
   int (*descriptor)(const roost_pipe *pipe);
+  /* Bytes below that write has taken but not yet passed on; NULL: it never holds any. */
+  size_t (*unsent)(const roost_pipe *pipe);
+  /* Memory it holds because of bytes under way; NULL: none. */
+  size_t (*memory)(const roost_pipe *pipe);
+  /* A text for -EPROTO, borrowed for the life of the pipe; NULL: there is none. May be NULL. */
+  const char *(*why)(const roost_pipe *pipe);
 } roost_pipe_ops;
 
 typedef struct roost_pipe_user {

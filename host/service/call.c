@@ -34,7 +34,13 @@ static roost_call *call_take(roost_dispatch *dispatch) {
   return call;
 }
 
+static void forget_tls(roost_call *call) {
+  roost_tls_info_release(call->tls);
+  call->tls = NULL;
+}
+
 static void call_free(roost_call *call) {
+  forget_tls(call);
   roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
   roost_list_remove(&call->link);
   roost_list_remove(&call->running_link);
@@ -46,6 +52,7 @@ static void call_free(roost_call *call) {
 
 static void call_give(roost_call *call) {
   roost_dispatch *dispatch = call->dispatch;
+  forget_tls(call);
   if (dispatch->idle_call_count >= IDLE_MAX) {
     call_free(call);
     return;
@@ -144,6 +151,13 @@ static void keep_slice(roost_call *call, roost_slice *slice) {
   slice->ptr = copy;
 }
 
+const roost_tls_info *roost_call_tls(const roost_call *call) {
+  const roost_origin *origin = call->origin;
+  if (call->is_kept && call->tls != NULL)
+    return call->tls;
+  return origin != NULL && origin->ops->tls != NULL ? origin->ops->tls(origin) : NULL;
+}
+
 /* From now on the call lives longer than the frame it came in. Out of memory it goes on without
  * what is for the log and for ctx, but an id it cannot do without: then nothing is owed. */
 static void keep(roost_call *call, bool with_data) {
@@ -151,6 +165,7 @@ static void keep(roost_call *call, bool with_data) {
   if (call->origin != NULL) {
     const roost_address *peer = call->origin->ops->remote(call->origin);
     call->peer = peer != NULL ? *peer : (roost_address){0};
+    call->tls = roost_tls_info_hold(roost_call_tls(call));
   }
   if (!with_data)
     call->data = (roost_slice){NULL, 0};

@@ -39,15 +39,16 @@ struct roost_call {
   roost_buffer kept;            /* memory of the slices once they are kept */
   roost_buffer item;            /* the item that waits */
   roost_timer deadline;
-  uint64_t started_ms; /* loop time when it came */
-  uint64_t timeout_ms; /* wait for the next reply; 0: none */
-  roost_address peer;  /* of the caller, once it is kept */
-  uint32_t pins;       /* its own run, and tasks spawned in it */
-  bool event;          /* no reply is wanted */
-  bool counted;        /* in origin->in_flight or ->streams */
-  bool streaming;      /* an item was sent, or a stream is being sent */
-  bool item_sent;      /* counted in origin->streams, no longer in ->in_flight */
-  bool answered;       /* the last reply has gone */
+  uint64_t started_ms;       /* loop time when it came */
+  uint64_t timeout_ms;       /* wait for the next reply; 0: none */
+  roost_address peer;        /* of the caller, once it is kept */
+  const roost_tls_info *tls; /* of the caller, held once it is kept; NULL: no TLS */
+  uint32_t pins;             /* its own run, and tasks spawned in it */
+  bool event;                /* no reply is wanted */
+  bool counted;              /* in origin->in_flight or ->streams */
+  bool streaming;            /* an item was sent, or a stream is being sent */
+  bool item_sent;            /* counted in origin->streams, no longer in ->in_flight */
+  bool answered;             /* the last reply has gone */
   bool item_waits;
   bool writing;   /* between reply_begin and its end or undo */
   bool finished;  /* a C handler has replied or failed it */
@@ -61,6 +62,9 @@ struct roost_call {
  * not JSON (nothing ran then), else 0. */
 int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
                      const roost_handler *handler, bool event);
+
+/* What TLS knows of the caller; borrowed for the call's life. NULL: nothing. */
+const roost_tls_info *roost_call_tls(const roost_call *call);
 
 /* The last reply, in place: append the value's JSON text to the buffer, then end or undo. NULL
  * where no reply is owed or can be sent. A waiting item goes first. */

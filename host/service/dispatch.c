@@ -64,8 +64,8 @@ static bool is_allowed(const roost_gate *gate, const roost_origin *origin,
   roost_slice route = {NULL, 0};
   if (message->pattern.ptr != NULL)
     route = roost_table_route(gate->table, match);
-  return roost_allow_permits(gate->config->allow, origin->ops->remote(origin),
-                             origin->ops->identity(origin), route);
+  const roost_tls_info *tls = origin->ops->tls != NULL ? origin->ops->tls(origin) : NULL;
+  return roost_allow_permits(gate->config->allow, origin->ops->remote(origin), tls, route);
 }
 
 /* No rule permits it: nothing of a service runs, or is given away. */

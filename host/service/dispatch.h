@@ -29,11 +29,11 @@ typedef struct roost_dispatch_config {
   /* What a client's name means that is not in the configuration; NULL: that is an error. */
   const roost_client_config *(*other_client)(void *ud, const char *name);
   void *other_client_ud;
-  const char *working_dir;                    /* for lua/?.lua */
-  const char *lua_dir;                        /* the Lua half of the API; NULL: compiled in */
-  uint64_t start_timeout_ms;                  /* of a main chunk; 0: no limit */
-  uint64_t request_timeout_ms;                /* of handlers that say none; 0: no limit */
-  size_t service_memory;                      /* bytes per Lua state */
+  const char *working_dir;     /* for lua/?.lua */
+  const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
+  uint64_t start_timeout_ms;   /* of a main chunk; 0: no limit */
+  uint64_t request_timeout_ms; /* of handlers that say none; 0: no limit */
+  size_t service_memory;       /* bytes per Lua state */
 } roost_dispatch_config;
 
 typedef struct roost_dispatch_stats {

@@ -272,7 +272,7 @@ static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending
   pending->metadata_len = said->metadata.len;
   pending->has_metadata = said->metadata.ptr != NULL;
   *status = roost_buffer_append_slice(&pending->held, said->pattern);
-  if (*status == 0 && pending->has_metadata)
+  if (*status == 0 && said->metadata.ptr != NULL)
     *status = roost_buffer_append_slice(&pending->held, said->metadata);
   return *status == 0 ? &pending->held : NULL;
 }
@@ -398,6 +398,12 @@ void roost_outbound_free(roost_outbound *outbound) {
     return;
   roost_outbound_close(outbound);
   roost_timer_stop(outbound->wheel, &outbound->retry);
+  while (!roost_list_empty(&outbound->watchers)) {
+    roost_outbound_watcher *watcher =
+        ROOST_LIST_ENTRY(outbound->watchers.next, roost_outbound_watcher, link);
+    roost_list_remove(&watcher->link);
+    watcher->gone(watcher);
+  }
   outbound->client->ops->free(outbound->client);
   roost_list_remove(&outbound->link);
   roost_slots_deinit(&outbound->slots);

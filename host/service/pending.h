@@ -55,6 +55,8 @@ typedef struct roost_outbound_watcher {
   /* why as roost_client_sink.on_closed has it; NULL where the connection is there. */
   void (*changed)(struct roost_outbound_watcher *watcher, roost_outbound_state state, int status,
                   const char *why);
+  /* The outbound is being freed: the last call, it watches nothing any more. */
+  void (*gone)(struct roost_outbound_watcher *watcher);
 } roost_outbound_watcher;
 
 typedef struct roost_outbound_stats {

@@ -1,12 +1,12 @@
 #include "transport/allow.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/slice.h"
-#include "transport/transport.h"
 #include "wire/pattern.h"
 
 #define V4_BITS       32
@@ -43,7 +43,7 @@ static int read_network(roost_allow_peer *out, const char *text, const char **wh
     return refuse(why, "expected CN=, DNS:, sha256:, an address, a CIDR or *");
   memcpy(address, text, len);
   address[len] = '\0';
-  if (!read_address(out->bytes, address))
+  if (!read_address(out->address, address))
     return refuse(why, "expected CN=, DNS:, sha256:, an address, a CIDR or *");
   const bool written_v4 = strchr(address, ':') == NULL;
   const unsigned most = written_v4 ? V4_BITS : V6_BITS;
@@ -58,33 +58,22 @@ static int read_network(roost_allow_peer *out, const char *text, const char **wh
     return refuse(why, written_v4 ? "an IPv4 address has 32 bits" : "an IPv6 address has 128 bits");
   out->kind = ROOST_ALLOW_NETWORK;
   out->bits = written_v4 ? MAPPED_BITS + bits : bits;
-  out->is_v4 = is_mapped(out->bytes) && out->bits >= MAPPED_BITS;
+  out->is_v4 = is_mapped(out->address) && out->bits >= MAPPED_BITS;
   return 0;
 }
 
-static int digit_of(char c) {
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Two digits per byte; a colon may stand between two bytes. */
+/* Two digits per byte, whatever their case; a colon may stand between two bytes. */
 static int read_fingerprint(roost_allow_peer *out, const char *hex, const char **why) {
-  static const char reason[] = "expected the 64 hexadecimal digits of a SHA-256 after sha256:";
+  size_t len = 0;
   out->kind = ROOST_ALLOW_FINGERPRINT;
-  for (size_t i = 0; i < sizeof out->bytes; i++) {
-    if (i > 0 && *hex == ':')
+  for (; isxdigit((unsigned char)*hex) && len < sizeof out->fingerprint - 1; hex++) {
+    out->fingerprint[len++] = (char)tolower((unsigned char)*hex);
+    if (hex[1] == ':' && len % 2 == 0 && isxdigit((unsigned char)hex[2]))
       hex++;
-    const int high = digit_of(hex[0]);
-    const int low = high < 0 ? -1 : digit_of(hex[1]);
-    if (low < 0)
-      return refuse(why, reason);
-    out->bytes[i] = (uint8_t)(high << 4 | low);
-    hex += 2;
   }
-  return *hex == '\0' ? 0 : refuse(why, reason);
+  return *hex == '\0' && len == sizeof out->fingerprint - 1
+             ? 0
+             : refuse(why, "expected the 64 hexadecimal digits of a SHA-256 after sha256:");
 }
 
 static int read_dns(roost_allow_peer *out, const char *name, const char **why) {
@@ -128,7 +117,7 @@ static bool dns_matches(const char *rule, const char *name) {
 }
 
 static bool any_dns_matches(const char *rule, const char *const *sans) {
-  for (; sans != NULL && *sans != NULL; sans++)
+  for (; *sans != NULL; sans++)
     if (strncmp(*sans, "DNS:", 4) == 0 && dns_matches(rule, *sans + 4))
       return true;
   return false;
@@ -137,7 +126,7 @@ static bool any_dns_matches(const char *rule, const char *const *sans) {
 /* Who asks; the address is read when a rule wants it. */
 typedef struct asking {
   const roost_address *address;
-  const roost_peer_identity *identity;
+  const roost_tls_info *tls;
   uint8_t bytes[ADDRESS_BYTES];
   bool was_read;
   bool has_address; /* once it was read */
@@ -149,21 +138,19 @@ static bool in_network(const roost_allow_peer *peer, asking *who) {
     who->has_address = who->address != NULL && read_address(who->bytes, who->address->text);
   }
   return who->has_address && is_mapped(who->bytes) == peer->is_v4 &&
-         begins_alike(who->bytes, peer->bytes, peer->bits);
+         begins_alike(who->bytes, peer->address, peer->bits);
 }
 
 static bool peer_matches(const roost_allow_peer *peer, asking *who) {
-  const roost_peer_identity *identity = who->identity;
-  const bool verified = identity != NULL && identity->verified;
+  const roost_tls_info *tls = who->tls;
+  const bool verified = tls != NULL && tls->verified;
   switch (peer->kind) {
   case ROOST_ALLOW_NAME:
-    return verified && identity->common_name != NULL &&
-           strcmp(peer->name, identity->common_name) == 0;
+    return verified && strcmp(peer->name, tls->common_name) == 0;
   case ROOST_ALLOW_DNS:
-    return verified && any_dns_matches(peer->name, identity->sans);
+    return verified && any_dns_matches(peer->name, tls->sans);
   case ROOST_ALLOW_FINGERPRINT:
-    return identity != NULL &&
-           memcmp(peer->bytes, identity->fingerprint, sizeof identity->fingerprint) == 0;
+    return tls != NULL && strcmp(peer->fingerprint, tls->fingerprint) == 0;
   case ROOST_ALLOW_NETWORK:
     return in_network(peer, who);
   default:
@@ -199,8 +186,8 @@ static bool route_matches(const roost_allow_rule *rule, roost_slice route) {
 }
 
 bool roost_allow_permits(const roost_allow *allow, const roost_address *address,
-                         const roost_peer_identity *identity, roost_slice route) {
-  asking who = {.address = address, .identity = identity};
+                         const roost_tls_info *tls, roost_slice route) {
+  asking who = {.address = address, .tls = tls};
   for (size_t i = 0; i < allow->rule_count; i++) {
     const roost_allow_rule *rule = &allow->rules[i];
     if (peer_matches(&rule->peer, &who) && route_matches(rule, route))

@@ -12,8 +12,7 @@
 
 #include "core/buffer.h"
 #include "net/conn.h"
-
-struct roost_peer_identity;
+#include "net/tls.h"
 
 typedef enum roost_allow_kind {
   ROOST_ALLOW_ANY,
@@ -26,10 +25,11 @@ typedef enum roost_allow_kind {
 /* Which peers a rule is about. */
 typedef struct roost_allow_peer {
   roost_allow_kind kind;
-  const char *name;  /* of NAME and DNS; borrowed from the text it was read from */
-  uint8_t bytes[32]; /* a fingerprint; or an address, 16 bytes, v4 as ::ffff:a.b.c.d */
-  unsigned bits;     /* of the address that count */
-  bool is_v4;        /* the address is */
+  const char *name;     /* of NAME and DNS; borrowed from the text it was read from */
+  char fingerprint[65]; /* as roost_tls_info has it */
+  uint8_t address[16];  /* v4 as ::ffff:a.b.c.d */
+  unsigned bits;        /* of the address that count */
+  bool is_v4;           /* the address is */
 } roost_allow_peer;
 
 typedef struct roost_allow_route {
@@ -57,9 +57,9 @@ int roost_allow_peer_read(roost_allow_peer *out, const char *text, const char **
  * EINVAL with a fixed text in *why, ENOMEM. */
 int roost_allow_route_read(roost_buffer *route, roost_slice pattern, const char **why);
 
-/* Whether a peer may send a pattern with this route (ptr NULL: one that has none). address and
- * identity may be NULL. */
+/* Whether a peer may send a pattern with this route (ptr NULL: one that has none). address may be
+ * NULL, and so tls where nothing is known by it. */
 bool roost_allow_permits(const roost_allow *allow, const roost_address *address,
-                         const struct roost_peer_identity *identity, roost_slice route);
+                         const roost_tls_info *tls, roost_slice route);
 
 #endif

@@ -132,11 +132,6 @@ static const roost_address *no_address(const roost_origin *origin) {
   return NULL;
 }
 
-static const roost_peer_identity *no_identity(const roost_origin *origin) {
-  (void)origin;
-  return NULL;
-}
-
 static void close_origin(roost_origin *origin) {
   (void)origin; /* there is no connection to drop */
 }
@@ -149,7 +144,6 @@ static const roost_origin_ops origin_ops = {.reply_begin = reply_begin,
                                             .crowded = never_crowded,
                                             .remote = no_address,
                                             .local = no_address,
-                                            .identity = no_identity,
                                             .close = close_origin};
 
 /* ------------------------------------------------------------------------- messages ---------- */

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/error_text.h"
 #include "core/slice.h"
 #include "transport/tcp_internal.h"
 
@@ -55,8 +56,19 @@ static void on_accept(void *ud, roost_conn *conn) {
                   roost_conn_remote(conn), "out of memory");
 }
 
+/* Whoever only looks whether somebody listens here is worth no more than a debug line. */
+static void on_insecure(roost_tcp_server *self, int status, const char *why,
+                        const roost_address *address) {
+  roost_tcp_log(self, status == ROOST_EGONE ? ROOST_LOG_DEBUG : ROOST_LOG_WARN, ROOST_LOG_KIND_TLS,
+                "TLS handshake failed", address, roost_error_text(why));
+}
+
 static void on_refused(void *ud, int status, const char *why, const roost_address *address) {
   roost_tcp_server *self = ud;
+  if (status == ROOST_ECONNECT || status == ROOST_EGONE) {
+    on_insecure(self, status, why, address);
+    return;
+  }
   if (status == ROOST_ESYSTEM && address == NULL) {
     roost_tcp_log(self, ROOST_LOG_ERROR, ROOST_LOG_KIND_ACCEPT,
                   "accepting paused until descriptors are free", NULL, why);
@@ -95,7 +107,11 @@ static const roost_listener_ops listener_ops = {
 
 static int start(roost_server *server) {
   roost_tcp_server *self = (roost_tcp_server *)server;
-  return self->listener != NULL ? roost_listener_start(self->listener) : 0;
+  if (self->listener == NULL)
+    return 0;
+  if (server->config->tls != NULL && !self->is_secured)
+    return ROOST_ESTATE;
+  return roost_listener_start(self->listener);
 }
 
 static void drain(roost_server *server) {
@@ -122,7 +138,15 @@ static void close_server(roost_server *server) {
   roost_loop_defer(self->loop, &self->end);
 }
 
-static const roost_server_ops server_ops = {.start = start, .drain = drain, .close = close_server};
+static void secure(roost_server *server, roost_tls_context *context) {
+  roost_tcp_server *self = (roost_tcp_server *)server;
+  self->is_secured = true;
+  if (self->listener != NULL)
+    roost_listener_set_tls(self->listener, context, server->config->handshake_timeout);
+}
+
+static const roost_server_ops server_ops = {
+    .start = start, .drain = drain, .close = close_server, .secure = secure};
 
 int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_server_config *config,
                          roost_log *log, const roost_sink_ops *sink, void *sink_ud) {

@@ -30,6 +30,7 @@ typedef struct roost_tcp_server {
   roost_listener *listener; /* NULL: none, or closed */
   roost_list sessions;
   roost_loop_hook end; /* tells that all is over, in a later turn */
+  bool is_secured;     /* it has been told how TLS is to be done */
   bool closing;        /* to be freed when the last session is gone */
 } roost_tcp_server;
 

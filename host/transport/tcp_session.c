@@ -488,9 +488,8 @@ static const roost_address *local(const roost_origin *origin) {
   return roost_conn_local(((const roost_tcp_session *)origin)->conn);
 }
 
-static const roost_peer_identity *identity(const roost_origin *origin) {
-  (void)origin; /* plain TCP shows no certificate */
-  return NULL;
+static const roost_tls_info *tls(const roost_origin *origin) {
+  return roost_conn_tls_info(((const roost_tcp_session *)origin)->conn);
 }
 
 static void close_origin(roost_origin *origin) {
@@ -506,7 +505,7 @@ static const roost_origin_ops origin_ops = {
     .crowded = crowded,
     .remote = remote,
     .local = local,
-    .identity = identity,
+    .tls = tls,
     .close = close_origin,
 };
 

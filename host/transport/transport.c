@@ -6,6 +6,7 @@ void roost_server_config_init(roost_server_config *config) {
       .transport = "tcp",
       .host = "localhost",
       .port = 3000,
+      .handshake_timeout = 10000,
       .max_buffer_size = 16777216,
       .incomplete_message_timeout = 30000,
       .max_send_buffer_size = 16777216,

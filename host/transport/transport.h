@@ -14,6 +14,7 @@
 
 #include "core/log.h"
 #include "net/conn.h"
+#include "net/tls.h"
 #include "transport/allow.h"
 #include "wire/frame.h"
 #include "wire/message.h"
@@ -34,6 +35,8 @@ typedef struct roost_server_config {
   const char *transport; /* "tcp" */
   const char *host;
   uint16_t port;                       /* 0: any free one */
+  const roost_tls_config *tls;         /* NULL: none */
+  uint64_t handshake_timeout;          /* of TLS; 0: none */
   const char *const *services;         /* names it exposes, NULL-terminated; NULL: all */
   bool wildcards;                      /* NATS rules on this server */
   size_t max_buffer_size;              /* one frame */
@@ -73,15 +76,6 @@ typedef struct roost_sink_ops {
   roost_format (*format)(void *ud, roost_slice pattern);
 } roost_sink_ops;
 
-/* Who a peer is by the certificate it has shown. Borrowed from the connection, as long as that is
- * there. */
-typedef struct roost_peer_identity {
-  const char *common_name; /* NULL: none */
-  const char *const *sans; /* as "DNS:a.example" or "IP:10.0.0.1", NULL-terminated; may be NULL */
-  uint8_t fingerprint[32]; /* SHA-256 of the certificate */
-  bool verified;           /* by the listener's ca: without that only the fingerprint counts */
-} roost_peer_identity;
-
 /* What the sink does with an origin. reply_begin, the value's JSON text appended to the buffer,
  * then reply_end or reply_undo; nothing else in between. id is the message's, JSON text. */
 typedef struct roost_origin_ops {
@@ -99,8 +93,9 @@ typedef struct roost_origin_ops {
   /* Addresses of both ends; NULL where the transport has none. */
   const roost_address *(*remote)(const roost_origin *origin);
   const roost_address *(*local)(const roost_origin *origin);
-  /* NULL where the peer has shown no certificate. */
-  const roost_peer_identity *(*identity)(const roost_origin *origin);
+  /* What is known of the peer by TLS; borrowed for the origin's life. NULL where there is no TLS,
+   * or memory is short. May be NULL. */
+  const roost_tls_info *(*tls)(const roost_origin *origin);
   /* Drops the peer. */
   void (*close)(roost_origin *origin);
 } roost_origin_ops;
@@ -124,6 +119,8 @@ typedef struct roost_server_ops {
   void (*drain)(roost_server *server);
   /* Ends everything at once and frees the server in a later turn. */
   void (*close)(roost_server *server);
+  /* Has connections accepted from now on begin with TLS. Holds context. */
+  void (*secure)(roost_server *server, roost_tls_context *context);
 } roost_server_ops;
 
 struct roost_server {
@@ -139,8 +136,9 @@ struct roost_server {
   void *on_drained_ud;
 };
 
-/* Binds the listener of a tcp server; it accepts nothing before ops->start. *why is the
- * error's name, as "EADDRINUSE", on failure. ESYSTEM, ENOMEM, EINVAL. */
+/* Binds the listener of a tcp server; it accepts nothing before ops->start, and where config->tls
+ * is given nothing before ops->secure. *why is the error's name, as "EADDRINUSE", on failure.
+ * ESYSTEM, ENOMEM, EINVAL. */
 int roost_tcp_server_open(roost_server **out, roost_loop *loop, const roost_server_config *config,
                           roost_log *log, const roost_sink_ops *sink, void *sink_ud,
                           const char **why);
@@ -164,10 +162,11 @@ typedef struct roost_client_config {
   const char *transport; /* "tcp" or "local" */
   const char *host;
   uint16_t port;
-  uint64_t timeout;        /* wait for the next reply, where a call says none; 0: none */
-  unsigned retry_attempts; /* to connect again, for what was never sent */
-  uint64_t retry_delay;    /* before the first of them; doubled by each */
-  size_t max_buffer_size;  /* one frame */
+  const roost_tls_config *tls; /* NULL: none */
+  uint64_t timeout;            /* wait for the next reply, where a call says none; 0: none */
+  unsigned retry_attempts;     /* to connect again, for what was never sent */
+  uint64_t retry_delay;        /* before the first of them; doubled by each */
+  size_t max_buffer_size;      /* one frame */
   uint64_t incomplete_message_timeout; /* 0: none */
   size_t max_send_buffer_size;         /* 0: no limit */
   roost_framing framing;
@@ -224,7 +223,7 @@ int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_clien
 /* Makes a connection in the place of roost_conn_dial, as that does, but one in memory is open
  * already; ECONNECT: refused. For tests. */
 typedef int roost_dial_fn(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops_ud);
-void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *dial, void *ud);
+void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud);
 
 /* A client of the services behind sink, on this worker; server says what they see of where it comes
  * from. ENOMEM. */

@@ -2,9 +2,9 @@
  * vm/keys.h - the object keys a state has decoded lately: from their bytes to the Lua string.
  *
  * Making a Lua string hashes and interns it; the keys of JSON are the same few again and again.
- * A slot remembers one short key, its string lies in a Lua table at the same number. It also
- * remembers how many members the latest object had that began with this key, so that the next one
- * is made at its size. A newer key takes the slot of an older one. The thread that has the vm.
+ * A slot remembers one short key, whose string it keeps in the registry. It also remembers how many
+ * members the latest object had that began with this key, so that the next one is made at its size.
+ * A newer key takes the slot of an older one. The thread that has the vm.
  */
 #ifndef ROOST_VM_KEYS_H
 #define ROOST_VM_KEYS_H
@@ -22,11 +22,12 @@ typedef struct roost_key {
   uint64_t last;   /* its last eight, overlapping; with len this is the whole key */
   uint8_t len;     /* 0: a free slot, or a key that is not remembered */
   uint8_t members; /* 0: not known */
+  int ref;         /* of its string; 0: the slot was never used */
 } roost_key;
 
 /* The bytes of text as a slot holds them; len 0 where it is too long (or empty). */
 static inline roost_key roost_key_of(roost_slice text) {
-  roost_key key = {0, 0, 0, 0};
+  roost_key key = {0};
   if (text.len - 1 >= ROOST_KEYS_TEXT_MAX)
     return key;
   key.len = (uint8_t)text.len;

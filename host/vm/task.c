@@ -129,7 +129,7 @@ static roost_task *task_take(roost_vm *vm) {
   return task;
 }
 
-/* The task is over. clean: its coroutine may be used again. */
+/* The task is over. clean: its coroutine, whose stack is empty, may be used again. */
 static void end(roost_task *task, bool clean) {
   roost_vm *vm = task->vm;
   if (roost_timer_running(&task->timer))
@@ -142,7 +142,6 @@ static void end(roost_task *task, bool clean) {
   task->state = ROOST_TASK_IDLE;
   task->ops->ended(task->ud, task->reset);
   if (clean && vm->idle_count < IDLE_MAX) {
-    lua_settop(task->lua, 0);
     roost_list_append(vm->idle.prev, &task->link);
     vm->idle_count++;
   } else {

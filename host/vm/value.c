@@ -13,9 +13,6 @@
 /* Size of the table for an object that begins with a key not seen before. */
 #define MEMBERS_GUESS 4
 
-/* Where the array mark lies in the table of the keys' strings. */
-#define ARRAY_MARK_AT (ROOST_KEYS_SLOTS + 1)
-
 /* Makes a metatable that stands for a kind of table; returns its place in the registry. */
 static int make_mark(lua_State *lua, const char *name, const void **mark) {
   lua_createtable(lua, 0, 1);
@@ -29,10 +26,6 @@ void roost_value_open(lua_State *lua) {
   roost_vm *vm = roost_vm_of(lua);
   vm->array_ref = make_mark(lua, "roost.array", &vm->array_mark);
   vm->bytes_ref = make_mark(lua, "roost.bytes", &vm->bytes_mark);
-  lua_createtable(lua, ARRAY_MARK_AT, 0);
-  lua_rawgeti(lua, LUA_REGISTRYINDEX, vm->array_ref);
-  lua_rawseti(lua, -2, ARRAY_MARK_AT);
-  vm->known_ref = luaL_ref(lua, LUA_REGISTRYINDEX);
 }
 
 void roost_value_push_null(lua_State *lua) {
@@ -56,20 +49,21 @@ void roost_value_mark_bytes(lua_State *lua) {
 
 typedef struct decoder {
   lua_State *lua;
+  roost_vm *vm;
+  int room; /* stack slots that are reserved and not used */
   roost_json_reader reader;
-  roost_key *keys; /* of the vm */
-  int known;       /* stack index of the table of the keys' strings and the array mark */
-  int room;        /* stack slots that are reserved and not used */
 } decoder;
 
 /* Every push_ function pushes one value, for which its caller has taken a slot; false: reader says
- * why not, and the stack is anyhow. */
-static bool push_value(decoder *d);
+ * why not, and the stack is anyhow. Containers are not inlined, so that scalars can be. */
+__attribute__((noinline)) static bool push_array(decoder *d, const char *at);
+__attribute__((noinline)) static bool push_object(decoder *d, const char *at);
 
 /* Stack slots are reserved in bulk, with some to spare for what is pushed in passing. */
 static inline void take_slots(decoder *d, int count) {
   if (d->room < count) {
-    luaL_checkstack(d->lua, count + BATCH + 8, "JSON is nested too deep");
+    if (!lua_checkstack(d->lua, count + BATCH + 8))
+      luaL_error(d->lua, "stack overflow (JSON is nested too deep)");
     d->room = count + BATCH;
   }
   d->room -= count;
@@ -87,6 +81,41 @@ static inline void push_text(lua_State *lua, const roost_json_token *token) {
     push_unescaped(lua, token);
   else
     lua_pushlstring(lua, token->text.ptr, token->text.len);
+}
+
+static inline bool push_scalar(decoder *d, const char *at) {
+  roost_json_token token = {.text = {NULL, 0}};
+  switch (roost_json_read_scalar(&d->reader, at, &token)) {
+  case ROOST_JSON_NULL:
+    roost_value_push_null(d->lua);
+    return true;
+  case ROOST_JSON_FALSE:
+    lua_pushboolean(d->lua, false);
+    return true;
+  case ROOST_JSON_TRUE:
+    lua_pushboolean(d->lua, true);
+    return true;
+  case ROOST_JSON_INTEGER:
+    lua_pushinteger(d->lua, token.integer);
+    return true;
+  case ROOST_JSON_DOUBLE:
+    lua_pushnumber(d->lua, token.number);
+    return true;
+  case ROOST_JSON_STRING:
+    push_text(d->lua, &token);
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* The value at `at`, where no white space is left. */
+static inline bool push_value(decoder *d, const char *at) {
+  if (at < d->reader.end && *at == '{')
+    return push_object(d, at);
+  if (at < d->reader.end && *at == '[')
+    return push_array(d, at);
+  return push_scalar(d, at);
 }
 
 static inline bool enter(decoder *d, const char *at) {
@@ -136,8 +165,7 @@ static bool push_elements(decoder *d, const char *at) {
   int table = lua_gettop(lua);
   do {
     take_slots(d, 1);
-    d->reader.at = at;
-    if (!push_value(d))
+    if (!push_value(d, at))
       return false;
     more = pass_separator(d, &at, ']');
     if (++gathered < BATCH)
@@ -154,8 +182,7 @@ static bool push_elements(decoder *d, const char *at) {
   return more == 0;
 }
 
-/* Not inlined, nor is push_object: scalars, which are most values, need not make room for them. */
-__attribute__((noinline)) static bool push_array(decoder *d, const char *at) {
+static bool push_array(decoder *d, const char *at) {
   if (!enter(d, at))
     return false;
   at = roost_json_space(at + 1, d->reader.end);
@@ -166,33 +193,42 @@ __attribute__((noinline)) static bool push_array(decoder *d, const char *at) {
   } else if (!push_elements(d, at)) {
     return false;
   }
-  lua_rawgeti(d->lua, d->known, ARRAY_MARK_AT);
+  lua_rawgeti(d->lua, LUA_REGISTRYINDEX, d->vm->array_ref);
   lua_setmetatable(d->lua, -2);
   return true;
 }
 
-/* Pushes the string of a key whose slot is known. */
-static void push_key(decoder *d, unsigned slot, const roost_key *key,
-                     const roost_json_token *token) {
-  roost_key *known = &d->keys[slot];
-  if (roost_key_equal(known, key) && key->len != 0 && !token->escaped) {
-    lua_rawgeti(d->lua, d->known, (lua_Integer)slot + 1);
+/* Remembers the key on top of the stack. */
+static void remember_key(lua_State *lua, roost_key *known, const roost_key *key) {
+  int ref = known->ref;
+  lua_pushvalue(lua, -1);
+  if (ref == 0)
+    ref = luaL_ref(lua, LUA_REGISTRYINDEX);
+  else
+    lua_rawseti(lua, LUA_REGISTRYINDEX, ref);
+  *known = *key;
+  known->ref = ref;
+}
+
+/* Pushes the string of a key, which belongs into the slot known. */
+static inline void push_key(lua_State *lua, roost_key *known, const roost_key *key,
+                            const roost_json_token *token) {
+  bool fits = key->len != 0 && !token->escaped;
+  if (fits && roost_key_equal(known, key)) {
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, known->ref);
     return;
   }
-  push_text(d->lua, token);
-  if (key->len == 0 || token->escaped)
-    return;
-  lua_pushvalue(d->lua, -1);
-  lua_rawseti(d->lua, d->known, (lua_Integer)slot + 1);
-  *known = *key;
+  push_text(lua, token);
+  if (fits)
+    remember_key(lua, known, key);
 }
 
 /* The members from `at` on, where there is at least one, each stored as soon as it is read: the
  * last of equal keys wins. */
 static bool push_members(decoder *d, const char *at) {
   lua_State *lua = d->lua;
-  roost_json_token token;
-  unsigned first = ROOST_KEYS_SLOTS; /* slot of the first key */
+  roost_json_token token = {.text = {NULL, 0}};
+  roost_key *first = NULL; /* slot of the first key */
   unsigned members = 0;
   int more;
   take_slots(d, 2);
@@ -200,25 +236,24 @@ static bool push_members(decoder *d, const char *at) {
     if (!roost_json_read_key(&d->reader, at, &token))
       return false;
     roost_key key = roost_key_of(token.text);
-    unsigned slot = roost_key_slot(&key);
+    roost_key *known = &d->vm->keys[roost_key_slot(&key)];
     if (members++ == 0) {
-      bool is_known = roost_key_equal(&d->keys[slot], &key) && d->keys[slot].members != 0;
-      lua_createtable(lua, 0, is_known ? d->keys[slot].members : MEMBERS_GUESS);
-      first = slot;
+      bool is_known = roost_key_equal(known, &key) && known->members != 0;
+      lua_createtable(lua, 0, is_known ? known->members : MEMBERS_GUESS);
+      first = known;
     }
-    push_key(d, slot, &key, &token);
-    if (!push_value(d))
+    push_key(lua, known, &key, &token);
+    if (!push_value(d, roost_json_space(d->reader.at, d->reader.end)))
       return false;
     lua_rawset(lua, -3);
     more = pass_separator(d, &at, '}');
   } while (more > 0);
-  d->keys[first].members =
-      (uint8_t)(members < ROOST_KEYS_MEMBERS_MAX ? members : ROOST_KEYS_MEMBERS_MAX);
+  first->members = (uint8_t)(members < ROOST_KEYS_MEMBERS_MAX ? members : ROOST_KEYS_MEMBERS_MAX);
   d->room += 2;
   return more == 0;
 }
 
-__attribute__((noinline)) static bool push_object(decoder *d, const char *at) {
+static bool push_object(decoder *d, const char *at) {
   if (!enter(d, at))
     return false;
   at = roost_json_space(at + 1, d->reader.end);
@@ -230,44 +265,9 @@ __attribute__((noinline)) static bool push_object(decoder *d, const char *at) {
   return true;
 }
 
-static inline bool push_scalar(decoder *d, const char *at) {
-  roost_json_token token;
-  switch (roost_json_read_scalar(&d->reader, at, &token)) {
-  case ROOST_JSON_NULL:
-    roost_value_push_null(d->lua);
-    return true;
-  case ROOST_JSON_FALSE:
-    lua_pushboolean(d->lua, false);
-    return true;
-  case ROOST_JSON_TRUE:
-    lua_pushboolean(d->lua, true);
-    return true;
-  case ROOST_JSON_INTEGER:
-    lua_pushinteger(d->lua, token.integer);
-    return true;
-  case ROOST_JSON_DOUBLE:
-    lua_pushnumber(d->lua, token.number);
-    return true;
-  case ROOST_JSON_STRING:
-    push_text(d->lua, &token);
-    return true;
-  default:
-    return false;
-  }
-}
-
-static bool push_value(decoder *d) {
-  const char *at = roost_json_space(d->reader.at, d->reader.end);
-  if (at < d->reader.end && *at == '{')
-    return push_object(d, at);
-  if (at < d->reader.end && *at == '[')
-    return push_array(d, at);
-  return push_scalar(d, at);
-}
-
 /* The whole text: one value and nothing behind it. */
 static bool push_whole(decoder *d) {
-  if (!push_value(d))
+  if (!push_value(d, roost_json_space(d->reader.at, d->reader.end)))
     return false;
   const char *at = roost_json_space(d->reader.at, d->reader.end);
   return at == d->reader.end ||
@@ -275,17 +275,16 @@ static bool push_whole(decoder *d) {
 }
 
 int roost_value_push_json(lua_State *lua, roost_slice text, const char **why, size_t *at) {
-  roost_vm *vm = roost_vm_of(lua);
-  decoder d = {.lua = lua, .keys = vm->keys};
+  decoder d;
+  int top = lua_gettop(lua);
+  d.lua = lua;
+  d.vm = roost_vm_of(lua);
+  d.room = 0;
   roost_json_reader_init(&d.reader, text);
-  take_slots(&d, 2);
-  lua_rawgeti(lua, LUA_REGISTRYINDEX, vm->known_ref);
-  d.known = lua_gettop(lua);
-  if (push_whole(&d)) {
-    lua_replace(lua, d.known);
+  take_slots(&d, 1);
+  if (push_whole(&d))
     return 0;
-  }
-  lua_settop(lua, d.known - 1);
+  lua_settop(lua, top);
   if (why)
     *why = d.reader.error;
   if (at)

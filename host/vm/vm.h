@@ -68,8 +68,7 @@ struct roost_vm {
   int bytes_ref;
   const void *array_mark; /* and their addresses, to be compared with */
   const void *bytes_mark;
-  int known_ref;                    /* of the strings of keys, in the registry */
-  roost_key keys[ROOST_KEYS_SLOTS]; /* what is known of them */
+  roost_key keys[ROOST_KEYS_SLOTS]; /* keys of objects decoded lately */
   void (*on_quiet)(roost_vm *vm);   /* told when the last task has ended; may be NULL */
 };
 

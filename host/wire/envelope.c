@@ -72,6 +72,11 @@ static inline int walk_on(walk *w, roost_slice *value, const char *after) {
 }
 
 static inline int take(walk *w, roost_slice *value) {
+  if (*w->at == '"') { /* most ids and many patterns; pass would do the same */
+    bool escaped;
+    const char *quote = roost_json_quote(w->start, w->at + 1, w->end, &escaped);
+    return walk_on(w, value, quote < w->end && *quote == '"' ? quote + 1 : NULL);
+  }
   return walk_on(w, value, roost_json_pass(w->start, w->at, w->end, ROOST_JSON_DEPTH_MAX));
 }
 

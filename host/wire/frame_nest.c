@@ -61,8 +61,27 @@ static int read_length(roost_frame_reader *reader, roost_slice text) {
   return 1;
 }
 
+/* Takes a header that lies whole in the input and is nothing but a few digits; false where it needs
+ * a closer look. */
+static bool read_plain_header(roost_frame_reader *reader, roost_slice *input) {
+  const char *at = input->ptr;
+  const char *end = at + (input->len < 10 ? input->len : 10);
+  uint64_t length = 0;
+  for (; at < end && *at >= '0' && *at <= '9'; at++)
+    length = length * 10 + (uint64_t)(*at - '0');
+  if (at == end || *at != '#' || length == 0 || length > reader->max_bytes)
+    return false;
+  reader->want_units = length;
+  reader->in_body = true;
+  input->len -= (size_t)(at + 1 - input->ptr);
+  input->ptr = at + 1;
+  return true;
+}
+
 /* Takes the length text and its '#' from the input. 1 once it is read, 0 where more is needed. */
 static int read_header(roost_frame_reader *reader, roost_slice *input) {
+  if (reader->held.len == 0 && read_plain_header(reader, input))
+    return 1;
   size_t room = ROOST_FRAME_HEADER_MAX - reader->held.len;
   size_t look = input->len < room + 1 ? input->len : room + 1;
   const char *hash = memchr(input->ptr, '#', look);

@@ -110,12 +110,32 @@ static shortest find_shortest(uint64_t significand, int exponent2, bool is_lower
   return (shortest){below + (is_up ? 1 : 0), k};
 }
 
+/* Prices and measures: where a decimal of at most 15 digits reads back as the double, there is no
+ * other such one, so it is the shortest. The quotient of two exact doubles is rounded as a text is.
+ */
+static bool find_thousandths(double value, shortest *found) {
+  double scaled = value * 1000;
+  if (scaled >= 1e15)
+    return false;
+  uint64_t count = (uint64_t)(scaled + 0.5);
+  double off = scaled - (double)count;
+  if (off > scaled * 1e-15 || off < scaled * -1e-15) /* nearly always, where the division fails */
+    return false;
+  *found = (shortest){count, -3};
+  return (double)count / 1000 == value;
+}
+
 static shortest shortest_of_bits(uint64_t bits) {
   uint64_t fraction = bits & (HIDDEN_BIT - 1);
   int biased = (int)(bits >> FRACTION_BITS & 0x7FF);
-  shortest found = biased == 0 ? find_shortest(fraction, -1074, false)
-                               : find_shortest(fraction | HIDDEN_BIT, biased - 1075,
-                                               fraction == 0 && biased > 1);
+  shortest found;
+  double value;
+  bits &= INT64_MAX; /* without the sign */
+  memcpy(&value, &bits, sizeof value);
+  if (!find_thousandths(value, &found))
+    found = biased == 0
+                ? find_shortest(fraction, -1074, false)
+                : find_shortest(fraction | HIDDEN_BIT, biased - 1075, fraction == 0 && biased > 1);
   while (found.digits % 10 == 0) {
     found.digits /= 10;
     found.exponent++;

@@ -5,7 +5,8 @@ local core = ...
 
 local providers = {}
 
-local makers = {} -- name -> function(ctx)
+-- By name; of a test's inline services under their target, else under "own".
+local makers = {}
 
 -- ctx -> scope: what was made for its request.
 -- Scope: values by name; order, their names as they were made; making, name -> the task at it;
@@ -15,8 +16,21 @@ local scopes = setmetatable({}, { __mode = "k" })
 -- For tasks that wait until another one has made a value: task -> the one waited for.
 local waiting = {}
 
-function providers.add(name, make)
-  makers[name] = make
+-- target: the test's inline service that provides it; nil: the state's own.
+function providers.add(target, name, make)
+  local key = target or "own"
+  makers[key] = makers[key] or {}
+  makers[key][name] = make
+end
+
+-- A new inline service at target: what an earlier one provided is no longer there.
+function providers.forget(target)
+  makers[target] = nil
+end
+
+local function maker_of(ctx, name)
+  local own = makers[core.ctx_target(ctx) or "own"]
+  return own and own[name]
 end
 
 local function scope_of(ctx)
@@ -62,7 +76,7 @@ local function make(scope, ctx, name)
     end,
   })
   scope.making[name] = core.task()
-  local value = makers[name](ctx)
+  local value = maker_of(ctx, name)(ctx)
   if value == nil then error(("provider '%s' gave nil"):format(name), 0) end
   if scope.closed then
     close_value(name, value)
@@ -75,7 +89,7 @@ end
 
 -- ctx:get(name)
 local function get(ctx, name)
-  if makers[name] == nil then
+  if maker_of(ctx, name) == nil then
     error(("ctx:get: there is no provider '%s'"):format(tostring(name)), 2)
   end
   if not core.ctx_closing(ctx) then error("ctx:get: the request is over", 2) end

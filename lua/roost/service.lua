@@ -94,7 +94,7 @@ function Service:provide(name, make)
   elseif type(make) ~= "function" then
     error(("provider '%s' must be a function, got %s"):format(name, type(make)), 2)
   end
-  providers.add(name, make)
+  providers.add(self.target, name, make)
   return self
 end
 
@@ -129,6 +129,7 @@ end
 
 -- A test's service, whose handlers and hooks go to target.
 function service.inline(name, target)
+  providers.forget(target)
   return setmetatable({ name = name, target = target, stages = {} }, Service)
 end
 

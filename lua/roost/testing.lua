@@ -207,7 +207,7 @@ function Host.advance(_, ms)
 end
 
 -- Runs what there is to run; no time passes.
-function Host.settle()
+function Host.settle(_)
   core.testing.settle()
 end
 

@@ -8,7 +8,7 @@ local handlers = {}
 
 handlers["sum"] = function(data)
   local total = 0
-  for _, n in ipairs(data) do total = total + n end
+  for i = 1, #data do total = total + data[i] end
   return total
 end
 

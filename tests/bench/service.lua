@@ -4,9 +4,7 @@ local service = roost.service()
 
 service:message({ cmd = "sum" }, function(data)
   local total = 0
-  for _, n in ipairs(data) do
-    total = total + n
-  end
+  for i = 1, #data do total = total + data[i] end
   return total
 end)
 

@@ -29,7 +29,7 @@ local socket_files = { "^core/", "^net/", "^transport/", "^config/", "^host/", "
 local libraries = {
   { headers = { "^lua%.h$", "^luaconf%.h$", "^lualib%.h$", "^lauxlib%.h$" }, files = lua_files },
   { headers = { "^uv%.h$", "^uv/" }, files = { "^net/", "^host/", "^cli/", "^admin/" } },
-  { headers = { "^openssl/" }, files = { "^net/tls%.c$", "^net/crypto%.c$" } },
+  { headers = { "^openssl/" }, files = { "^net/tls_%a+%.c$", "^net/crypto%.c$" } },
   { headers = { "^microhttpd%.h$" }, files = { "^admin/" } },
   { headers = { "^hiredis/" }, files = { "^transport/redis%.c$" } },
   { headers = { "^amqp", "^rabbitmq%-c/" }, files = { "^transport/rmq%.c$" } },

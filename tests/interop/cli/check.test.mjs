@@ -154,8 +154,6 @@ describe('roost check', () => {
 });
 
 describe('keys that this version does not know what to do with', () => {
-  const tls = { key: 'key.pem', cert: 'cert.pem' };
-  finds('tls', { server: { tls } }, [/host\.lua/, /tls/]);
   finds('allow', { server: { allow: [{ peer: '*', patterns: ['x'] }] } }, [/host\.lua/, /allow/]);
   finds('rate', { server: { rate: { per_second: 5, burst: 5 } } }, [/host\.lua/, /rate/]);
   finds('framing', { server: { framing: 'ndjson' } }, [/host\.lua/, /framing/]);

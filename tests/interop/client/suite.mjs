@@ -1,4 +1,4 @@
-// What an unmodified Nest client sees. Run with Nest 12 and Nest 11 clients.
+// What an unmodified Nest client sees. Run with Nest 12 and Nest 11 clients, plain and over TLS.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { scaled } from '../lib/env.mjs';
@@ -6,18 +6,29 @@ import { loadNest, nestClient } from '../lib/nest.mjs';
 import { noHandlerText } from '../lib/frames.mjs';
 import { sameText } from '../lib/rows.mjs';
 import { startTarget } from '../lib/target.mjs';
+import { makeAuthority } from '../lib/tls.mjs';
 import { suiteScope, until, within } from '../lib/wait.mjs';
 
 /** Registers the suite for clients of one Nest version. */
-export function clientSuite(version) {
-  describe(`Nest ${version} client`, () => {
+export function clientSuite(version, { secure = false } = {}) {
+  describe(`Nest ${version} client${secure ? ' over TLS' : ''}`, () => {
     const suite = suiteScope();
     let nest, target, client;
+    /** What the listener and the clients are given besides. */
+    const options = { server: {}, client: {} };
+    const serve = (t, more) => startTarget(t, { ...options.server, ...more });
+    const dial = (t, port) => nestClient(t, nest, port, options.client);
     before(async () => {
       nest = await loadNest(version);
       nest.Logger.overrideLogger(false);
-      target = await startTarget(suite);
-      client = nestClient(suite, nest, target.port);
+      if (secure) {
+        const authority = await makeAuthority(suite);
+        const { key, cert } = await authority.issue('server');
+        options.server = { tls: { key, cert } };
+        options.client = { tlsOptions: authority.trust };
+      }
+      target = await serve(suite);
+      client = dial(suite, target.port);
     });
 
     /** All values of a reply, as a list. */
@@ -40,7 +51,7 @@ export function clientSuite(version) {
     streams({ all, client: () => client, nest: () => nest });
     events({ ran, client: () => client, nest: () => nest });
     errors({ fails });
-    connections({ one, all, fails, nest: () => nest, target: () => target });
+    connections({ one, all, fails, serve, dial, nest: () => nest, target: () => target });
     if (version >= 12) metadata({ one, client: () => client });
   });
 }
@@ -203,29 +214,29 @@ function errors({ fails }) {
   }
 }
 
-function connections({ one, all, fails, nest, target }) {
+function connections({ one, all, fails, serve, dial, nest, target }) {
   test('the client says connected', async (t) => {
-    const client = nestClient(t, nest(), target().port);
+    const client = dial(t, target().port);
     await within(client.connect(), 'connect');
     assert.equal(await within(nest().firstValueFrom(client.status), 'status'), 'connected');
   });
 
   test('a time-out of the client: its late reply is ignored', async (t) => {
-    const client = nestClient(t, nest(), target().port);
+    const client = dial(t, target().port);
     const late = client.send('wait', { ms: 150, value: 'late' }).pipe(nest().timeout(20));
     await assert.rejects(nest().lastValueFrom(late), { name: 'TimeoutError' });
     assert.equal(await one('wait', { ms: 250, value: 'in time' }, client), 'in time');
   });
 
   test('20 clients at once', async (t) => {
-    const clients = Array.from({ length: 20 }, () => nestClient(t, nest(), target().port));
+    const clients = Array.from({ length: 20 }, () => dial(t, target().port));
     const values = await Promise.all(clients.map((client, i) =>
       one('wait', { ms: 10, value: i }, client)));
     assert.deepEqual(values, clients.map((_, i) => i));
   });
 
   test('close in the middle of requests and streams, then use again', async (t) => {
-    const client = nestClient(t, nest(), target().port);
+    const client = dial(t, target().port);
     const [request, stream] = [fails('wait', { ms: 100, value: 1 }, client),
       fails('count', { upto: 1e6, ms: 5 }, client)];
     assert.equal(await one('echo', 1, client), 1);
@@ -238,15 +249,15 @@ function connections({ one, all, fails, nest, target }) {
   });
 
   test('the host dies in the middle of a request, comes back, and is used again', async (t) => {
-    const first = await startTarget(t);
-    const client = nestClient(t, nest(), first.port);
+    const first = await serve(t);
+    const client = dial(t, first.port);
     assert.equal(await one('echo', 'up', client), 'up');
     const pending = [fails('wait', { ms: 5000 }, client), fails('stream', 'never', client)];
     assert.equal(await one('echo', 'both running', client), 'both running');
     await first.kill();
     for (const err of await Promise.all(pending)) assert.equal(err.message, 'Connection closed');
     assert.equal((await fails('echo', 1, client)).code, 'ECONNREFUSED');
-    await startTarget(t, { port: first.port });
+    await serve(t, { port: first.port });
     assert.equal(await one('echo', 'up again', client), 'up again');
     assert.deepEqual(await all('stream', 'of', client), [1, 2, 3]);
   });

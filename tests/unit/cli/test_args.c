@@ -124,6 +124,8 @@ static void reads_urls(void **state) {
                {"tcp://[::1]:65535", "::1", 65535},
                {"tcp://[::1]", "::1", 3000},
                {"tcp://a:1", "a", 1},
+               {"tls://a:1", "a", 1},
+               {"tls://a", "a", 3000},
                {"tcp://a:0", NULL, 0},
                {"tcp://a:65536", NULL, 0},
                {"tcp://a:", NULL, 0},
@@ -149,17 +151,18 @@ static void reads_urls(void **state) {
     if (read) {
       assert_string_equal(url.host, cases[i].host);
       assert_int_equal(url.port, cases[i].port);
+      assert_int_equal(url.tls, cases[i].text[1] == 'l');
     } else {
-      assert_string_equal(why, "expected tcp://HOST:PORT");
+      assert_string_equal(why, "expected tcp://HOST:PORT or tls://HOST:PORT");
     }
   }
-  static const char *const later[] = {"tls://a:1",  "nats://a", "redis://a",
-                                      "mqtt://a:1", "amqp://a", "kafka://a"};
+  static const char *const later[] = {"nats://a", "redis://a", "mqtt://a:1", "amqp://a",
+                                      "kafka://a"};
   for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
     roost_url url;
     const char *why;
     assert_false(roost_args_url(later[i], &url, &why));
-    assert_string_equal(why, "this scheme is not supported yet, only tcp:// is");
+    assert_string_equal(why, "this scheme is not supported yet, only tcp:// and tls:// are");
   }
 }
 

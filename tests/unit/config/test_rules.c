@@ -25,7 +25,7 @@ static void rules_are_compiled(void **state) {
   static const char *const routes[] = {
       "orders.*",         "{\"a\":{\"0\":1},\"cmd\":\"sum\"}", "7", "1.5", "{\"b\":\"*\"}",
       "{\"cmd\":\"a.*\"}"};
-  assert_int_equal(load->problems.count, 0);
+  assert_int_equal(load->problems.errors, 0);
   assert_int_equal(allow->rule_count, 3);
   const roost_allow_rule *rule = &allow->rules[0];
   assert_int_equal(rule->peer.kind, ROOST_ALLOW_NAME);
@@ -90,6 +90,21 @@ static void rules_that_permit_nothing_are_pointed_out(void **state) {
                        "nothing (without it, everything)");
 }
 
+static void rules_about_certificates_nobody_is_asked_for(void **state) {
+  load_case *load = *state;
+  static const char warning[] = "host.lua: servers[1].allow[2].peer: nobody is known by a "
+                                "certificate here: tls.verify asks for none";
+  (void)load_rules(load, "{ { peer = '10.0.0.1' }, { peer = 'CN=a' } }");
+  assert_warning(load, warning);
+  load_text(load,
+            "return { services = {}, servers = { { tls = { key = 'k', cert = 'c' }, allow = { "
+            "{ peer = '*' }, { peer = 'DNS:a' } } } } }");
+  assert_warning(load, warning);
+  load_text(load, "return { services = {}, servers = { { tls = { key = 'k', cert = 'c', ca = 'c', "
+                  "verify = 'optional' }, allow = { { peer = 'DNS:a' } } } } }");
+  assert_int_equal(load->problems.count, 0);
+}
+
 static void out_of_memory_anywhere(void **state) {
   load_case *load = *state;
   for (size_t n = 0;; n++) {
@@ -108,6 +123,7 @@ int main(void) {
       LOAD_TEST(rules_are_compiled),
       LOAD_TEST(what_is_wrong_is_named),
       LOAD_TEST(rules_that_permit_nothing_are_pointed_out),
+      LOAD_TEST(rules_about_certificates_nobody_is_asked_for),
       LOAD_TEST(out_of_memory_anywhere),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

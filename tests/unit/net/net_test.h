@@ -81,7 +81,7 @@ typedef struct net_record {
   unsigned writables;
   unsigned closes;
   int status;
-  const char *why;
+  char why[256];
   bool busy;           /* the answer to busy */
   bool close_on_bytes; /* closes its conn in that callback */
   bool close_on_eof;
@@ -122,7 +122,7 @@ static inline void net_record_closed(void *ud, int status, const char *why) {
   net_record *record = ud;
   record->closes++;
   record->status = status;
-  record->why = why;
+  snprintf(record->why, sizeof record->why, "%s", why);
   record->conn = NULL;
 }
 

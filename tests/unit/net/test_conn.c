@@ -1,4 +1,4 @@
-#include "net_test.h"
+#include "tls_test.h"
 
 #include <poll.h>
 
@@ -7,11 +7,14 @@ typedef struct ends {
   net_test test;
   net_record a;
   net_record b;
+  tls_world world; /* of the TLS kinds */
+  bool has_world;
 } ends;
 
 static void start_memory(ends *self) {
   roost_conn *a;
   roost_conn *b;
+  self->has_world = false;
   net_test_init(&self->test);
   assert_int_equal(roost_conn_pair(&a, &b, self->test.loop), 0);
   net_record_init(&self->a, a);
@@ -22,6 +25,7 @@ static void start_tcp(ends *self) {
   int pair[2];
   roost_conn *a;
   roost_conn *b;
+  self->has_world = false;
   net_test_init(&self->test);
   net_socket_pair(pair);
   assert_int_equal(roost_conn_adopt(&a, self->test.loop, pair[0]), 0);
@@ -30,8 +34,29 @@ static void start_tcp(ends *self) {
   net_record_init(&self->b, b);
 }
 
+/* Both ends begin TLS, so that all that holds of a connection is seen to hold of one with TLS. */
+static void start_tls(ends *self) {
+  tls_world_init(&self->world, roost_alloc_default(), ROOST_TLS_VERIFY_REQUIRED, ROOST_TLS_1_2);
+  self->has_world = true;
+  tls_world_start(&self->world, self->a.conn, self->b.conn);
+  NET_TEST_UNTIL(&self->test, self->a.opened == 1 && self->b.opened == 1);
+  net_test_turns(&self->test, 5); /* the session ticket arrives */
+}
+
+static void start_memory_tls(ends *self) {
+  start_memory(self);
+  start_tls(self);
+}
+
+static void start_tcp_tls(ends *self) {
+  start_tcp(self);
+  start_tls(self);
+}
+
 static void finish(ends *self) {
   net_test_deinit(&self->test); /* closes what is open */
+  if (self->has_world)
+    tls_world_deinit(&self->world);
   assert_int_equal(self->a.closes, 1);
   assert_int_equal(self->b.closes, 1);
   net_record_deinit(&self->a);
@@ -39,7 +64,7 @@ static void finish(ends *self) {
 }
 
 typedef void start_fn(ends *self);
-static start_fn *const kinds[] = {start_memory, start_tcp};
+static start_fn *const kinds[] = {start_memory, start_tcp, start_memory_tls, start_tcp_tls};
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
 static void bytes_go_both_ways(void **state) {

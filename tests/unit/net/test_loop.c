@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* A hook, timer or post that leaves a letter in the trace. */
 typedef struct step {
@@ -349,6 +351,36 @@ static void out_of_memory_leaves_nothing_behind(void **state) {
   }
 }
 
+static void ignore_closed(void *ud, int status, const char *why) {
+  (void)ud;
+  (void)status;
+  (void)why;
+}
+
+static void ignore_bytes(void *ud, roost_slice bytes) {
+  (void)ud;
+  (void)bytes;
+}
+
+static void listens_while_a_descriptor_is_watched(void **state) {
+  static const roost_conn_ops ops = {.on_bytes = ignore_bytes, .on_closed = ignore_closed};
+  net_test test;
+  int sockets[2];
+  roost_conn *conn;
+  (void)state;
+  start(&test);
+  assert_false(roost_loop_listens(test.loop));
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+  assert_int_equal(roost_conn_adopt(&conn, test.loop, sockets[0]), 0);
+  roost_conn_set_ops(conn, &ops, NULL);
+  assert_true(roost_loop_listens(test.loop));
+  roost_conn_close(conn);
+  roost_loop_poll(test.loop, 0);
+  assert_false(roost_loop_listens(test.loop));
+  close(sockets[1]);
+  net_test_deinit(&test);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(deferred_hooks_run_once_in_the_next_turn_in_order),
@@ -365,6 +397,7 @@ int main(void) {
       cmocka_unit_test(run_and_poll_do_not_nest),
       cmocka_unit_test(a_pipe_signal_raised_inside_poll_is_consumed),
       cmocka_unit_test(out_of_memory_leaves_nothing_behind),
+      cmocka_unit_test(listens_while_a_descriptor_is_watched),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static void what_no_rule_permits_is_refused(void **state) {
   roost_allow_rule rules[] = {{.routes = routes, .route_count = 2},
                               {.routes = &secret, .route_count = 1}};
   const roost_allow allow = {rules, 2};
-  const roost_peer_identity identity = {.common_name = "billing", .verified = true};
+  const roost_tls_info tls = {.common_name = "billing", .verified = true};
   const char *why;
   assert_int_equal(roost_allow_peer_read(&rules[0].peer, "10.0.0.5", &why), 0);
   assert_int_equal(roost_allow_peer_read(&rules[1].peer, "CN=billing", &why), 0);
@@ -87,7 +87,7 @@ static void what_no_rule_permits_is_refused(void **state) {
   assert_int_equal(service_test_try(&self, &self.peer, "[", "1", "8"), ROOST_EPROTO);
   assert_int_equal(self.server.stats.denied, 6);
   assert_int_equal(self.dispatch->stats.unhandled, 1);
-  self.peer.identity = &identity;
+  self.peer.tls = &tls;
   service_test_send(&self, &self.peer, "\"secret\"", "1", "9");
   service_test_expect(&self, "last 9 \"s\"\n");
   service_test_deinit(&self);

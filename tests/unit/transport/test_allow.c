@@ -2,7 +2,8 @@
 #include "core/slice.h"
 #include "transport/transport.h"
 
-#define HEX "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+#define HEX   "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+#define LOWER "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define COLON                                                                                      \
   "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:"  \
   "FF"
@@ -10,15 +11,13 @@
 static const char *const sans[] = {"IP:10.0.0.1", "DNS:api.example.com", "DNS:*.wild.example.com",
                                    "DNS:example.org", NULL};
 
-static roost_peer_identity someone(bool verified) {
-  roost_peer_identity identity = {.common_name = "billing", .sans = sans, .verified = verified};
-  for (size_t i = 0; i < sizeof identity.fingerprint; i++)
-    identity.fingerprint[i] = (uint8_t)((i % 16) * 0x11);
-  return identity;
+static roost_tls_info someone(bool verified) {
+  return (roost_tls_info){
+      .common_name = "billing", .fingerprint = LOWER, .sans = sans, .verified = verified};
 }
 
 /* Whether a rule for peer permits this one everything. */
-static bool permits(const char *peer, const char *address, const roost_peer_identity *identity) {
+static bool permits(const char *peer, const char *address, const roost_tls_info *tls) {
   roost_allow_rule rule = {.all = true};
   const roost_allow allow = {&rule, 1};
   roost_address remote = {.port = 1};
@@ -27,8 +26,7 @@ static bool permits(const char *peer, const char *address, const roost_peer_iden
     snprintf(remote.text, sizeof remote.text, "%s", address);
   if (roost_allow_peer_read(&rule.peer, peer, &why) != 0)
     fail_msg("%s: %s", peer, why);
-  return roost_allow_permits(&allow, address != NULL ? &remote : NULL, identity,
-                             ROOST_SLICE("route"));
+  return roost_allow_permits(&allow, address != NULL ? &remote : NULL, tls, ROOST_SLICE("route"));
 }
 
 static void peers_by_address(void **state) {
@@ -100,9 +98,11 @@ static void peers_by_certificate(void **state) {
       {"sha256:01112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF", false, false},
   };
   (void)state;
-  const roost_peer_identity verified = someone(true);
-  const roost_peer_identity unverified = someone(false);
-  const roost_peer_identity nameless = {.verified = true};
+  const roost_tls_info verified = someone(true);
+  const roost_tls_info unverified = someone(false);
+  static const char *const no_names[] = {NULL};
+  const roost_tls_info nameless = {
+      .common_name = "", .fingerprint = "", .sans = no_names, .verified = true};
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     if (permits(rows[i].peer, "10.0.0.5", &verified) != rows[i].verified)
       fail_msg("%s, verified", rows[i].peer);

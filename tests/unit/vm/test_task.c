@@ -416,6 +416,53 @@ static void out_of_memory_starts_nothing_or_fails(void **state) {
   }
 }
 
+/* --------------------------------------------------------------------- for tests ------------- */
+
+static void an_interrupted_task_raises_from_every_wait(void **state) {
+  (void)state;
+  vm_test self;
+  vm_job job;
+  vm_test_init(&self);
+  vm_job_start(&job, &self,
+               "for i = 1, 2 do log(select(2, pcall(sleep, 50))) end sleep(1) return 'no'");
+  roost_task_interrupt(job.task, "too long");
+  vm_test_turn(&self);
+  vm_test_turn(&self);
+  vm_test_turn(&self);
+  assert_string_equal(self.log, "TimeoutError: too long;TimeoutError: too long;");
+  assert_int_equal(job.ended, 1);
+  assert_true(job.failed);
+  assert_string_equal(job.result, "TimeoutError: too long");
+  vm_test_deinit(&self);
+}
+
+static void an_interrupt_may_be_taken_back(void **state) {
+  (void)state;
+  vm_test self;
+  vm_job job;
+  vm_test_init(&self);
+  vm_job_start(&job, &self, "log(select(2, pcall(sleep, 50))) sleep(5) return 'slept'");
+  roost_task_interrupt(job.task, "too long");
+  roost_runner_turn(&self.runner);
+  roost_task_interrupt(job.task, NULL);
+  vm_test_advance(&self, 10);
+  assert_string_equal(job.result, "slept");
+  vm_test_deinit(&self);
+}
+
+static void no_pcall_catches_what_must_end(void **state) {
+  (void)state;
+  vm_test self;
+  vm_job job;
+  vm_test_init(&self);
+  vm_job_start(&job, &self, "wait() pcall(error, 'end') return 'caught'");
+  self.vm->no_catch = true;
+  vm_test_wake_all(&self);
+  assert_true(job.failed);
+  assert_string_equal(job.result, "end");
+  vm_test_deinit(&self);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(runs_at_once_and_ends),
@@ -438,6 +485,9 @@ int main(void) {
       cmocka_unit_test(errors_reach_fail_with_a_trace),
       cmocka_unit_test(coroutines_are_used_again),
       cmocka_unit_test(out_of_memory_starts_nothing_or_fails),
+      cmocka_unit_test(an_interrupted_task_raises_from_every_wait),
+      cmocka_unit_test(an_interrupt_may_be_taken_back),
+      cmocka_unit_test(no_pcall_catches_what_must_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,34 @@ static void prints_integers(void **state) {
   }
 }
 
+/* The C library's shortest %.*e that reads back tells the digits; also of what lies just beside. */
+static void prints_the_shortest_digits(void **state) {
+  (void)state;
+  for (long count = 1; count < 3000000; count = count * 11 / 10 + 1) {
+    for (int off = -1; off <= 1; off++) {
+      double value = (double)count / 1000;
+      uint64_t bits;
+      memcpy(&bits, &value, sizeof bits);
+      bits += (uint64_t)(int64_t)off;
+      memcpy(&value, &bits, sizeof value);
+      char expected[40];
+      int digits = 0;
+      do
+        snprintf(expected, sizeof expected, "%.*e", digits++, value);
+      while (strtod(expected, NULL) != value);
+      char text[ROOST_NUMBER_TEXT_MAX + 1];
+      size_t len = roost_number_print_double(text, value);
+      text[len] = '\0';
+      assert_true(strtod(text, NULL) == value);
+      size_t printed = 0;
+      for (const char *at = text; *at != '\0' && *at != 'e'; at++)
+        printed += *at >= '0' && *at <= '9' && (printed > 0 || *at != '0');
+      if (strchr(text, '.') != NULL)
+        assert_int_equal(printed, digits);
+    }
+  }
+}
+
 /* What is printed reads back as the same bits, whatever they are. */
 static void reads_back_what_it_prints(void **state) {
   (void)state;
@@ -174,6 +202,7 @@ int main(void) {
       cmocka_unit_test(stops_after_the_number),
       cmocka_unit_test(prints_as_javascript),
       cmocka_unit_test(prints_integers),
+      cmocka_unit_test(prints_the_shortest_digits),
       cmocka_unit_test(reads_back_what_it_prints),
       cmocka_unit_test(does_not_ask_the_locale),
   };

@@ -1,0 +1,140 @@
+#include "config/tls.h"
+
+#include <lua.h>
+#include <string.h>
+
+#include "config/keys_value.h"
+#include "config/schema.h"
+#include "core/slice.h"
+#include "transport/transport.h"
+
+static void store(const roost_key *key, void *base, const roost_tls_config *config) {
+  if (base != NULL && key->size > 0)
+    memcpy((char *)base + key->offset, &config, sizeof config);
+}
+
+static const char *keep_text(roost_keys_reader *reader, const char *text) {
+  const char *kept = roost_arena_text(reader->arena, roost_slice_text(text));
+  if (kept == NULL)
+    reader->status = ROOST_ENOMEM;
+  return kept;
+}
+
+/* A key that another one needs. */
+static void need(roost_keys_reader *reader, const char *name, const char *value, const char *why) {
+  if (value != NULL)
+    return;
+  const size_t mark = roost_keys_enter(reader, name);
+  roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "is needed%s", why);
+  roost_keys_leave(reader, mark);
+}
+
+/* The table on top of the stack, or nothing where the memory is short. */
+static roost_tls_config *read_config(roost_keys_reader *reader, const roost_key *keys) {
+  roost_tls_config *config = roost_arena_get(reader->arena, sizeof *config);
+  if (config == NULL) {
+    reader->status = ROOST_ENOMEM;
+    return NULL;
+  }
+  if (reader->working_dir != NULL)
+    config->dir = keep_text(reader, reader->working_dir);
+  roost_keys_read(reader, keys, config);
+  return config;
+}
+
+void roost_tls_server_read(roost_keys_reader *reader, const roost_key *key, void *base) {
+  store(key, base, NULL);
+  if (lua_isnil(reader->lua, -1))
+    return;
+  if (!lua_istable(reader->lua, -1)) {
+    roost_key_problem_kind(reader, key);
+    return;
+  }
+  const size_t errors = reader->problems->errors;
+  const roost_tls_config *config = read_config(reader, roost_schema_tls_server);
+  if (config == NULL)
+    return;
+  if (reader->problems->errors == errors) {
+    need(reader, "key", config->key, "");
+    need(reader, "cert", config->cert, "");
+    if (config->verify != ROOST_TLS_VERIFY_NONE && config->ca == NULL)
+      need(reader, "ca", NULL, " to verify clients");
+  }
+  store(key, base, config);
+}
+
+void roost_tls_client_read(roost_keys_reader *reader, const roost_key *key, void *base) {
+  lua_State *lua = reader->lua;
+  store(key, base, NULL);
+  if (lua_isnil(lua, -1) || (lua_isboolean(lua, -1) && !lua_toboolean(lua, -1)))
+    return;
+  if (!lua_istable(lua, -1) && !lua_isboolean(lua, -1)) {
+    roost_key_problem_kind(reader, key);
+    return;
+  }
+  if (lua_isboolean(lua, -1))
+    lua_newtable(lua);
+  else
+    lua_pushvalue(lua, -1);
+  const size_t errors = reader->problems->errors;
+  const roost_tls_config *config = read_config(reader, roost_schema_tls_client);
+  lua_pop(lua, 1);
+  if (config == NULL)
+    return;
+  if (reader->problems->errors == errors && (config->key != NULL) != (config->cert != NULL))
+    need(reader, config->key != NULL ? "cert" : "key", NULL, " beside the other half");
+  store(key, base, config);
+}
+
+/* ------------------------------------------------------------------------- sni --------------- */
+
+static size_t count_entries(lua_State *lua) {
+  size_t count = 0;
+  lua_pushnil(lua);
+  while (lua_next(lua, -2)) {
+    lua_pop(lua, 1);
+    count++;
+  }
+  return count;
+}
+
+static void read_entry(roost_keys_reader *reader, roost_tls_sni *entry) {
+  const size_t errors = reader->problems->errors;
+  entry->name = keep_text(reader, lua_tostring(reader->lua, -2));
+  const size_t mark = roost_keys_enter(reader, lua_tostring(reader->lua, -2));
+  roost_keys_read(reader, roost_schema_tls_sni, entry);
+  if (reader->problems->errors == errors) {
+    need(reader, "key", entry->key, "");
+    need(reader, "cert", entry->cert, "");
+  }
+  roost_keys_leave(reader, mark);
+}
+
+void roost_tls_sni_read(roost_keys_reader *reader, const roost_key *key, void *base) {
+  lua_State *lua = reader->lua;
+  roost_tls_config *config = base;
+  if (lua_isnil(lua, -1))
+    return;
+  if (!lua_istable(lua, -1)) {
+    roost_key_problem_kind(reader, key);
+    return;
+  }
+  roost_tls_sni *entries =
+      roost_arena_get(reader->arena, (count_entries(lua) + 1) * sizeof *entries);
+  if (entries == NULL) {
+    reader->status = ROOST_ENOMEM;
+    return;
+  }
+  config->sni = entries;
+  lua_pushnil(lua);
+  while (lua_next(lua, -2)) {
+    if (lua_type(lua, -2) == LUA_TSTRING) {
+      read_entry(reader, &entries[config->sni_count++]);
+    } else {
+      char got[ROOST_KEY_SHOWN];
+      roost_key_show(lua, -2, got);
+      roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected names as keys, found %s", got);
+    }
+    lua_pop(lua, 1);
+  }
+}

@@ -1,0 +1,70 @@
+/*
+ * net/tls_internal.h - TLS for the files of net/ alone: a context's struct, and the pipe that
+ * speaks TLS over another pipe. Start at net/tls.h and net/pipe.h.
+ *
+ * Only the files tls_*.c know OpenSSL's headers; its types are named here without them.
+ */
+#ifndef ROOST_NET_TLS_INTERNAL_H
+#define ROOST_NET_TLS_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "net/pipe.h"
+#include "net/tls.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+struct bio_method_st;
+
+/* A further certificate, with all else as in the context it belongs to. */
+typedef struct roost_tls_named {
+  char *name;
+  struct ssl_ctx_st *ssl;
+} roost_tls_named;
+
+struct roost_tls_context {
+  const roost_alloc *alloc;
+  atomic_size_t holders;
+  struct ssl_ctx_st *ssl;
+  struct bio_method_st *bio; /* the pipe's, see tls_pipe.c */
+  bool is_server;
+  bool insecure;
+  char *servername; /* NULL: as roost_pipe_tls is told */
+  roost_tls_named *named;
+  size_t named_count;
+  int64_t expires; /* see roost_tls_context_expires */
+};
+
+/* tls_error.c: OpenSSL's errors as one text for people, which takes them out of its queue. verify:
+ * the result of SSL_get_verify_result. */
+void roost_tls_explain(char *out, size_t size, bool is_server, long verify);
+
+/* tls_pipe.c: the methods by which OpenSSL reads and writes; NULL when memory is short. */
+struct bio_method_st *roost_tls_bio_new(void);
+void roost_tls_bio_free(struct bio_method_st *bio);
+
+/* A pipe that speaks TLS over below, which it owns from success on. Until the handshake is done
+ * roost_tls_handshake is called whenever it is ready, and nothing else but close. name: of a
+ * server, where the context names none; NULL for clients. ENOMEM, EINVAL (no name). */
+int roost_pipe_tls(roost_pipe **out, roost_loop *loop, roost_pipe *below,
+                   roost_tls_context *context, const char *name);
+
+/* Goes on with the handshake: 0 once it is done, -EAGAIN, or -EPROTO where it failed: then
+ * roost_pipe_ops.why says why. A failure is told to the peer, who is given time to hear it:
+ * roost_tls_failed is true from then on, -EPROTO follows when he has hung up. */
+int roost_tls_handshake(roost_pipe *pipe);
+bool roost_tls_failed(const roost_pipe *pipe);
+
+/* A byte of the peer's was seen. */
+bool roost_tls_heard(const roost_pipe *pipe);
+bool roost_tls_is_server(const roost_pipe *pipe);
+
+/* tls_info.c: made at the first call and owned by the pipe; NULL: no TLS, or memory is short. */
+const roost_tls_info *roost_tls_pipe_info(roost_pipe *pipe);
+roost_tls_info *roost_tls_info_new(const roost_alloc *alloc, const struct ssl_st *ssl);
+
+/* Frees what a loop keeps for its TLS pipes; NULL is allowed. */
+typedef struct roost_tls_buffers roost_tls_buffers;
+void roost_tls_buffers_free(const roost_alloc *alloc, roost_tls_buffers *buffers);
+
+#endif

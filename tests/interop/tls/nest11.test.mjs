@@ -1,0 +1,3 @@
+import { clientSuite } from '../client/suite.mjs';
+
+clientSuite(11, { secure: true });

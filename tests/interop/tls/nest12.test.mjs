@@ -1,0 +1,3 @@
+import { clientSuite } from '../client/suite.mjs';
+
+clientSuite(12, { secure: true });
