@@ -10,7 +10,6 @@
 #include "testing_host.h"
 #include "testing_stub.h"
 #include "vm/task.h"
-#include "wire/utf8.h"
 
 #define HOST_NAME             "roost.testing.host"
 #define PEER_NAME             "roost.testing.peer"
@@ -329,6 +328,26 @@ static int write_peer(lua_State *lua) {
   return 1;
 }
 
+/* peer:send(text): the same of a frame, in the framing of the server */
+static int send_peer(lua_State *lua) {
+  const roost_test_peer *peer = check_peer(lua);
+  roost_frame_mark mark;
+  roost_slice text;
+  text.ptr = luaL_checklstring(lua, 2, &text.len);
+  bool open = peer->conn != NULL;
+  if (open) {
+    roost_buffer *out = roost_conn_out(peer->conn);
+    int status = roost_frame_begin(out, &mark, peer->reader.framing, 3);
+    if (status == 0)
+      status = roost_buffer_append_slice(out, text);
+    if (status != 0 || roost_frame_end(out, &mark) < 0)
+      return luaL_error(lua, "out of memory");
+    roost_conn_dirty(peer->conn);
+  }
+  lua_pushboolean(lua, open);
+  return 1;
+}
+
 static int read_again(lua_State *lua, int status, lua_KContext context) {
   roost_test_peer *peer = check_peer(lua);
   (void)status;
@@ -392,14 +411,6 @@ static int close_peer(lua_State *lua) {
 
 /* ------------------------------------------------------------------------- the test ---------- */
 
-/* units(text) -> UTF-16 code units, which frames count */
-static int count_units(lua_State *lua) {
-  roost_slice text;
-  text.ptr = luaL_checklstring(lua, 1, &text.len);
-  lua_pushinteger(lua, (lua_Integer)roost_utf8_utf16_length(text));
-  return 1;
-}
-
 static int settled(lua_State *lua, int status, lua_KContext context) {
   (void)status;
   (void)context;
@@ -460,15 +471,13 @@ void roost_testing_open(lua_State *lua, void *ud) {
                                           {"stub", begin_stub}, {"end_stub", end_stub},
                                           {"sent", get_sent},   {"connect", connect_peer},
                                           {NULL, NULL}};
-  static const luaL_Reg peer_methods[] = {{"write", write_peer},
-                                          {"read", read_peer},
-                                          {"frame", read_frame},
-                                          {"close", close_peer},
-                                          {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"host", new_host},         {"units", count_units},
-                                       {"set_fake", set_fake},     {"settle", settle},
-                                       {"guard", set_guard},       {"in_service", in_service},
-                                       {"as_service", as_service}, {NULL, NULL}};
+  static const luaL_Reg peer_methods[] = {{"write", write_peer}, {"send", send_peer},
+                                          {"read", read_peer},   {"frame", read_frame},
+                                          {"close", close_peer}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"host", new_host},   {"set_fake", set_fake},     {"settle", settle},
+      {"guard", set_guard}, {"in_service", in_service}, {"as_service", as_service},
+      {NULL, NULL}};
   make_class(lua, ud, HOST_NAME, host_methods);
   make_class(lua, ud, PEER_NAME, peer_methods);
   luaL_getmetatable(lua, PEER_NAME);

@@ -168,7 +168,7 @@ static const roost_conn_ops conn_ops = {
     .on_bytes = on_bytes, .on_eof = on_eof, .on_writable = on_writable, .on_closed = on_closed};
 
 void roost_test_peer_init(roost_test_peer *peer) {
-  roost_frame_reader_init(&peer->reader, peer->exec->alloc, MAX_REPLY_BYTES);
+  roost_frame_reader_init(&peer->reader, peer->exec->alloc, ROOST_FRAMING_NEST, MAX_REPLY_BYTES);
   roost_buffer_init(&peer->received, peer->exec->alloc);
   roost_list_init(&peer->link);
   roost_list_init(&peer->waiters);
@@ -191,6 +191,7 @@ int roost_test_host_connect(roost_test_host *host, roost_test_peer *peer, const 
   int status = roost_conn_pair(&peer->conn, &other, host->exec->loop);
   if (status != 0)
     return status;
+  peer->reader.framing = to->config->framing;
   roost_list_append(&host->peers, &peer->link);
   roost_conn_set_ops(peer->conn, &conn_ops, peer);
   if (address != NULL)

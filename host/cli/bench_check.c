@@ -43,7 +43,7 @@ void roost_bench_check_deinit(roost_bench_check *check) {
 
 void roost_bench_input_init(roost_bench_input *input, const roost_alloc *alloc) {
   *input = (roost_bench_input){.hot = NULL};
-  roost_frame_reader_init(&input->reader, alloc, MAX_REPLY_BYTES);
+  roost_frame_reader_init(&input->reader, alloc, ROOST_FRAMING_NEST, MAX_REPLY_BYTES);
 }
 
 void roost_bench_input_deinit(roost_bench_input *input) {

@@ -114,7 +114,7 @@ static int make_frame(load *l) {
   const roost_message message = {.pattern = l->config->pattern,
                                  .data = l->config->data,
                                  .id = ROOST_SLICE("\"000000000000000000000\"")};
-  int status = roost_frame_begin(&l->frame, &mark, 3);
+  int status = roost_frame_begin(&l->frame, &mark, ROOST_FRAMING_NEST, 3);
   if (status == 0)
     status = roost_envelope_write_request(&l->frame, &message);
   if (status == 0)

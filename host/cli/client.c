@@ -107,7 +107,7 @@ int roost_cli_client_open(roost_cli_client *client, const roost_url *url, roost_
                           uint64_t timeout_ms) {
   *client = (roost_cli_client){.timeout_ms = timeout_ms, .why = "out of memory"};
   const roost_alloc *alloc = roost_alloc_default();
-  roost_frame_reader_init(&client->reader, alloc, MAX_REPLY_BYTES);
+  roost_frame_reader_init(&client->reader, alloc, ROOST_FRAMING_NEST, MAX_REPLY_BYTES);
   int status = roost_loop_new(&client->loop, alloc, &client->clock);
   if (status == 0)
     status = roost_conn_dial(&client->conn, client->loop, url->host, url->port, timeout_ms,
@@ -123,7 +123,7 @@ int roost_cli_client_open(roost_cli_client *client, const roost_url *url, roost_
 int roost_cli_client_send(roost_cli_client *client, roost_slice packet) {
   roost_frame_mark mark;
   roost_buffer *out = roost_conn_out(client->conn);
-  int status = roost_frame_begin(out, &mark, 3);
+  int status = roost_frame_begin(out, &mark, ROOST_FRAMING_NEST, 3);
   if (status == 0)
     status = roost_buffer_append_slice(out, packet);
   if (status == 0)

@@ -54,6 +54,36 @@ static void check_insecure(roost_keys_reader *reader, const roost_server_config 
   roost_keys_leave(reader, mark);
 }
 
+/* A burst says little without a rate; without one, a second's worth may come at once. */
+static void finish_rate(roost_keys_reader *reader, roost_rate *rate) {
+  push_member(reader->lua, "rate");
+  const bool is_set = lua_istable(reader->lua, -1);
+  lua_pop(reader->lua, 1);
+  if (rate->burst == 0)
+    rate->burst = rate->per_second;
+  if (!is_set || rate->per_second > 0)
+    return;
+  const size_t mark = roost_keys_enter(reader, "rate");
+  roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "per_second is missing");
+  roost_keys_leave(reader, mark);
+}
+
+/* Who is never asked for a certificate is never known by one. */
+static void check_rules(roost_keys_reader *reader, const roost_server_config *server) {
+  const bool asked = server->tls != NULL && server->tls->verify != ROOST_TLS_VERIFY_NONE;
+  for (size_t i = 0; server->allow != NULL && i < server->allow->rule_count && !asked; i++) {
+    const roost_allow_kind kind = server->allow->rules[i].peer.kind;
+    if (kind == ROOST_ALLOW_ANY || kind == ROOST_ALLOW_NETWORK)
+      continue;
+    const size_t mark = roost_keys_enter(reader, "allow");
+    roost_keys_enter_index(reader, i + 1);
+    roost_keys_enter(reader, "peer");
+    roost_keys_problem(reader, ROOST_PROBLEM_WARNING,
+                       "nobody is known by a certificate here: tls.verify asks for none");
+    roost_keys_leave(reader, mark);
+  }
+}
+
 static void read_server(roost_keys_reader *reader, size_t index, void *ud) {
   lua_State *lua = reader->lua;
   roost_settings *settings = ud;
@@ -71,7 +101,12 @@ static void read_server(roost_keys_reader *reader, size_t index, void *ud) {
     roost_keys_leave(reader, mark);
     return;
   }
+  const size_t errors = reader->problems->errors;
   roost_keys_read(reader, roost_schema_tcp_server, server);
+  if (reader->problems->errors == errors) {
+    finish_rate(reader, &server->rate);
+    check_rules(reader, server);
+  }
   check_insecure(reader, server);
 }
 

@@ -12,10 +12,14 @@
 void roost_keys_reader_init(roost_keys_reader *reader, const roost_alloc *alloc) {
   *reader = (roost_keys_reader){0};
   roost_buffer_init(&reader->path, alloc);
+  roost_buffer_init(&reader->json, alloc);
+  roost_buffer_init(&reader->route, alloc);
 }
 
 void roost_keys_reader_deinit(roost_keys_reader *reader) {
   roost_buffer_deinit(&reader->path);
+  roost_buffer_deinit(&reader->json);
+  roost_buffer_deinit(&reader->route);
 }
 
 static void note(roost_keys_reader *reader, int status) {

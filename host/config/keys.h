@@ -81,6 +81,8 @@ typedef struct roost_keys_reader {
   const char *file;         /* stands before every problem */
   const char *working_dir;  /* relative paths start here; NULL: where the process is */
   roost_buffer path;        /* of the key at hand: "servers[1].port" */
+  roost_buffer json;        /* a pattern at hand, as rules.c reads it */
+  roost_buffer route;       /* and its route */
   int status;               /* first ENOMEM */
 } roost_keys_reader;
 

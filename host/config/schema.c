@@ -1,6 +1,7 @@
 #include "config/schema.h"
 
 #include "config/entries.h"
+#include "config/rules.h"
 #include "config/settings.h"
 #include "config/tls.h"
 
@@ -12,6 +13,7 @@
 #define LIMIT(member)            ROOST_KEY_AT(roost_limits, member)
 #define RELOAD(member)           ROOST_KEY_AT(roost_reload, member)
 #define SERVER(member)           ROOST_KEY_AT(roost_server_config, member)
+#define RATE(member)             ROOST_KEY_AT(roost_rate, member)
 #define CLIENT(member)           ROOST_KEY_AT(roost_client_row, config.member)
 #define TLS(member)              ROOST_KEY_AT(roost_tls_config, member)
 #define SNI(member)              ROOST_KEY_AT(roost_tls_sni, member)
@@ -20,10 +22,12 @@
 #define SAME_STRUCT .offset = 0, .size = 1
 
 static const roost_key any_text = {.kinds = ROOST_KEY_TEXT, .min = 1};
-static const roost_key any_pattern = {.kinds = ROOST_KEY_ANY};
 
 static const char *const transports[] = {"tcp", "nats", "redis", "mqtt", "rmq", "kafka", NULL};
-static const char *const framings[] = {"nest", "ndjson", "length32", NULL};
+static const char *const framings[] = {[ROOST_FRAMING_NEST] = "nest",
+                                       [ROOST_FRAMING_NDJSON] = "ndjson",
+                                       [ROOST_FRAMING_LENGTH32] = "length32",
+                                       NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
 /* ------------------------------------------------------------------------- servers ----------- */
@@ -52,11 +56,9 @@ const roost_key roost_schema_tls_server[] = {
     {0}};
 
 static const roost_key rate_keys[] = {
-    {ROOST_KEY_COUNT("per_second", 0), .min = 1}, {ROOST_KEY_COUNT("burst", 0), .min = 1}, {0}};
-
-static const roost_key rule_keys[] = {
-    {TEXT("peer")}, {.name = "patterns", .kinds = ROOST_KEY_LIST, .element = &any_pattern}, {0}};
-static const roost_key rule = {.kinds = ROOST_KEY_RECORD, .keys = rule_keys};
+    {ROOST_KEY_COUNT("per_second", 0), RATE(per_second), .min = 1},
+    {ROOST_KEY_COUNT("burst", 0), RATE(burst), .min = 1},
+    {0}};
 
 const roost_key roost_schema_tcp_server[] = {
     {.name = "transport",
@@ -75,19 +77,16 @@ const roost_key roost_schema_tcp_server[] = {
     {ROOST_KEY_COUNT("max_connections_per_ip", 0), SERVER(max_connections_per_ip)},
     {ROOST_KEY_COUNT("backlog", 1024), SERVER(backlog), .min = 1},
     {ROOST_KEY_COUNT("max_in_flight", 1024), SERVER(max_in_flight)},
-    {.name = "rate", .kinds = ROOST_KEY_RECORD, .keys = rate_keys, .later = ROOST_KEY_LATER_UNSAFE},
+    {.name = "rate", .kinds = ROOST_KEY_RECORD, SERVER(rate), .keys = rate_keys},
     {ROOST_KEY_COUNT("max_streams", 65536), SERVER(max_streams)},
     {ROOST_KEY_MS("idle_timeout", 0), SERVER(idle_timeout)},
     {ROOST_KEY_MS("handshake_timeout", 10000), SERVER(handshake_timeout)},
     {ROOST_KEY_COUNT("retry_attempts", 0), SERVER(retry_attempts)},
     {ROOST_KEY_MS("retry_delay", 0), SERVER(retry_delay)},
-    {.name = "framing",
-     .kinds = ROOST_KEY_TEXT,
-     .choices = framings,
-     .later = ROOST_KEY_LATER_UNSAFE},
+    {.name = "framing", .kinds = ROOST_KEY_TEXT, SERVER(framing), .choices = framings},
     {TEXT("serializer"), .later = ROOST_KEY_LATER_UNSAFE},
     {TEXT("deserializer"), .later = ROOST_KEY_LATER_UNSAFE},
-    {.name = "allow", .kinds = ROOST_KEY_LIST, .element = &rule, .later = ROOST_KEY_LATER_UNSAFE},
+    {.name = "allow", .kinds = ROOST_KEY_LIST, SERVER(allow), .read = roost_rules_read},
     {BOOLEAN("wildcards", false), SERVER(wildcards)},
     {BOOLEAN("allow_insecure", false)},
     {0}};
@@ -131,10 +130,7 @@ const roost_key roost_schema_client[] = {
     {ROOST_KEY_MS("timeout", 0), CLIENT(timeout)},
     {ROOST_KEY_COUNT("retry_attempts", 0), CLIENT(retry_attempts)},
     {ROOST_KEY_MS("retry_delay", 0), CLIENT(retry_delay)},
-    {.name = "framing",
-     .kinds = ROOST_KEY_TEXT,
-     .choices = framings,
-     .later = ROOST_KEY_LATER_UNSAFE},
+    {.name = "framing", .kinds = ROOST_KEY_TEXT, CLIENT(framing), .choices = framings},
     {TEXT("serializer"), .later = ROOST_KEY_LATER_UNSAFE},
     {TEXT("deserializer"), .later = ROOST_KEY_LATER_UNSAFE},
     {ROOST_KEY_BYTES("max_buffer_size", 16 * MEBIBYTE), CLIENT(max_buffer_size), .min = 1},

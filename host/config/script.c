@@ -34,7 +34,10 @@ static void *resize(void *ud, void *ptr, size_t old_size, size_t new_size) {
 int roost_script_open(roost_script *script, const roost_alloc *alloc, const char *working_dir) {
   *script = (roost_script){.alloc = alloc, .working_dir = working_dir};
   script->lua = lua_newstate(resize, script);
-  return script->lua != NULL ? 0 : ROOST_ENOMEM;
+  if (script->lua == NULL)
+    return ROOST_ENOMEM;
+  *(void **)lua_getextraspace(script->lua) = NULL; /* where others have their vm */
+  return 0;
 }
 
 void roost_script_close(roost_script *script) {

@@ -132,11 +132,15 @@ uint64_t roost_log_dropped(const roost_log *log) {
 }
 
 bool roost_log_limited(roost_log *log, roost_log_kind kind) {
-  static const char *const names[ROOST_LOG_KINDS] = {
-      [ROOST_LOG_KIND_FRAME] = "frame",         [ROOST_LOG_KIND_LIMIT] = "limit",
-      [ROOST_LOG_KIND_UNHANDLED] = "unhandled", [ROOST_LOG_KIND_HANDLER] = "handler",
-      [ROOST_LOG_KIND_TIMEOUT] = "timeout",     [ROOST_LOG_KIND_ACCEPT] = "accept",
-      [ROOST_LOG_KIND_FOREIGN] = "foreign",     [ROOST_LOG_KIND_TLS] = "tls"};
+  static const char *const names[ROOST_LOG_KINDS] = {[ROOST_LOG_KIND_FRAME] = "frame",
+                                                     [ROOST_LOG_KIND_LIMIT] = "limit",
+                                                     [ROOST_LOG_KIND_UNHANDLED] = "unhandled",
+                                                     [ROOST_LOG_KIND_HANDLER] = "handler",
+                                                     [ROOST_LOG_KIND_TIMEOUT] = "timeout",
+                                                     [ROOST_LOG_KIND_ACCEPT] = "accept",
+                                                     [ROOST_LOG_KIND_FOREIGN] = "foreign",
+                                                     [ROOST_LOG_KIND_DENIED] = "denied",
+                                                     [ROOST_LOG_KIND_TLS] = "tls"};
   const uint64_t second = roost_clock_now_us(log->clock) / 1000000;
   uint64_t suppressed = 0;
   pthread_mutex_lock(&log->mutex);

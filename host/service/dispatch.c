@@ -7,32 +7,27 @@ static const char internal_error[] = "Internal server error";
 
 /* ------------------------------------------------------------------------- messages ---------- */
 
-/* An answer for which there is no call: memory was too short for one. */
-static void answer_error(roost_origin *origin, const roost_message *message) {
+/* An answer for which there is no call. */
+static void answer_error(roost_origin *origin, const roost_message *message, const char *text) {
   if (roost_message_is_event(message))
     return;
   roost_buffer *out = origin->ops->reply_begin(origin, ROOST_REPLY_ERROR);
   if (out == NULL)
     return;
   if (roost_buffer_append_slice(out, ROOST_SLICE("{\"status\":\"error\",\"message\":")) != 0 ||
-      roost_json_write_string(out, roost_slice_text(internal_error)) != 0 ||
+      roost_json_write_string(out, roost_slice_text(text)) != 0 ||
       roost_buffer_append_byte(out, '}') != 0)
     origin->ops->reply_undo(origin);
   else
     origin->ops->reply_end(origin, ROOST_REPLY_ERROR, message->id);
 }
 
-static void log_unhandled(roost_dispatch *dispatch, roost_origin *origin,
-                          const roost_message *message) {
+static void log_message(roost_dispatch *dispatch, roost_origin *origin,
+                        const roost_message *message, roost_log_kind kind, const char *text) {
   roost_log_line line;
-  if (!roost_log_limited(dispatch->config.log, ROOST_LOG_KIND_UNHANDLED))
+  if (!roost_log_limited(dispatch->config.log, kind))
     return;
-  roost_log_begin(&line, dispatch->config.log, ROOST_LOG_WARN,
-                  roost_message_is_event(message)
-                      ? ROOST_SLICE("There is no matching event handler defined in the remote "
-                                    "service.")
-                      : ROOST_SLICE("There is no matching message handler defined in the remote "
-                                    "service."));
+  roost_log_begin(&line, dispatch->config.log, ROOST_LOG_WARN, roost_slice_text(text));
   roost_log_text(&line, "server", roost_slice_text(origin->server->config->name));
   roost_log_peer(&line, origin->ops->remote(origin));
   if (message->pattern.ptr != NULL) {
@@ -44,14 +39,44 @@ static void log_unhandled(roost_dispatch *dispatch, roost_origin *origin,
   roost_log_end(&line);
 }
 
+/* Where no handler decodes it: EPROTO, as one would find. */
+static int check_data(const roost_message *message) {
+  return message->data.ptr != NULL && message->format == ROOST_FORMAT_JSON
+             ? roost_json_validate(message->data)
+             : 0;
+}
+
 static int unhandled(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message) {
-  if (message->data.ptr != NULL && message->format == ROOST_FORMAT_JSON &&
-      roost_json_validate(message->data) != 0)
+  const bool event = roost_message_is_event(message);
+  if (check_data(message) != 0)
     return ROOST_EPROTO;
   dispatch->stats.unhandled++;
-  log_unhandled(dispatch, origin, message);
-  if (!roost_message_is_event(message))
+  log_message(dispatch, origin, message, ROOST_LOG_KIND_UNHANDLED,
+              event ? "There is no matching event handler defined in the remote service."
+                    : "There is no matching message handler defined in the remote service.");
+  if (!event)
     origin->ops->reply_unhandled(origin, message->id);
+  return 0;
+}
+
+static bool is_allowed(const roost_gate *gate, const roost_origin *origin,
+                       const roost_message *message, const roost_match *match) {
+  roost_slice route = {NULL, 0};
+  if (message->pattern.ptr != NULL)
+    route = roost_table_route(gate->table, match);
+  const roost_tls_info *tls = origin->ops->tls != NULL ? origin->ops->tls(origin) : NULL;
+  return roost_allow_permits(gate->config->allow, origin->ops->remote(origin), tls, route);
+}
+
+/* No rule permits it: nothing of a service runs, or is given away. */
+static int refuse(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message) {
+  if (check_data(message) != 0)
+    return ROOST_EPROTO;
+  origin->server->stats.denied++;
+  log_message(dispatch, origin, message, ROOST_LOG_KIND_DENIED,
+              roost_message_is_event(message) ? "event refused: no rule of allow permits it"
+                                              : "request refused: no rule of allow permits it");
+  answer_error(origin, message, "Forbidden resource");
   return 0;
 }
 
@@ -59,7 +84,7 @@ static int start(roost_dispatch *dispatch, roost_origin *origin, const roost_mes
                  const roost_handler *handler, bool event) {
   int status = roost_call_start(dispatch, origin, message, handler, event);
   if (status == ROOST_ENOMEM && !event)
-    answer_error(origin, message);
+    answer_error(origin, message, internal_error);
   return status == ROOST_EPROTO ? status : 0;
 }
 
@@ -101,9 +126,11 @@ static int on_message(void *ud, roost_origin *origin, const roost_message *messa
   if (status == ROOST_EPROTO)
     return status;
   if (status != 0) {
-    answer_error(origin, message);
+    answer_error(origin, message, internal_error);
     return 0;
   }
+  if (gate->config->allow != NULL && !is_allowed(gate, origin, message, &match))
+    return refuse(gate->dispatch, origin, message);
   if (match.entry == NULL)
     return unhandled(gate->dispatch, origin, message);
   return roost_message_is_event(message) ? on_event(table, gate->dispatch, origin, message, &match)

@@ -123,6 +123,10 @@ int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match
   return 0;
 }
 
+roost_slice roost_table_route(const roost_table *table, const roost_match *match) {
+  return match->exact != NULL ? match->exact->route : roost_buffer_slice(&table->route);
+}
+
 void roost_table_next(roost_table *table, roost_match *match) {
   const roost_entry *entry = match->wildcard;
   roost_slice route = roost_buffer_slice(&table->route);

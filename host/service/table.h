@@ -60,6 +60,10 @@ typedef struct roost_match {
 /* pattern is JSON text. Returns 0 with the first entry (or NULL) in match, EPROTO, ENOMEM. */
 int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match);
 
+/* The route of the pattern that was found last; empty where it has none (it was no text, number or
+ * object). */
+roost_slice roost_table_route(const roost_table *table, const roost_match *match);
+
 /* The next entry; only until the next find. */
 void roost_table_next(roost_table *table, roost_match *match);
 

@@ -223,7 +223,7 @@ static int connect_client(roost_client *client) {
     return ROOST_ENOMEM;
   link->client = self;
   roost_timer_init(&link->timer, on_incomplete);
-  roost_frame_reader_init(&link->reader, alloc, config->max_buffer_size);
+  roost_frame_reader_init(&link->reader, alloc, config->framing, config->max_buffer_size);
   const int status = dial(self, link);
   if (status < 0) {
     roost_alloc_put(alloc, link, sizeof *link);
@@ -238,7 +238,7 @@ static roost_buffer *begin(roost_client *client, const roost_message *head) {
   tcp_client *self = of(client);
   tcp_link *link = self->link;
   roost_buffer *out = roost_conn_out(link->conn);
-  if (roost_frame_begin(out, &link->mark, self->digits) != 0)
+  if (roost_frame_begin(out, &link->mark, client->config->framing, self->digits) != 0)
     return NULL;
   if (roost_envelope_request_begin(out, head) == 0)
     return out;

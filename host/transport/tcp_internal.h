@@ -4,9 +4,9 @@
  *
  * Server: a listener (none in tests) and its sessions. Session: one connection, the origin of what
  * it sends. Carry: bytes that were read but whose turn has not come: a session dispatches at most
- * ROOST_TCP_FRAMES frames a turn, and none while too much of it is in flight or its send buffer is
- * crowded. Linger: after our FIN the rest of what the peer sends is thrown away, for a while, since
- * closing on unread bytes would destroy replies that are still under way.
+ * ROOST_TCP_FRAMES frames a turn, and none while too much of it is in flight, its send buffer is
+ * crowded, or its rate is used up. Linger: after our FIN the rest of what the peer sends is thrown
+ * away, for a while, since closing on unread bytes would destroy replies that are still under way.
  * A session is owned by its server and freed when its conn reports the end.
  */
 #ifndef ROOST_TRANSPORT_TCP_INTERNAL_H
@@ -16,10 +16,12 @@
 #include "transport/transport.h"
 #include "wire/frame.h"
 
-#define ROOST_TCP_FRAMES         64     /* dispatched per session and turn */
-#define ROOST_TCP_LINGER_MS      2000   /* without progress, before a peer is dropped */
-#define ROOST_TCP_STREAMS_END_MS 30000  /* streams that go on after a framing error */
-#define ROOST_TCP_FULL_LOG_MS    1000   /* reading paused this long is worth a line */
+#define ROOST_TCP_FRAMES         64    /* dispatched per session and turn */
+#define ROOST_TCP_LINGER_MS      2000  /* without progress, before a peer is dropped */
+#define ROOST_TCP_STREAMS_END_MS 30000 /* streams that go on after a framing error */
+#define ROOST_TCP_FULL_LOG_MS    1000  /* reading paused this long is worth a line */
+#define ROOST_TCP_TOKEN          1000  /* what a message costs of a session's rate */
+#define ROOST_TCP_RATE_GAP_MS    100 /* without having to wait: the peer keeps to its rate again */
 #define ROOST_TCP_DISCARD_BYTES  262144 /* thrown away while lingering, at most */
 
 typedef struct roost_tcp_server {
@@ -50,13 +52,18 @@ typedef struct roost_tcp_session {
   roost_loop_hook resume; /* goes on with what was carried over */
   roost_timer timer;      /* what for: its function says */
   roost_frame_mark mark;  /* of the reply being written */
+  uint64_t tokens;        /* left of its rate: ROOST_TCP_TOKEN per message */
+  uint64_t tokens_ms;     /* when they were last counted */
+  uint64_t over_ms;       /* since when messages have had to wait for tokens */
+  uint64_t over_last_ms;  /* when they last had to */
   size_t discarded;       /* bytes thrown away */
   size_t lingering_bytes; /* queued when the linger timer was last started */
   roost_tcp_state state;
   uint8_t digits; /* of the last reply's length: a guess for the next */
-  bool waiting;   /* until less is in flight, or queued to the peer */
+  bool waiting;   /* until less is in flight, or queued to the peer, or its rate allows more */
   bool last_read; /* draining: what the kernel held was read */
   bool said_full; /* the line about max_in_flight was written */
+  bool said_rate; /* the line about rate was written */
   bool is_closed; /* we have closed conn */
 } roost_tcp_session;
 

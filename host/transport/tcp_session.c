@@ -10,6 +10,10 @@ static const roost_server_config *config_of(const roost_tcp_session *session) {
   return session->server->server.config;
 }
 
+static roost_framing framing_of(const roost_tcp_session *session) {
+  return config_of(session)->framing;
+}
+
 static void say(roost_tcp_session *session, roost_log_level level, roost_log_kind kind,
                 const char *msg, const char *err) {
   roost_tcp_log(session->server, level, kind, msg, roost_conn_remote(session->conn), err);
@@ -103,6 +107,74 @@ static void fail(roost_tcp_session *session, const char *err) {
   finish_if_done(session);
 }
 
+/* --------------------------------------------------------------------- the rate -------------- */
+
+static uint64_t now_ms(const roost_tcp_session *session) {
+  return roost_loop_wheel(session->server->loop)->now_ms;
+}
+
+/* A draining session takes what it was sent without looking at its rate. */
+static bool has_rate(const roost_tcp_session *session) {
+  return config_of(session)->rate.per_second > 0 && session->state == ROOST_TCP_OPEN;
+}
+
+static uint64_t most_tokens(const roost_tcp_session *session) {
+  return (uint64_t)config_of(session)->rate.burst * ROOST_TCP_TOKEN;
+}
+
+/* Adds the tokens of the time since they were last counted: a second's are per_second messages',
+ * so a millisecond's are per_second of them. */
+static void count_tokens(roost_tcp_session *session) {
+  const uint64_t per_ms = config_of(session)->rate.per_second;
+  const uint64_t most = most_tokens(session);
+  const uint64_t passed = now_ms(session) - session->tokens_ms;
+  session->tokens_ms += passed;
+  if (passed > (most - session->tokens) / per_ms) /* without overflow */
+    session->tokens = most;
+  else
+    session->tokens += passed * per_ms;
+}
+
+/* There is one: none is spent between a frame's first byte, taken with a token at hand, and its
+ * last. */
+static void spend_token(roost_tcp_session *session) {
+  if (has_rate(session))
+    session->tokens -= ROOST_TCP_TOKEN;
+}
+
+/* Not inlined: few connections have a rate, and each frame asks. */
+__attribute__((noinline)) static bool has_no_token(roost_tcp_session *session) {
+  count_tokens(session);
+  return session->tokens < ROOST_TCP_TOKEN;
+}
+
+static bool is_over_rate(roost_tcp_session *session) {
+  return has_rate(session) && has_no_token(session);
+}
+
+static void on_rate_timer(roost_timer *timer) {
+  roost_tcp_session *session = of_timer(timer);
+  session->over_last_ms = now_ms(session);
+  if (!session->said_rate && session->over_last_ms - session->over_ms >= ROOST_TCP_FULL_LOG_MS) {
+    session->said_rate = true;
+    say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "too many messages, read more slowly",
+        "rate");
+  }
+  roost_loop_defer(session->server->loop, &session->resume);
+}
+
+/* Goes on once there is a token. */
+static void wait_for_token(roost_tcp_session *session) {
+  const uint64_t per_ms = config_of(session)->rate.per_second;
+  const uint64_t missing = ROOST_TCP_TOKEN - session->tokens;
+  const uint64_t now = now_ms(session);
+  if (now - session->over_last_ms > ROOST_TCP_RATE_GAP_MS)
+    session->over_ms = now;
+  session->over_last_ms = now;
+  if (!roost_timer_running(&session->timer) || session->timer.fn != on_rate_timer)
+    start_timer(session, on_rate_timer, (missing + per_ms - 1) / per_ms);
+}
+
 /* --------------------------------------------------------------------- dispatching ----------- */
 
 static bool is_full(const roost_tcp_session *session) {
@@ -114,8 +186,13 @@ static bool takes_messages(const roost_tcp_session *session) {
   return session->state <= ROOST_TCP_LAST && !session->is_closed;
 }
 
-static bool may_dispatch(const roost_tcp_session *session) {
-  return takes_messages(session) && !is_full(session) && !roost_conn_crowded(session->conn);
+/* By what it has not been answered yet, or has not read. */
+static bool is_blocked(const roost_tcp_session *session) {
+  return is_full(session) || roost_conn_crowded(session->conn);
+}
+
+static bool may_dispatch(roost_tcp_session *session) {
+  return takes_messages(session) && !is_blocked(session) && !is_over_rate(session);
 }
 
 /* EPROTO where the frame is not JSON. */
@@ -136,11 +213,13 @@ static bool dispatched(roost_tcp_session *session, int status, roost_slice frame
     fail(session, session->reader.error);
     return false;
   }
-  if (status > 0 && dispatch(session, frame) != 0) {
-    fail(session, "Could not parse JSON");
+  if (status == 0)
     return false;
-  }
-  return status > 0;
+  spend_token(session);
+  if (dispatch(session, frame) == 0)
+    return true;
+  fail(session, "Could not parse JSON");
+  return false;
 }
 
 /* Dispatches what may be dispatched in this turn from the front of *input. */
@@ -167,12 +246,30 @@ static void on_incomplete_timer(roost_timer *timer) {
   roost_tcp_session_close(session);
 }
 
+/* Has the timer look after what the session waits for. */
+static void watch(roost_tcp_session *session, bool has_carry) {
+  const uint64_t incomplete_ms = config_of(session)->incomplete_message_timeout;
+  if (session->waiting && is_full(session)) {
+    if (session->said_full)
+      stop_timer(session);
+    else if (!roost_timer_running(&session->timer) || session->timer.fn != on_full_timer)
+      start_timer(session, on_full_timer, ROOST_TCP_FULL_LOG_MS);
+  } else if (has_carry && is_over_rate(session)) {
+    wait_for_token(session);
+  } else if (!session->waiting && !has_carry && roost_frame_reader_pending(&session->reader) &&
+             incomplete_ms > 0) {
+    start_timer(session, on_incomplete_timer, incomplete_ms);
+  } else {
+    stop_timer(session);
+  }
+}
+
 /* After a round of dispatching: decides who moves next, the peer or we. */
 static void settle(roost_tcp_session *session) {
   if (!takes_messages(session))
     return;
-  session->waiting = !may_dispatch(session);
   const bool has_carry = session->carry.len > session->carried;
+  session->waiting = is_blocked(session) || (has_carry && is_over_rate(session));
   roost_slice none = {NULL, 0};
   roost_slice frame;
   if (!has_carry)
@@ -184,15 +281,7 @@ static void settle(roost_tcp_session *session) {
     roost_conn_resume(session->conn);
   if (has_carry && !session->waiting)
     roost_loop_defer(session->server->loop, &session->resume);
-  if (session->waiting && is_full(session) && !session->said_full) {
-    if (!roost_timer_running(&session->timer) || session->timer.fn != on_full_timer)
-      start_timer(session, on_full_timer, ROOST_TCP_FULL_LOG_MS);
-  } else if (!session->waiting && !has_carry && roost_frame_reader_pending(&session->reader) &&
-             config_of(session)->incomplete_message_timeout > 0) {
-    start_timer(session, on_incomplete_timer, config_of(session)->incomplete_message_timeout);
-  } else {
-    stop_timer(session);
-  }
+  watch(session, has_carry);
 }
 
 static void take_bytes(roost_tcp_session *session, roost_slice bytes) {
@@ -337,7 +426,7 @@ static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
   if (!takes_replies(session))
     return NULL;
   roost_buffer *out = roost_conn_out(session->conn);
-  if (roost_frame_begin(out, &session->mark, session->digits) != 0)
+  if (roost_frame_begin(out, &session->mark, framing_of(session), session->digits) != 0)
     return NULL;
   if (roost_envelope_reply_begin(out, kind) == 0)
     return out;
@@ -375,7 +464,7 @@ static void reply_unhandled(roost_origin *origin, roost_slice id) {
   if (!takes_replies(session))
     return;
   roost_buffer *out = roost_conn_out(session->conn);
-  if (roost_frame_begin(out, &session->mark, 3) == 0)
+  if (roost_frame_begin(out, &session->mark, framing_of(session), 3) == 0)
     (void)send_frame(session, roost_envelope_write_unhandled(out, id));
 }
 
@@ -383,7 +472,7 @@ static void eased(roost_origin *origin) {
   roost_tcp_session *session = of_origin(origin);
   if (session->state == ROOST_TCP_ENDING)
     finish_if_done(session);
-  else if (session->waiting && may_dispatch(session))
+  else if (session->waiting && !is_blocked(session))
     roost_loop_defer(session->server->loop, &session->resume);
 }
 
@@ -439,7 +528,9 @@ int roost_tcp_session_new(roost_tcp_server *server, roost_conn *conn) {
   session->resume.fn = on_resume;
   session->resume.ud = session;
   roost_timer_init(&session->timer, on_incomplete_timer);
-  roost_frame_reader_init(&session->reader, alloc, config->max_buffer_size);
+  roost_frame_reader_init(&session->reader, alloc, config->framing, config->max_buffer_size);
+  session->tokens = most_tokens(session);
+  session->tokens_ms = now_ms(session);
   roost_buffer_init(&session->carry, alloc);
   roost_list_append(&server->sessions, &session->link);
   server->server.stats.accepted++;

@@ -15,10 +15,18 @@
 #include "core/log.h"
 #include "net/conn.h"
 #include "net/tls.h"
+#include "transport/allow.h"
+#include "wire/frame.h"
 #include "wire/message.h"
 
 typedef struct roost_server roost_server;
 typedef struct roost_origin roost_origin;
+
+/* How many messages a connection may send; both 0: as many as it likes. */
+typedef struct roost_rate {
+  uint32_t per_second; /* in the long run */
+  uint32_t burst;      /* at once, after a pause */
+} roost_rate;
 
 /* One entry of servers, checked and with defaults filled; texts are owned by the configuration,
  * which outlives the server. Times in ms, sizes in bytes, 0 as stated. */
@@ -38,17 +46,20 @@ typedef struct roost_server_config {
   size_t max_connections_per_ip;       /* 0: no limit */
   int backlog;
   uint32_t max_in_flight;  /* per connection; 0: no limit */
+  roost_rate rate;         /* per connection */
   uint32_t max_streams;    /* per connection; 0: no limit */
   uint64_t idle_timeout;   /* 0: none */
   unsigned retry_attempts; /* re-listen after the listener was lost */
   uint64_t retry_delay;
+  roost_framing framing;
+  const roost_allow *allow; /* NULL: everybody may do everything */
 } roost_server_config;
 
 /* Counters of one server; read by the same thread. */
 typedef struct roost_server_stats {
   uint64_t connections; /* open now */
   uint64_t accepted;
-  uint64_t denied; /* turned away by a limit */
+  uint64_t denied; /* connections turned away by a limit, messages refused by allow */
   roost_conn_counters bytes;
 } roost_server_stats;
 
@@ -183,6 +194,7 @@ typedef struct roost_client_config {
   size_t max_buffer_size;      /* one frame */
   uint64_t incomplete_message_timeout; /* 0: none */
   size_t max_send_buffer_size;         /* 0: no limit */
+  roost_framing framing;
 } roost_client_config;
 
 /* What a client tells. All on the loop's thread, never from inside a call of the sink's. */

@@ -12,7 +12,7 @@
 typedef struct encoder {
   lua_State *lua;
   roost_buffer *out;
-  const roost_vm *vm; /* for its marks */
+  const roost_vm *vm; /* for its marks; NULL: a state without any */
 } encoder;
 
 /* Every write_ function writes the value on top of the stack and leaves it there, or returns
@@ -148,7 +148,7 @@ static int write_table(encoder *e, const roost_path *outer) {
   int status = roost_path_enter(lua, &here, outer, -1);
   if (status != 0)
     return status;
-  const void *mark = mark_of(lua);
+  const void *mark = e->vm != NULL ? mark_of(lua) : NULL;
   if (mark != NULL && mark == e->vm->bytes_mark)
     return write_bytes(e, outer);
   bool is_marked = mark != NULL && mark == e->vm->array_mark;

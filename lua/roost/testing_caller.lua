@@ -26,10 +26,9 @@ function Peer:read()
   return self.handle:read()
 end
 
--- A packet, as a frame.
+-- A packet, in a frame as its server wants them.
 function Peer:send(packet)
-  local text = core.json_encode(packet)
-  return self.handle:write(core.testing.units(text) .. "#" .. text)
+  return self.handle:send(core.json_encode(packet))
 end
 
 -- The next frame's packet; nil at the end.

@@ -147,4 +147,24 @@ describe("testing: peers", function()
     for i = 1, 100 do assert.equal(i, peers[i]:receive().response) end
     assert.equal(100, host:status().servers["1"].connections)
   end)
+
+  for _, row in ipairs {
+    { "ndjson", "%s\n", '{"response":1,"isDisposed":true,"id":2}\n' },
+    { "length32", "\0\0\0\34%s", '\0\0\0\39{"response":1,"isDisposed":true,"id":2}' },
+  } do
+    it("speak " .. row[1] .. " where their server does", function()
+      local other = testing.host {
+        services = { inline = function(service)
+          service:message("echo", function(data) return data end)
+        end },
+        config = { servers = { { framing = row[1] } } },
+      }
+      local peer = other:connect()
+      peer:write(row[2]:format('{"pattern":"echo","data":1,"id":2}'))
+      assert.equal(row[3], peer:read())
+      peer:send { pattern = "echo", data = "€\n", id = 3 }
+      assert.same({ response = "€\n", isDisposed = true, id = 3 }, peer:receive())
+      assert.equal(4, other:call("echo", 4))
+    end)
+  end
 end)

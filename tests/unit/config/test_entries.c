@@ -73,6 +73,37 @@ static void servers_are_a_list(void **state) {
   assert_error(load, "host.lua: servers: expected a list, got \"x\"");
 }
 
+static void a_rate_says_per_second_and_perhaps_burst(void **state) {
+  load_case *load = *state;
+  load_text(load, "return { services = {}, servers = { { rate = { per_second = 5 } }, "
+                  "{ rate = { per_second = '10', burst = 40 } }, {} } }");
+  assert_int_equal(load->status, 0);
+  assert_int_equal(load->settings->servers[0].rate.per_second, 5);
+  assert_int_equal(load->settings->servers[0].rate.burst, 5);
+  assert_int_equal(load->settings->servers[1].rate.per_second, 10);
+  assert_int_equal(load->settings->servers[1].rate.burst, 40);
+  assert_int_equal(load->settings->servers[2].rate.per_second, 0);
+  load_text(load, "return { services = {}, servers = { {}, { rate = { burst = 5 } } } }");
+  assert_error(load, "host.lua: servers[2].rate: per_second is missing");
+  load_text(load, "return { services = {}, servers = { { rate = {} } } }");
+  assert_error(load, "host.lua: servers[1].rate: per_second is missing");
+  load_text(load, "return { services = {}, servers = { { rate = { per_second = 0 } } } }");
+  assert_error(load, "host.lua: servers[1].rate.per_second: must be at least 1, got 0");
+}
+
+static void framings_by_name(void **state) {
+  load_case *load = *state;
+  load_text(load, "return { services = {}, servers = { { framing = 'ndjson' }, {} }, clients = { "
+                  "A = { framing = 'length32' } } }");
+  assert_int_equal(load->status, 0);
+  assert_int_equal(load->settings->servers[0].framing, ROOST_FRAMING_NDJSON);
+  assert_int_equal(load->settings->servers[1].framing, ROOST_FRAMING_NEST);
+  assert_int_equal(load->settings->clients[0].framing, ROOST_FRAMING_LENGTH32);
+  load_text(load, "return { services = {}, servers = { { framing = 'lines' } } }");
+  assert_error(load, "host.lua: servers[1].framing: expected \"nest\" or \"ndjson\" or "
+                     "\"length32\", got \"lines\"");
+}
+
 static const roost_client_config *find_client(const load_case *load, const char *name) {
   for (size_t i = 0; i < load->settings->client_count; i++)
     if (strcmp(load->settings->clients[i].name, name) == 0)
@@ -132,6 +163,8 @@ int main(void) {
       LOAD_TEST(names_default_to_the_position_and_differ),
       LOAD_TEST(other_transports_are_one_error_each),
       LOAD_TEST(servers_are_a_list),
+      LOAD_TEST(a_rate_says_per_second_and_perhaps_burst),
+      LOAD_TEST(framings_by_name),
       LOAD_TEST(clients_are_tables_or_functions),
       LOAD_TEST(clients_that_are_wrong),
   };

@@ -29,10 +29,11 @@
 typedef struct service_peer {
   roost_origin origin; /* first */
   struct service_test *test;
-  bool crowded;   /* what ops->crowded says */
-  bool refuses;   /* reply_begin gives NULL */
-  bool closed;    /* ops->close was called */
-  unsigned eased; /* how often */
+  const roost_tls_info *tls; /* what ops->tls says */
+  bool crowded;              /* what ops->crowded says */
+  bool refuses;              /* reply_begin gives NULL */
+  bool closed;               /* ops->close was called */
+  unsigned eased;            /* how often */
 } service_peer;
 
 typedef struct service_test {
@@ -120,6 +121,10 @@ static inline const roost_address *service_test_address(const roost_origin *orig
   return &address;
 }
 
+static inline const roost_tls_info *service_test_tls(const roost_origin *origin) {
+  return ((const service_peer *)origin)->tls;
+}
+
 static inline void service_test_close(roost_origin *origin) {
   ((service_peer *)origin)->closed = true;
 }
@@ -133,6 +138,7 @@ static const roost_origin_ops service_test_ops = {
     .crowded = service_test_crowded,
     .remote = service_test_address,
     .local = service_test_address,
+    .tls = service_test_tls,
     .close = service_test_close,
 };
 

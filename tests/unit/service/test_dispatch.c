@@ -43,6 +43,56 @@ static void what_nobody_handles_is_said(void **state) {
   service_test_deinit(&self);
 }
 
+/* 10.0.0.5 is who asks. */
+static void what_no_rule_permits_is_refused(void **state) {
+  (void)state;
+  service_test self;
+  const roost_allow_route routes[] = {{ROOST_SLICE("m"), false}, {ROOST_SLICE("a.*"), true}};
+  const roost_allow_route secret = {ROOST_SLICE("secret"), false};
+  roost_allow_rule rules[] = {{.routes = routes, .route_count = 2},
+                              {.routes = &secret, .route_count = 1}};
+  const roost_allow allow = {rules, 2};
+  const roost_tls_info tls = {.common_name = "billing", .verified = true};
+  const char *why;
+  assert_int_equal(roost_allow_peer_read(&rules[0].peer, "10.0.0.5", &why), 0);
+  assert_int_equal(roost_allow_peer_read(&rules[1].peer, "CN=billing", &why), 0);
+  service_test_init(&self);
+  self.server_config.allow = &allow;
+  service_test_load(&self, "a",
+                    "service:message('m', function() return 'm' end)"
+                    "service:message('secret', function() ran = true return 's' end)"
+                    "service:event('secret', function() ran = true end)"
+                    "service:message('a.ran', function() return ran or false end)");
+  service_test_go(&self);
+  service_test_send(&self, &self.peer, "\"m\"", "1", "1");
+  service_test_send(&self, &self.peer, "\"a.none\"", "1", "2");
+  service_test_expect(&self, "last 1 \"m\"\nunhandled 2 \n");
+  for (int i = 0; i < 2; i++) /* the second time from the table's cache */
+    service_test_send(&self, &self.peer, "\"secret\"", "1", "3");
+  service_test_expect_line(&self, "request refused: no rule of allow permits it\" server=public "
+                                  "peer=10.0.0.5:4711 pattern=\"\\\"secret\\\"\"");
+  service_test_send(&self, &self.peer, "\"none\"", "1", "4");
+  service_test_send(&self, &self.peer, NULL, "1", "5");
+  service_test_send(&self, &self.peer, "true", "1", "6");
+  service_test_expect(&self, "error 3 {\"status\":\"error\",\"message\":\"Forbidden resource\"}\n"
+                             "error 3 {\"status\":\"error\",\"message\":\"Forbidden resource\"}\n"
+                             "error 4 {\"status\":\"error\",\"message\":\"Forbidden resource\"}\n"
+                             "error 5 {\"status\":\"error\",\"message\":\"Forbidden resource\"}\n"
+                             "error 6 {\"status\":\"error\",\"message\":\"Forbidden resource\"}\n");
+  service_test_send(&self, &self.peer, "\"secret\"", "1", NULL);
+  service_test_expect_line(&self, "event refused: no rule of allow permits it");
+  service_test_send(&self, &self.peer, "\"a.ran\"", "1", "7");
+  service_test_expect(&self, "last 7 false\n");
+  assert_int_equal(service_test_try(&self, &self.peer, "\"secret\"", "[1,}", "8"), ROOST_EPROTO);
+  assert_int_equal(service_test_try(&self, &self.peer, "[", "1", "8"), ROOST_EPROTO);
+  assert_int_equal(self.server.stats.denied, 6);
+  assert_int_equal(self.dispatch->stats.unhandled, 1);
+  self.peer.tls = &tls;
+  service_test_send(&self, &self.peer, "\"secret\"", "1", "9");
+  service_test_expect(&self, "last 9 \"s\"\n");
+  service_test_deinit(&self);
+}
+
 static void data_that_is_not_json_is_a_broken_frame(void **state) {
   (void)state;
   service_test self;
@@ -253,6 +303,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_request_runs_its_handler),
       cmocka_unit_test(what_nobody_handles_is_said),
+      cmocka_unit_test(what_no_rule_permits_is_refused),
       cmocka_unit_test(data_that_is_not_json_is_a_broken_frame),
       cmocka_unit_test(every_handler_of_an_event_has_its_own_data),
       cmocka_unit_test(each_kind_serves_the_other_where_it_is_alone),

@@ -418,6 +418,299 @@ static void streams_do_not_count_against_max_in_flight(void **state) {
   tcp_deinit(&self);
 }
 
+/* --------------------------------------------------------------------- the rate -------------- */
+
+static void start_rated(tcp_test *self, uint32_t per_second, uint32_t burst) {
+  tcp_init(self);
+  self->config.rate = (roost_rate){per_second, burst};
+  tcp_start(self);
+}
+
+static void send_many(tcp_test *self, unsigned count) {
+  for (unsigned i = 0; i < count; i++)
+    tcp_request(&self->peer, "echo", "1", "x");
+  net_test_turns(&self->test, 5);
+}
+
+/* Time as a loop sees it, turn by turn. */
+static void pass(tcp_test *self, unsigned ms) {
+  for (; ms > 0; ms--) {
+    net_test_advance(&self->test, 1);
+    net_test_turns(&self->test, 2);
+  }
+}
+
+static void beyond_the_rate_messages_wait_and_none_is_lost(void **state) {
+  static tcp_test self;
+  (void)state;
+  start_rated(&self, 10, 5);
+  send_many(&self, 50);
+  assert_int_equal(self.messages, 5);
+  for (unsigned i = 1; i <= 45; i++) {
+    net_test_advance(&self.test, 99);
+    net_test_turns(&self.test, 3);
+    assert_int_equal(self.messages, 4 + i);
+    net_test_advance(&self.test, 1);
+    net_test_turns(&self.test, 3);
+    assert_int_equal(self.messages, 5 + i);
+  }
+  NET_TEST_UNTIL(&self.test, self.peer.bytes.len == 50 * 44);
+  assert_int_equal(self.gone, 0);
+  tcp_deinit(&self);
+}
+
+static void after_a_pause_a_burst_may_come_again(void **state) {
+  static tcp_test self;
+  (void)state;
+  start_rated(&self, 10, 5);
+  send_many(&self, 5);
+  net_test_advance(&self.test, 250);
+  send_many(&self, 3);
+  assert_int_equal(self.messages, 7);
+  net_test_advance(&self.test, 100000);
+  net_test_turns(&self.test, 3);
+  assert_int_equal(self.messages, 8);
+  net_test_advance(&self.test, 100000);
+  send_many(&self, 50);
+  assert_int_equal(self.messages, 13);
+  tcp_deinit(&self);
+}
+
+static void a_rate_of_many_a_millisecond_is_exact(void **state) {
+  static tcp_test self;
+  (void)state;
+  start_rated(&self, 2500, 1);
+  send_many(&self, 12);
+  assert_int_equal(self.messages, 1);
+  for (unsigned i = 0; i < 10; i++) { /* a token takes 0.4 ms; a burst of 1 keeps one at most */
+    net_test_advance(&self.test, 1);
+    net_test_turns(&self.test, 3);
+    assert_int_equal(self.messages, 2 + i);
+  }
+  tcp_deinit(&self);
+}
+
+static void a_peer_over_its_rate_for_a_second_is_logged_once(void **state) {
+  static tcp_test self;
+  (void)state;
+  start_rated(&self, 100, 1);
+  send_many(&self, 400);
+  pass(&self, 990);
+  tcp_expect_silence(&self);
+  pass(&self, 20);
+  tcp_expect_lines(&self, 1,
+                   "too many messages, read more slowly\" server=public peer=memory:0 "
+                   "err=rate");
+  pass(&self, 2000);
+  send_many(&self, 400);
+  pass(&self, 2000);
+  tcp_expect_silence(&self);
+  tcp_deinit(&self);
+}
+
+static void a_peer_that_keeps_to_its_rate_is_not_logged(void **state) {
+  static tcp_test self;
+  (void)state;
+  start_rated(&self, 10, 1);
+  for (unsigned i = 1; i <= 40; i++) {
+    send_many(&self, 1);
+    assert_int_equal(self.messages, i);
+    pass(&self, 100);
+  }
+  for (unsigned i = 0; i < 10; i++) { /* now and then two at once */
+    send_many(&self, 2);
+    pass(&self, 400);
+  }
+  assert_int_equal(self.messages, 60);
+  tcp_expect_silence(&self);
+  tcp_deinit(&self);
+}
+
+/* With one message at a time, too: each waits, and the next comes as soon as it has gone. */
+static void one_that_asks_again_at_once_is_over_its_rate(void **state) {
+  static tcp_test self;
+  (void)state;
+  start_rated(&self, 10, 1);
+  send_many(&self, 1);
+  for (unsigned i = 1; i <= 12; i++) {
+    send_many(&self, 1);
+    assert_int_equal(self.messages, i);
+    net_test_advance(&self.test, 100);
+    net_test_turns(&self.test, 3);
+    assert_int_equal(self.messages, i + 1);
+  }
+  tcp_expect_lines(&self, 1, "err=rate");
+  tcp_deinit(&self);
+}
+
+static void events_and_what_is_foreign_count(void **state) {
+  static tcp_test self;
+  (void)state;
+  start_rated(&self, 1, 3);
+  send_text(&self, "25#{\"pattern\":\"e\",\"data\":[]}1#525#{\"pattern\":\"e\",\"data\":[]}"
+                   "25#{\"pattern\":\"e\",\"data\":[]}");
+  net_test_turns(&self.test, 5);
+  assert_int_equal(self.events, 2);
+  net_test_advance(&self.test, 1000);
+  net_test_turns(&self.test, 3);
+  assert_int_equal(self.events, 3);
+  tcp_deinit(&self);
+}
+
+/* The pause is ours: it must not count against the peer. */
+static void a_frame_begun_while_waiting_has_its_full_time(void **state) {
+  static tcp_test self;
+  (void)state;
+  tcp_init(&self);
+  self.config.rate = (roost_rate){1, 1};
+  self.config.incomplete_message_timeout = 300;
+  tcp_start(&self);
+  send_many(&self, 1);
+  send_text(&self, "36#{\"pattern\"");
+  net_test_turns(&self.test, 3);
+  net_test_advance(&self.test, 1000);
+  net_test_turns(&self.test, 3);
+  net_test_advance(&self.test, 299);
+  assert_int_equal(self.gone, 0);
+  send_text(&self, ":\"echo\",\"data\":1,\"id\":\"1\"}");
+  NET_TEST_UNTIL(&self.test, self.messages == 2);
+  tcp_deinit(&self);
+}
+
+static void the_rate_goes_on_when_max_in_flight_lets_it(void **state) {
+  static tcp_test self;
+  (void)state;
+  tcp_init(&self);
+  self.config.rate = (roost_rate){10, 2};
+  self.config.max_in_flight = 2;
+  tcp_start(&self);
+  for (unsigned i = 0; i < 6; i++)
+    tcp_request(&self.peer, "hold", "1", "x");
+  net_test_turns(&self.test, 5);
+  assert_int_equal(self.held_count, 2);
+  (void)tcp_answer(&self, 0, "1"); /* no longer full, but out of tokens */
+  net_test_turns(&self.test, 3);
+  assert_int_equal(self.held_count, 2);
+  net_test_advance(&self.test, 100);
+  net_test_turns(&self.test, 3);
+  assert_int_equal(self.held_count, 3);
+  net_test_advance(&self.test, 1000); /* tokens, but full */
+  net_test_turns(&self.test, 3);
+  assert_int_equal(self.held_count, 3);
+  (void)tcp_answer(&self, 1, "1");
+  (void)tcp_answer(&self, 2, "1");
+  net_test_turns(&self.test, 3);
+  assert_int_equal(self.held_count, 5);
+  tcp_deinit(&self);
+}
+
+static void a_draining_peer_is_served_without_its_rate(void **state) {
+  static tcp_test self;
+  (void)state;
+  start_rated(&self, 1, 1);
+  send_many(&self, 30);
+  assert_int_equal(self.messages, 1);
+  self.server->ops->drain(self.server);
+  NET_TEST_UNTIL(&self.test, self.messages == 30 && self.peer.eofs > 0);
+  tcp_deinit(&self);
+}
+
+static void a_peer_that_leaves_while_waiting_is_forgotten(void **state) {
+  static tcp_test self;
+  (void)state;
+  start_rated(&self, 1, 1);
+  send_many(&self, 30);
+  roost_conn_close(self.peer.conn);
+  net_test_advance(&self.test, 60000); /* it is not read, so not seen to leave at once */
+  NET_TEST_UNTIL(&self.test, self.gone == 1);
+  tcp_deinit(&self);
+}
+
+static void large_frames_count_as_one_each(void **state) {
+  static tcp_test self;
+  const size_t size = 300000;
+  (void)state;
+  start_rated(&self, 1, 1);
+  for (int i = 0; i < 2; i++) {
+    const char head[] = "{\"pattern\":\"echo\",\"id\":\"1\",\"data\":\"";
+    assert_int_equal(roost_buffer_printf(roost_conn_out(self.peer.conn), "%zu#%s",
+                                         sizeof head - 1 + size + 2, head),
+                     0);
+    net_write_many(self.peer.conn, size);
+    send_text(&self, "\"}");
+  }
+  NET_TEST_UNTIL(&self.test, self.messages == 1);
+  net_test_turns(&self.test, 20);
+  assert_int_equal(self.messages, 1);
+  net_test_advance(&self.test, 1000);
+  NET_TEST_UNTIL(&self.test, self.messages == 2);
+  tcp_deinit(&self);
+}
+
+/* --------------------------------------------------------------------- other framings -------- */
+
+static void speaks_lines(void **state) {
+  static tcp_test self;
+  (void)state;
+  tcp_init(&self);
+  self.config.framing = ROOST_FRAMING_NDJSON;
+  tcp_start(&self);
+  send_text(&self, "{\"pattern\":\"echo\",\"data\":\"\xc3\xa9\",\"id\":\"1\"}\r\n\n"
+                   "{\"pattern\":\"nobody\",\"data\":1,\"id\":2}\n{\"pattern\":");
+  expect_text(&self, "{\"response\":\"\xc3\xa9\",\"isDisposed\":true,\"id\":\"1\"}\n"
+                     "{\"id\":2,\"status\":\"error\",\"err\":\"There is no matching message "
+                     "handler defined in the remote service.\"}\n");
+  send_text(&self, "\"echo\",\"data\":1,\"id\":3}\n");
+  expect_text(&self, "{\"response\":1,\"isDisposed\":true,\"id\":3}\n");
+  send_text(&self, "nonsense\n");
+  NET_TEST_UNTIL(&self.test, self.peer.eofs > 0);
+  tcp_expect_lines(&self, 1,
+                   "bad frame, connection closed\" server=public peer=memory:0 "
+                   "err=\"Could not parse JSON\"");
+  tcp_deinit(&self);
+}
+
+static void speaks_lengths(void **state) {
+  static tcp_test self;
+  static const char request[] = "\0\0\0\x22{\"pattern\":\"echo\",\"data\":1,\"id\":3}";
+  static const char reply[] = "\0\0\0\x27{\"response\":1,\"isDisposed\":true,\"id\":3}";
+  roost_buffer expected;
+  (void)state;
+  tcp_init(&self);
+  self.config.framing = ROOST_FRAMING_LENGTH32;
+  tcp_start(&self);
+  roost_buffer_init(&expected, roost_alloc_default());
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(
+        roost_buffer_append(roost_conn_out(self.peer.conn), request, sizeof request - 1), 0);
+    assert_int_equal(roost_buffer_append(&expected, reply, sizeof reply - 1), 0);
+  }
+  roost_conn_dirty(self.peer.conn);
+  tcp_expect_bytes(&self, &self.peer, &expected);
+  roost_buffer_deinit(&expected);
+  assert_int_equal(roost_buffer_append(roost_conn_out(self.peer.conn), "\xff\xff\xff\xff{}", 6), 0);
+  roost_conn_dirty(self.peer.conn);
+  NET_TEST_UNTIL(&self.test, self.peer.eofs > 0);
+  tcp_expect_lines(&self, 1, "exceeds the maximum allowed length (max_buffer_size)");
+  tcp_deinit(&self);
+}
+
+static void an_unfinished_line_ends_the_connection_in_time(void **state) {
+  static tcp_test self;
+  (void)state;
+  tcp_init(&self);
+  self.config.framing = ROOST_FRAMING_NDJSON;
+  self.config.incomplete_message_timeout = 300;
+  self.config.max_buffer_size = 100;
+  tcp_start(&self);
+  send_text(&self, "{\"pattern\"");
+  net_test_turns(&self.test, 3);
+  net_test_advance(&self.test, 300);
+  NET_TEST_UNTIL(&self.test, self.gone == 1);
+  tcp_expect_lines(&self, 1, "incomplete frame");
+  tcp_deinit(&self);
+}
+
 static void a_crowded_peers_requests_wait_until_it_reads(void **state) {
   static tcp_test self;
   const size_t reply = 50000;
@@ -641,6 +934,21 @@ int main(void) {
       cmocka_unit_test(each_read_of_an_unfinished_frame_gives_it_more_time),
       cmocka_unit_test(at_max_in_flight_reading_pauses_and_nothing_is_lost),
       cmocka_unit_test(streams_do_not_count_against_max_in_flight),
+      cmocka_unit_test(beyond_the_rate_messages_wait_and_none_is_lost),
+      cmocka_unit_test(after_a_pause_a_burst_may_come_again),
+      cmocka_unit_test(a_rate_of_many_a_millisecond_is_exact),
+      cmocka_unit_test(a_peer_over_its_rate_for_a_second_is_logged_once),
+      cmocka_unit_test(a_peer_that_keeps_to_its_rate_is_not_logged),
+      cmocka_unit_test(one_that_asks_again_at_once_is_over_its_rate),
+      cmocka_unit_test(events_and_what_is_foreign_count),
+      cmocka_unit_test(a_frame_begun_while_waiting_has_its_full_time),
+      cmocka_unit_test(the_rate_goes_on_when_max_in_flight_lets_it),
+      cmocka_unit_test(a_draining_peer_is_served_without_its_rate),
+      cmocka_unit_test(a_peer_that_leaves_while_waiting_is_forgotten),
+      cmocka_unit_test(large_frames_count_as_one_each),
+      cmocka_unit_test(speaks_lines),
+      cmocka_unit_test(speaks_lengths),
+      cmocka_unit_test(an_unfinished_line_ends_the_connection_in_time),
       cmocka_unit_test(a_crowded_peers_requests_wait_until_it_reads),
       cmocka_unit_test(a_peer_that_does_not_read_is_dropped_beyond_the_limit),
       cmocka_unit_test(reply_end_says_when_over_half_of_the_limit_is_queued),

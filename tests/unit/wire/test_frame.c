@@ -1,72 +1,15 @@
-#include "wire/frame.h"
-#include "wire/utf8.h"
-#include "wire_test.h"
+#include "frame_test.h"
 
-#define EMOJI   "\xF0\x9F\x98\x80"
-#define FFFD    "\xEF\xBF\xBD"
-#define LARGEST 1000
-#define MANY    12000
-#define LARGE   (300 * 1024)
-
-typedef struct reading {
-  fixture *f;
-  roost_frame_reader reader;
-} reading;
+#define MANY  12000
+#define LARGE (300 * 1024)
 
 static int start(void **state) {
-  reading *r = malloc(sizeof *r);
-  void *f;
-  assert_non_null(r);
-  (void)set_up(&f);
-  r->f = f;
-  roost_frame_reader_init(&r->reader, &r->f->probe.alloc, LARGEST);
-  *state = r;
-  return 0;
+  return frame_start(state, ROOST_FRAMING_NEST);
 }
-
-static int end(void **state) {
-  reading *r = *state;
-  void *f = r->f;
-  roost_frame_reader_deinit(&r->reader);
-  free(r);
-  return tear_down(&f);
-}
-
-static void restart(reading *r, size_t max_bytes) {
-  roost_frame_reader_deinit(&r->reader);
-  roost_frame_reader_init(&r->reader, &r->f->probe.alloc, max_bytes);
-}
-
-/* Reads all of input in pieces of chunk bytes; what comes is appended to out, a line per frame,
- * and the last status is returned. */
-static int read_chunks(reading *r, roost_slice input, size_t chunk) {
-  int status = 0;
-  while (input.len > 0 && status >= 0) {
-    roost_slice piece = exact_copy((roost_slice){input.ptr, chunk < input.len ? chunk : input.len});
-    roost_slice rest = piece;
-    roost_slice frame;
-    input.ptr += piece.len;
-    input.len -= piece.len;
-    while ((status = roost_frame_read(&r->reader, &rest, &frame)) == 1) {
-      assert_int_equal(roost_buffer_append_slice(&r->f->out, frame), 0);
-      assert_int_equal(roost_buffer_append_byte(&r->f->out, '\n'), 0);
-    }
-    if (status == 0)
-      assert_int_equal(rest.len, 0);
-    free_copy(piece);
-  }
-  return status;
-}
-
-typedef struct row {
-  const char *input;
-  const char *frames;
-  int status; /* of the last read */
-} row;
 
 #define SPACES64 "                                                               "
 
-static const row rows[] = {
+static const frame_row rows[] = {
     {"2#{}", "{}\n", 0},
     {"2#{}3#[1]", "{}\n[1]\n", 0},
     {"\r\n 2#{}", "{}\n", 0},
@@ -112,21 +55,10 @@ static const row rows[] = {
      FFFD "\n1\n", 0},
 };
 
-/* Every row whole, byte by byte, and cut at each place. */
 static void reads_every_row_however_it_is_cut(void **state) {
   reading *r = *state;
-  for (size_t i = 0; i < ROWS(rows); i++) {
-    roost_slice input = roost_slice_text(rows[i].input);
-    for (size_t chunk = 1; chunk <= input.len; chunk++) {
-      restart(r, LARGEST);
-      roost_buffer_clear(&r->f->out);
-      int status = read_chunks(r, input, chunk);
-      if (status != rows[i].status)
-        print_error("row %zu in pieces of %zu\n", i, chunk);
-      assert_int_equal(status, rows[i].status);
-      assert_text(roost_buffer_slice(&r->f->out), rows[i].frames);
-    }
-  }
+  for (size_t i = 0; i < ROWS(rows); i++)
+    frame_check(r, roost_slice_text(rows[i].input), rows[i].frames, rows[i].status);
 }
 
 static void says_what_was_wrong_again_and_again(void **state) {
@@ -158,12 +90,12 @@ static void borrows_whole_frames_and_counts_memory(void **state) {
 static void a_body_over_the_limit_in_bytes_is_refused(void **state) {
   reading *r = *state;
   for (size_t chunk = 1; chunk < 40; chunk += 19) {
-    restart(r, 10);
+    frame_restart(r, 10);
     assert_int_equal(
-        read_chunks(r, ROOST_SLICE("10#\"\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2"), chunk),
+        frame_read_chunks(r, ROOST_SLICE("10#\"\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2"), chunk),
         ROOST_EFULL);
-    restart(r, 10);
-    assert_int_equal(read_chunks(r, ROOST_SLICE("8#\"\xFF\xFF\xFF\xFF\xFF\xFF\""), chunk),
+    frame_restart(r, 10);
+    assert_int_equal(frame_read_chunks(r, ROOST_SLICE("8#\"\xFF\xFF\xFF\xFF\xFF\xFF\""), chunk),
                      ROOST_EFULL);
   }
 }
@@ -173,13 +105,13 @@ static void grows_with_what_arrived(void **state) {
   reading *r = *state;
   static char body[LARGE];
   memset(body, 'x', sizeof body);
-  restart(r, 1 << 30);
-  assert_int_equal(read_chunks(r, ROOST_SLICE("1000000000#"), 99), 0);
+  frame_restart(r, 1 << 30);
+  assert_int_equal(frame_read_chunks(r, ROOST_SLICE("1000000000#"), 99), 0);
   assert_true(roost_frame_reader_memory(&r->reader) <= 64);
-  assert_int_equal(read_chunks(r, (roost_slice){body, 1000}, 100), 0);
+  assert_int_equal(frame_read_chunks(r, (roost_slice){body, 1000}, 100), 0);
   assert_true(roost_frame_reader_memory(&r->reader) <= 2048);
 
-  restart(r, 1 << 30);
+  frame_restart(r, 1 << 30);
   roost_slice frame;
   roost_slice header = ROOST_SLICE("307200#");
   roost_slice rest = {body, sizeof body};
@@ -192,29 +124,6 @@ static void grows_with_what_arrived(void **state) {
   assert_int_equal(frame.len, LARGE);
   assert_int_equal(roost_frame_read(&r->reader, &nothing, &frame), 0);
   assert_int_equal(roost_frame_reader_memory(&r->reader), 0);
-}
-
-/* Reads a large body into the reader's own place, as the network does. */
-static void fill(reading *r, roost_slice body, size_t most, roost_slice *frame) {
-  char *place;
-  int status = 0;
-  while (status == 0) {
-    size_t room = roost_frame_room(&r->reader, &place);
-    if (room == 0) {
-      roost_slice rest = body;
-      assert_int_equal(roost_frame_read(&r->reader, &rest, frame), 1);
-      assert_int_equal(rest.len, 0);
-      return;
-    }
-    assert_true(room <= body.len);
-    size_t n = room < most ? room : most;
-    memcpy(place, body.ptr, n);
-    body.ptr += n;
-    body.len -= n;
-    status = roost_frame_filled(&r->reader, n, frame);
-  }
-  assert_int_equal(status, 1);
-  assert_int_equal(body.len, 0);
 }
 
 static void reads_large_bodies_in_place(void **state) {
@@ -236,9 +145,9 @@ static void reads_large_bodies_in_place(void **state) {
       snprintf(header, sizeof header, "%zu#", count * units[i] + 1);
       roost_slice input = roost_slice_text(header);
       roost_slice frame;
-      restart(r, 1 << 24);
+      frame_restart(r, 1 << 24);
       assert_int_equal(roost_frame_read(&r->reader, &input, &frame), 0);
-      fill(r, roost_buffer_slice(&body), pieces[p], &frame);
+      frame_fill(r, roost_buffer_slice(&body), pieces[p], &frame);
       roost_buffer expected;
       roost_buffer_init(&expected, roost_alloc_default());
       assert_int_equal(roost_utf8_repair(&expected, roost_buffer_slice(&body)), 0);
@@ -253,7 +162,7 @@ static void room_grows_with_what_arrived(void **state) {
   reading *r = *state;
   roost_slice frame;
   roost_slice header = ROOST_SLICE("1000000000#");
-  restart(r, 1 << 30);
+  frame_restart(r, 1 << 30);
   assert_int_equal(roost_frame_read(&r->reader, &header, &frame), 0);
   size_t arrived = 0;
   for (int i = 0; i < 6; i++) {
@@ -272,7 +181,7 @@ static void has_no_room_where_there_is_no_large_body(void **state) {
   reading *r = *state;
   roost_slice frame;
   char *place;
-  restart(r, 1 << 24);
+  frame_restart(r, 1 << 24);
   assert_int_equal(roost_frame_room(&r->reader, &place), 0);
   roost_slice input = ROOST_SLICE("100#");
   assert_int_equal(roost_frame_read(&r->reader, &input, &frame), 0);
@@ -300,14 +209,14 @@ static void survives_a_refusing_allocator(void **state) {
   reading *r = *state;
   static const char *const inputs[] = {"2", "5#[1]", "3#\"\xFF\""};
   for (size_t i = 0; i < ROWS(inputs); i++) {
-    restart(r, LARGEST);
+    frame_restart(r, LARGEST);
     r->f->probe.refuse_after = 0;
-    assert_int_equal(read_chunks(r, roost_slice_text(inputs[i]), 99), ROOST_ENOMEM);
+    assert_int_equal(frame_read_chunks(r, roost_slice_text(inputs[i]), 99), ROOST_ENOMEM);
     assert_non_null(r->reader.error);
     r->f->probe.refuse_after = ROOST_ALLOC_PROBE_NEVER;
   }
-  restart(r, 1 << 24);
-  assert_int_equal(read_chunks(r, ROOST_SLICE("100000#"), 99), 0);
+  frame_restart(r, 1 << 24);
+  assert_int_equal(frame_read_chunks(r, ROOST_SLICE("100000#"), 99), 0);
   char *place;
   r->f->probe.refuse_after = 0;
   assert_int_equal(roost_frame_room(&r->reader, &place), 0);
@@ -317,7 +226,7 @@ static void survives_a_refusing_allocator(void **state) {
 
 static void write_frame(roost_buffer *out, unsigned guess, roost_slice body) {
   roost_frame_mark mark;
-  assert_int_equal(roost_frame_begin(out, &mark, guess), 0);
+  assert_int_equal(roost_frame_begin(out, &mark, ROOST_FRAMING_NEST, guess), 0);
   assert_int_equal(roost_buffer_append_slice(out, body), 0);
   assert_true(roost_frame_end(out, &mark) >= 1);
 }
@@ -337,37 +246,37 @@ static void takes_a_frame_back(void **state) {
   roost_buffer *out = &r->f->out;
   roost_frame_mark mark;
   write_frame(out, 1, ROOST_SLICE("{}"));
-  assert_int_equal(roost_frame_begin(out, &mark, 3), 0);
+  assert_int_equal(roost_frame_begin(out, &mark, ROOST_FRAMING_NEST, 3), 0);
   assert_int_equal(roost_buffer_append(out, "[1", 2), 0);
   roost_frame_undo(out, &mark);
   assert_text(roost_buffer_slice(out), "2#{}");
 
   /* No room for a second digit: 1 + 1 + 62 fill the smallest buffer there is. */
   roost_buffer_deinit(out);
-  assert_int_equal(roost_frame_begin(out, &mark, 1), 0);
+  assert_int_equal(roost_frame_begin(out, &mark, ROOST_FRAMING_NEST, 1), 0);
   while (out->len < out->cap)
     out->ptr[out->len++] = '1';
   r->f->probe.refuse_after = 0;
   assert_int_equal(roost_frame_end(out, &mark), ROOST_ENOMEM);
   assert_int_equal(out->len, 0);
   roost_buffer_deinit(out);
-  assert_int_equal(roost_frame_begin(out, &mark, 1), ROOST_ENOMEM);
+  assert_int_equal(roost_frame_begin(out, &mark, ROOST_FRAMING_NEST, 1), ROOST_ENOMEM);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(reads_every_row_however_it_is_cut, start, end),
-      cmocka_unit_test_setup_teardown(says_what_was_wrong_again_and_again, start, end),
-      cmocka_unit_test_setup_teardown(borrows_whole_frames_and_counts_memory, start, end),
-      cmocka_unit_test_setup_teardown(a_body_over_the_limit_in_bytes_is_refused, start, end),
-      cmocka_unit_test_setup_teardown(grows_with_what_arrived, start, end),
-      cmocka_unit_test_setup_teardown(reads_large_bodies_in_place, start, end),
-      cmocka_unit_test_setup_teardown(room_grows_with_what_arrived, start, end),
-      cmocka_unit_test_setup_teardown(has_no_room_where_there_is_no_large_body, start, end),
-      cmocka_unit_test_setup_teardown(reads_a_burst, start, end),
-      cmocka_unit_test_setup_teardown(survives_a_refusing_allocator, start, end),
-      cmocka_unit_test_setup_teardown(writes_whatever_was_guessed, start, end),
-      cmocka_unit_test_setup_teardown(takes_a_frame_back, start, end),
+      cmocka_unit_test_setup_teardown(reads_every_row_however_it_is_cut, start, frame_end),
+      cmocka_unit_test_setup_teardown(says_what_was_wrong_again_and_again, start, frame_end),
+      cmocka_unit_test_setup_teardown(borrows_whole_frames_and_counts_memory, start, frame_end),
+      cmocka_unit_test_setup_teardown(a_body_over_the_limit_in_bytes_is_refused, start, frame_end),
+      cmocka_unit_test_setup_teardown(grows_with_what_arrived, start, frame_end),
+      cmocka_unit_test_setup_teardown(reads_large_bodies_in_place, start, frame_end),
+      cmocka_unit_test_setup_teardown(room_grows_with_what_arrived, start, frame_end),
+      cmocka_unit_test_setup_teardown(has_no_room_where_there_is_no_large_body, start, frame_end),
+      cmocka_unit_test_setup_teardown(reads_a_burst, start, frame_end),
+      cmocka_unit_test_setup_teardown(survives_a_refusing_allocator, start, frame_end),
+      cmocka_unit_test_setup_teardown(writes_whatever_was_guessed, start, frame_end),
+      cmocka_unit_test_setup_teardown(takes_a_frame_back, start, frame_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

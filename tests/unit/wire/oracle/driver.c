@@ -17,7 +17,7 @@ static int do_validate(roost_buffer *out, roost_slice text) {
 /* The text as a frame. */
 static int do_frame(roost_buffer *out, roost_slice text) {
   roost_frame_mark mark;
-  int status = roost_frame_begin(out, &mark, 3);
+  int status = roost_frame_begin(out, &mark, ROOST_FRAMING_NEST, 3);
   if (status == 0)
     status = roost_buffer_append_slice(out, text);
   return status != 0 ? status : roost_frame_end(out, &mark);
@@ -28,7 +28,7 @@ static int do_unframe(roost_buffer *out, roost_slice bytes) {
   roost_frame_reader reader;
   roost_slice frame;
   int status;
-  roost_frame_reader_init(&reader, out->alloc, 1000000);
+  roost_frame_reader_init(&reader, out->alloc, ROOST_FRAMING_NEST, 1000000);
   while ((status = roost_frame_read(&reader, &bytes, &frame)) == 1) {
     if (roost_buffer_append_slice(out, frame) != 0 || roost_buffer_append_byte(out, 0) != 0)
       break;
