@@ -1,15 +1,44 @@
 #include "certificates.h"
 
+#include <stdio.h>
+
+/* What was found in the files of one, server or client: a warning, or what is wrong. */
+static void tell(const roost_settings *settings, const char *entry, const roost_buffer *text,
+                 roost_severity severity, roost_problems *problems) {
+  if (text->len > 0)
+    roost_problems_add(problems, severity, "%s: %s.tls.%.*s", settings->file, entry, (int)text->len,
+                       text->ptr);
+}
+
 static int load_one(roost_tls_context **out, const roost_alloc *alloc,
                     const roost_settings *settings, size_t index, roost_severity dated,
                     roost_problems *problems) {
+  char entry[32];
   roost_buffer text;
   roost_buffer_init(&text, alloc);
   const int status = roost_tls_server_context(out, alloc, settings->servers[index].tls, &text);
-  if (text.len > 0 && status != ROOST_ENOMEM)
-    roost_problems_add(problems, status != 0 ? ROOST_PROBLEM_ERROR : dated,
-                       "%s: servers[%zu].tls.%.*s", settings->file, index + 1, (int)text.len,
-                       text.ptr);
+  snprintf(entry, sizeof entry, "servers[%zu]", index + 1);
+  if (status != ROOST_ENOMEM)
+    tell(settings, entry, &text, status != 0 ? ROOST_PROBLEM_ERROR : dated, problems);
+  roost_buffer_deinit(&text);
+  return status;
+}
+
+/* A client makes its context when it first connects; that it can is seen now. */
+static int check_client(const roost_alloc *alloc, const roost_settings *settings,
+                        const roost_client_config *client, roost_severity dated,
+                        roost_problems *problems) {
+  char entry[128];
+  roost_tls_context *context = NULL;
+  roost_buffer text;
+  if (client->tls == NULL)
+    return 0;
+  roost_buffer_init(&text, alloc);
+  const int status = roost_tls_client_context(&context, alloc, client->tls, &text);
+  snprintf(entry, sizeof entry, "clients.%s", client->name);
+  if (status != ROOST_ENOMEM)
+    tell(settings, entry, &text, status != 0 ? ROOST_PROBLEM_ERROR : dated, problems);
+  roost_tls_context_release(context);
   roost_buffer_deinit(&text);
   return status;
 }
@@ -27,6 +56,11 @@ int roost_certificates_load(roost_tls_context ***out, const roost_alloc *alloc,
     if (settings->servers[i].tls == NULL)
       continue;
     const int status = load_one(&contexts[i], alloc, settings, i, dated, problems);
+    if (first == 0 || status == ROOST_ENOMEM)
+      first = status;
+  }
+  for (size_t i = 0; i < settings->client_count && first != ROOST_ENOMEM; i++) {
+    const int status = check_client(alloc, settings, &settings->clients[i], dated, problems);
     if (first == 0 || status == ROOST_ENOMEM)
       first = status;
   }

@@ -9,8 +9,9 @@
 #include "config/problems.h"
 #include "config/settings.h"
 
-/* One for each server, in their order, NULL for those without TLS. What is wrong, every server's,
- * goes into problems; a certificate that has expired with the severity dated. ECONFIG, ENOMEM. */
+/* One for each server, in their order, NULL for those without TLS. What is wrong, with every server
+ * and every client, goes into problems; a certificate that has expired with the severity dated.
+ * ECONFIG, ENOMEM. */
 int roost_certificates_load(roost_tls_context ***out, const roost_alloc *alloc,
                             const roost_settings *settings, roost_severity dated,
                             roost_problems *problems);

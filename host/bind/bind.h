@@ -45,6 +45,9 @@ int roost_bind_write_value(struct lua_State *lua, roost_call *call, int index, r
 /* Pushes the ctx of a call, made at its first use. data: stack index of its data, 0: decode it. */
 void roost_bind_push_ctx(struct lua_State *lua, roost_call *call, int data);
 
+/* Pushes { subject, fingerprint, sans, verified } of a peer's certificate. */
+void roost_bind_push_certificate(struct lua_State *lua, const roost_tls_info *tls);
+
 /* The call of the ctx at index; NULL: it is over. Raises where it is no ctx. */
 roost_call *roost_bind_check_ctx(struct lua_State *lua, int index);
 

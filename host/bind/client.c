@@ -20,7 +20,7 @@
 typedef struct event {
   roost_outbound_state state;
   int status;
-  const char *why; /* fixed text */
+  const char *why; /* as roost_outbound_watcher.changed has it */
 } event;
 
 typedef struct handle {
@@ -194,6 +194,16 @@ static void set_address(lua_State *lua, const char *name, const roost_address *a
   lua_setfield(lua, -2, name);
 }
 
+static void push_tls(lua_State *lua, const roost_tls_info *tls) {
+  lua_createtable(lua, 0, 3);
+  lua_pushstring(lua, tls->version);
+  lua_setfield(lua, -2, "version");
+  lua_pushstring(lua, tls->cipher);
+  lua_setfield(lua, -2, "cipher");
+  roost_bind_push_certificate(lua, tls);
+  lua_setfield(lua, -2, "peer");
+}
+
 /* handle:info() -> { transport, connected, local, remote, fd }, nil where there is no connection */
 static int get_info(lua_State *lua) {
   const roost_outbound *outbound = roost_bind_check_client(lua, 1);
@@ -212,6 +222,11 @@ static int get_info(lua_State *lua) {
   set_address(lua, "local", client->ops->local(client));
   lua_pushinteger(lua, client->ops->descriptor(client));
   lua_setfield(lua, -2, "fd");
+  const roost_tls_info *tls = client->ops->tls != NULL ? client->ops->tls(client) : NULL;
+  if (tls != NULL) {
+    push_tls(lua, tls);
+    lua_setfield(lua, -2, "tls");
+  }
   return 1;
 }
 

@@ -141,8 +141,7 @@ static void push_metadata(lua_State *lua, roost_call *call) {
   lua_newtable(lua);
 }
 
-/* Sets field tls of the table on top. */
-static void set_tls(lua_State *lua, const roost_tls_info *tls) {
+void roost_bind_push_certificate(lua_State *lua, const roost_tls_info *tls) {
   lua_createtable(lua, 0, 6);
   if (tls->subject[0] != '\0') {
     lua_pushstring(lua, tls->subject);
@@ -161,6 +160,11 @@ static void set_tls(lua_State *lua, const roost_tls_info *tls) {
   lua_setfield(lua, -2, "sans");
   lua_pushboolean(lua, tls->verified);
   lua_setfield(lua, -2, "verified");
+}
+
+/* Sets field tls of the table on top. */
+static void set_tls(lua_State *lua, const roost_tls_info *tls) {
+  roost_bind_push_certificate(lua, tls);
   lua_pushstring(lua, tls->version);
   lua_setfield(lua, -2, "version");
   lua_pushstring(lua, tls->cipher);

@@ -36,7 +36,7 @@ typedef struct request {
   bool returned;      /* to be closed by whoever it is returned to */
   bool is_event;
   int status;       /* why it failed; EREMOTE: with the error in err */
-  const char *why;  /* fixed text for a status */
+  const char *why;  /* as roost_pending_ops.failed has it */
   roost_buffer err; /* JSON text */
 } request;
 
@@ -212,11 +212,17 @@ static void push_failure(lua_State *lua, const char *name, const char *code, con
   }
 }
 
+/* why: an error's name, perhaps with a colon and what is wrong after it. */
 static void push_unconnected(lua_State *lua, const roost_outbound *outbound, const char *why) {
   const roost_client_config *config = outbound->config;
-  lua_pushfstring(lua, "connect %s %s:%d", why, config->host, (int)config->port);
-  push_failure(lua, "ConnectionError", why, lua_tostring(lua, -1), roost_error_text(why));
-  lua_remove(lua, -2);
+  const char *colon = strchr(why, ':');
+  const char *code = lua_pushlstring(lua, why, colon != NULL ? (size_t)(colon - why) : strlen(why));
+  const char *message =
+      lua_pushfstring(lua, "connect %s %s:%d", code, config->host, (int)config->port);
+  push_failure(lua, "ConnectionError", code, message,
+               colon != NULL ? colon + strspn(colon, ": ") : roost_error_text(why));
+  lua_replace(lua, -3);
+  lua_pop(lua, 1);
 }
 
 void roost_bind_push_failure(lua_State *lua, const roost_outbound *outbound, int status,

@@ -33,7 +33,7 @@ typedef struct roost_pending_ops {
   /* An event was handed to the transport; it is out. */
   void (*sent)(roost_pending *pending);
   /* It is out. status: ETIMEDOUT; EGONE: the connection has ended; ECONNECT: it could not be made;
-   * EFULL, ENOMEM. why is a fixed text, as roost_client_sink.on_closed has it. */
+   * EFULL, ENOMEM. why is as roost_client_sink.on_closed has it. */
   void (*failed)(roost_pending *pending, int status, const char *why);
 } roost_pending_ops;
 

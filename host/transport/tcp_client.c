@@ -7,11 +7,15 @@
  * Linger: one that its client has closed still sends what it was given, then FIN, and waits for the
  * peer's, for a while.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "transport/transport.h"
 #include "wire/envelope.h"
 #include "wire/frame.h"
 
-#define LINGER_MS 2000 /* without progress, before it is dropped */
+#define LINGER_MS    2000  /* without progress, before it is dropped */
+#define HANDSHAKE_MS 10000 /* of TLS, as a server's by default */
 
 typedef struct tcp_client tcp_client;
 
@@ -32,7 +36,9 @@ struct tcp_client {
   unsigned digits;     /* of the last packet's length: a guess for the next */
   roost_dial_fn *dial; /* in the place of roost_conn_dial; NULL: none */
   void *dial_ud;
-  roost_loop_hook later; /* tells how dial went */
+  roost_loop_hook later;  /* tells how dial went */
+  roost_tls_context *tls; /* NULL: none, or not made yet */
+  char why[192];          /* what is wrong with TLS, for the sink */
 };
 
 static tcp_client *of(roost_client *client) {
@@ -89,6 +95,11 @@ static void fail(tcp_client *self, int status, const char *why) {
   self->client.sink->on_closed(self->client.sink_ud, status, why);
 }
 
+/* A server may refuse a certificate after the handshake (TLS 1.3): that is no end like others. */
+static bool is_tls_failure(const char *why) {
+  return strncmp(why, "ETLS", 4) == 0;
+}
+
 static void on_closed(void *ud, int status, const char *why) {
   tcp_link *link = ud;
   tcp_client *self = link->client;
@@ -100,8 +111,13 @@ static void on_closed(void *ud, int status, const char *why) {
   if (self == NULL)
     return;
   self->link = NULL;
-  self->client.sink->on_closed(self->client.sink_ud, was_open ? ROOST_EGONE : status,
-                               was_open && status == 0 ? "Connection closed" : why);
+  if (status != 0 && is_tls_failure(why)) {
+    snprintf(self->why, sizeof self->why, "%s", why);
+    self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT, self->why);
+  } else {
+    self->client.sink->on_closed(self->client.sink_ud, was_open ? ROOST_EGONE : status,
+                                 was_open && status == 0 ? "Connection closed" : why);
+  }
 }
 
 /* ------------------------------------------------------------------------- reading ----------- */
@@ -200,15 +216,51 @@ static void on_later(void *ud) {
   if (self->link != NULL)
     on_open(self->link);
   else
-    self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT, "ECONNREFUSED");
+    self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT,
+                                 self->why[0] != '\0' ? self->why : "ECONNREFUSED");
 }
 
+/* Makes the context at the first use. What is wrong with the files is told as a refusal: ECONNECT.
+ */
+static int prepare_tls(tcp_client *self) {
+  const roost_tls_config *config = self->client.config->tls;
+  roost_buffer text;
+  self->why[0] = '\0';
+  if (config == NULL || self->tls != NULL)
+    return 0;
+  roost_buffer_init(&text, roost_loop_alloc(self->loop));
+  int status = roost_tls_client_context(&self->tls, roost_loop_alloc(self->loop), config, &text);
+  if (status == ROOST_ECONFIG) {
+    snprintf(self->why, sizeof self->why, "ETLS: %.*s", (int)text.len, text.ptr);
+    roost_loop_defer(self->loop, &self->later);
+    status = ROOST_ECONNECT;
+  }
+  roost_buffer_deinit(&text);
+  return status;
+}
+
+/* Tells with which connection it begins; on_open follows once it has TLS. */
+static int start_tls(tcp_client *self, tcp_link *link) {
+  const int status =
+      roost_conn_start_tls(link->conn, self->tls, self->client.config->host, HANDSHAKE_MS);
+  if (status == 0)
+    return 0;
+  snprintf(self->why, sizeof self->why, "ETLS: %s",
+           status == ROOST_EINVAL ? "no name is known that the certificate must have"
+                                  : roost_status_name(status));
+  link->client = NULL; /* it is freed when its end is told */
+  roost_conn_close(link->conn);
+  roost_loop_defer(self->loop, &self->later);
+  return 1;
+}
+
+/* 0; 1: it is open already, as one in memory is; ECONNECT: refused. */
 static int dial(tcp_client *self, tcp_link *link) {
   const roost_client_config *config = self->client.config;
   if (self->dial == NULL)
     return roost_conn_dial(&link->conn, self->loop, config->host, config->port, 0, &conn_ops, link);
   const int status = self->dial(self->dial_ud, &link->conn, &conn_ops, link);
-  if (status == 1 || status == ROOST_ECONNECT)
+  if (status == ROOST_ECONNECT || (status == 1 && self->tls == NULL))
     roost_loop_defer(self->loop, &self->later);
   return status;
 }
@@ -218,19 +270,23 @@ static int connect_client(roost_client *client) {
   const roost_client_config *config = client->config;
   const roost_alloc *alloc = roost_loop_alloc(self->loop);
   let_go(self);
+  int status = prepare_tls(self);
+  if (status != 0)
+    return status == ROOST_ECONNECT ? 0 : status;
   tcp_link *link = roost_alloc_get(alloc, sizeof *link);
   if (link == NULL)
     return ROOST_ENOMEM;
   link->client = self;
   roost_timer_init(&link->timer, on_incomplete);
   roost_frame_reader_init(&link->reader, alloc, config->framing, config->max_buffer_size);
-  const int status = dial(self, link);
+  status = dial(self, link);
   if (status < 0) {
     roost_alloc_put(alloc, link, sizeof *link);
     return status == ROOST_ECONNECT ? 0 : status;
   }
   roost_conn_set_send_limit(link->conn, config->max_send_buffer_size);
-  self->link = link;
+  if (self->tls == NULL || start_tls(self, link) == 0)
+    self->link = link;
   return 0;
 }
 
@@ -299,9 +355,15 @@ static int descriptor(const roost_client *client) {
   return self->link != NULL ? roost_conn_descriptor(self->link->conn) : -1;
 }
 
+static const roost_tls_info *tls(const roost_client *client) {
+  const tcp_client *self = (const tcp_client *)client;
+  return self->link != NULL ? roost_conn_tls_info(self->link->conn) : NULL;
+}
+
 static void free_client(roost_client *client) {
   tcp_client *self = of(client);
   close_client(client);
+  roost_tls_context_release(self->tls);
   roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
 }
 
@@ -315,6 +377,7 @@ static const roost_client_ops client_ops = {.connect = connect_client,
                                             .remote = remote,
                                             .local = local,
                                             .descriptor = descriptor,
+                                            .tls = tls,
                                             .free = free_client};
 
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,

@@ -202,8 +202,9 @@ typedef struct roost_client_sink {
   void (*on_open)(void *ud);
   /* Borrowed for the call. */
   void (*on_reply)(void *ud, const roost_reply *reply);
-  /* The connection could not be made (ECONNECT), or has ended (EGONE, EPROTO); why is a fixed text,
-   * where the system said it the error's name. */
+  /* The connection could not be made (ECONNECT), or has ended (EGONE, EPROTO); why lives as
+   * long as the client: where the system said it the error's name, or "ETLS: " and what is wrong.
+   */
   void (*on_closed)(void *ud, int status, const char *why);
   /* The send buffer was crowded and is below a quarter again. */
   void (*on_writable)(void *ud);
@@ -231,6 +232,9 @@ typedef struct roost_client_ops {
   const roost_address *(*remote)(const roost_client *client);
   const roost_address *(*local)(const roost_client *client);
   int (*descriptor)(const roost_client *client);
+  /* What is known of the server by TLS; borrowed until the connection ends. NULL where there is no
+   * TLS, or memory is short. May be NULL. */
+  const roost_tls_info *(*tls)(const roost_client *client);
   /* Closes and frees it; the loop goes on with what is still to be sent. */
   void (*free)(roost_client *client);
 } roost_client_ops;

@@ -113,6 +113,9 @@ end
 -- options: { name =, instances =, guards =, pipes =, interceptors =, filters = }
 function service.new(options)
   options = options or {}
+  if type(options) ~= "table" then
+    error("roost.service: expected a table of options, got a " .. type(options), 2)
+  end
   if made then error("roost.service() may be called once in a service", 2) end
   for key in pairs(options) do
     if key == "instances" then

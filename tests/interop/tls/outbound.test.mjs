@@ -1,0 +1,86 @@
+// Lua clients that speak TLS to real Nest servers, and what they are told where that fails.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { before, describe, test } from 'node:test';
+import { roost } from '../lib/cli.mjs';
+import { temporaryDir } from '../lib/host.mjs';
+import { lua } from '../lib/lua.mjs';
+import { startNestServer } from '../lib/target.mjs';
+import { fingerprintOf, makeAuthority } from '../lib/tls.mjs';
+import { suiteScope } from '../lib/wait.mjs';
+
+/** Runs a program with `client`; what it printed, which is JSON. */
+async function run(t, keys, body) {
+  const cwd = temporaryDir(t, { 'main.lua': `local roost = require "roost"
+local client = roost.client ${lua(keys)}
+${body}` });
+  const { code, stdout, stderr } = await roost(['exec', 'main.lua'], { cwd });
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  return JSON.parse(stdout);
+}
+
+const failure = `
+local ok, err = pcall(client.call, client, "echo", 1)
+print(roost.json.encode { ok = ok, name = err.name, code = err.code, detail = err.detail })`;
+
+for (const version of [12, 11]) {
+  describe(`Lua client of a Nest ${version} server with TLS`, () => {
+    const suite = suiteScope();
+    const made = {};
+    before(async () => {
+      const authority = await makeAuthority(suite);
+      const server = await authority.issue('nest');
+      const own = { key: readFileSync(server.key, 'utf8'), cert: readFileSync(server.cert, 'utf8') };
+      const ca = readFileSync(authority.ca, 'utf8');
+      const [open, mutual] = await Promise.all([own,
+        { ...own, ca, requestCert: true, rejectUnauthorized: true }].map((tlsOptions) =>
+        startNestServer(suite, { tlsOptions }, [], version)));
+      Object.assign(made, { ca: authority.ca, server, open, mutual,
+        client: await authority.issue('billing') });
+    });
+
+    test('a call, and what is known of the server', async (t) => {
+      const keys = { url: `tls://127.0.0.1:${made.open.port}`, tls: { ca: made.ca } };
+      const { value, tls } = await run(t, keys, `client:connect()
+print(roost.json.encode { value = client:call("echo", { 1, 2 }), tls = client:unwrap().tls })`);
+      assert.deepEqual(value, [1, 2]);
+      assert.match(tls.version, /^TLSv1\.3$/);
+      assert.equal(tls.peer.subject, 'CN=nest');
+      assert.equal(tls.peer.verified, true);
+      assert.equal(tls.peer.fingerprint, await fingerprintOf(made.server.cert));
+    });
+    test('1 MiB there and back', async (t) => {
+      const keys = { port: made.open.port, tls: { ca: made.ca } };
+      assert.equal(await run(t, keys, `local text = ("x"):rep(2^20)
+print(client:call("echo", text) == text)`), true);
+    });
+    test('with a certificate of our own', async (t) => {
+      const { key, cert } = made.client;
+      const keys = { port: made.mutual.port, tls: { ca: made.ca, key, cert } };
+      assert.equal(await run(t, keys, 'print(client:call("echo", 7))'), 7);
+    });
+    test('without the certificate the server wants', async (t) => {
+      const got = await run(t, { port: made.mutual.port, tls: { ca: made.ca } }, failure);
+      assert.deepEqual([got.ok, got.name, got.code], [false, 'ConnectionError', 'ETLS']);
+    });
+    const refusals = [
+      ['a server nobody vouches for', { tls: true }, /^the server's certificate: /],
+      ['another server than was meant', { tls: { servername: 'other.test' } },
+        /^the server's certificate is not for other\.test$/],
+      ['a file that is not there', { tls: { ca: 'none.pem' } },
+        /^ca: none\.pem: No such file or directory$/],
+    ];
+    for (const [name, { tls }, detail] of refusals) {
+      test(name, async (t) => {
+        const rest = tls === true || tls.ca ? tls : { ca: made.ca, ...tls };
+        const got = await run(t, { port: made.open.port, tls: rest }, failure);
+        assert.deepEqual([got.ok, got.name, got.code], [false, 'ConnectionError', 'ETLS']);
+        assert.match(got.detail, detail);
+      });
+    }
+    test('insecure accepts any', async (t) => {
+      const keys = { port: made.open.port, tls: { insecure: true } };
+      assert.equal(await run(t, keys, 'print(client:call("echo", 7))'), 7);
+    });
+  });
+}
