@@ -132,6 +132,34 @@ static int open_client(void *ud, roost_client **out, const roost_client_config *
   return roost_tcp_client_new(out, exec->loop, config, sink, sink_ud);
 }
 
+/* Named clients are those of config/host.lua, which is read when one is asked for; what is wrong
+ * with it is logged. */
+static void read_settings(roost_exec *exec) {
+  static const char path[] = "config/host.lua";
+  const roost_settings_source source = {
+      .path = path, .working_dir = exec->working_dir, .only_clients = true};
+  roost_problems problems;
+  exec->looked_for_settings = true;
+  if (access(path, F_OK) != 0)
+    return;
+  roost_problems_init(&problems, exec->alloc);
+  (void)roost_settings_load(&exec->settings, exec->alloc, &source, &problems);
+  for (size_t i = 0; i < problems.count; i++)
+    if (problems.items[i].severity == ROOST_PROBLEM_ERROR)
+      roost_log_say(exec->log, ROOST_LOG_ERROR, problems.items[i].text);
+  roost_problems_deinit(&problems);
+}
+
+static const roost_client_config *find_client(void *ud, const char *name) {
+  roost_exec *exec = ud;
+  if (!exec->looked_for_settings)
+    read_settings(exec);
+  for (size_t i = 0; exec->settings != NULL && i < exec->settings->client_count; i++)
+    if (strcmp(exec->settings->clients[i].name, name) == 0)
+      return &exec->settings->clients[i];
+  return NULL;
+}
+
 static int make_dispatch(roost_exec *exec) {
   const roost_store_config store = {exec->alloc, &exec->clock, roost_random_bytes};
   int status = roost_store_new(&exec->store, &store);
@@ -148,6 +176,8 @@ static int make_dispatch(roost_exec *exec) {
                                         .store = exec->store,
                                         .open_client = open_client,
                                         .open_client_ud = exec,
+                                        .other_client = find_client,
+                                        .other_client_ud = exec,
                                         .working_dir = exec->working_dir};
   return roost_dispatch_new(&exec->dispatch, &config);
 }
@@ -195,6 +225,7 @@ static void deinit(roost_exec *exec) {
   if (exec->loop != NULL)
     send_the_rest(exec);
   roost_store_free(exec->store);
+  roost_settings_free(exec->settings);
   roost_loop_free(exec->loop);
   roost_control_stop(exec->control);
   if (exec->log != NULL)

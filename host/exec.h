@@ -10,6 +10,7 @@
 #define ROOST_EXEC_H
 
 #include "bind/program.h"
+#include "config/settings.h"
 #include "control.h"
 #include "net/loop.h"
 
@@ -34,6 +35,9 @@ typedef struct roost_exec {
   roost_loop_hook flush; /* each turn: ready tasks */
   roost_store *store;    /* the program's own */
   roost_dispatch *dispatch;
+  roost_settings
+      *settings; /* of config/host.lua, for its clients; NULL: not looked at yet, or none */
+  bool looked_for_settings;
   roost_program program;
   char *working_dir;
   roost_list hosts;        /* roost_test_host.link */

@@ -91,12 +91,12 @@ static void server_address(writer *w, const roost_server *server) {
   text(w, "address", shown);
 }
 
-static void write_server(writer *w, const roost_worker *worker, const roost_server *server) {
+static void write_server(writer *w, const roost_server *server) {
   key(w, server->config->name);
   open(w, "{");
   text(w, "transport", server->config->transport);
   server_address(w, server);
-  text(w, "status", worker->state == ROOST_WORKER_RUNNING ? "connected" : "disconnected");
+  text(w, "status", server->listening ? "connected" : "disconnected");
   number(w, "connections", server->stats.connections);
   number(w, "accepted", server->stats.accepted);
   number(w, "denied", server->stats.denied);
@@ -151,6 +151,40 @@ static void write_service(writer *w, const roost_service *service) {
   close(w, "}");
 }
 
+/* ------------------------------------------------------------------------- clients ----------- */
+
+static void write_client(writer *w, const roost_outbound *outbound) {
+  const roost_client_config *config = outbound->config;
+  key(w, config->name);
+  open(w, "{");
+  text(w, "transport", config->transport);
+  if (strcmp(config->transport, "local") != 0) {
+    char shown[320];
+    const bool v6 = strchr(config->host, ':') != NULL;
+    snprintf(shown, sizeof shown, v6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
+    text(w, "address", shown);
+  }
+  text(w, "status", outbound->state == ROOST_OUTBOUND_UP ? "connected" : "disconnected");
+  number(w, "pending", outbound->slots.count);
+  number(w, "requests", outbound->stats.requests);
+  number(w, "errors", outbound->stats.errors);
+  number(w, "timeouts", outbound->stats.timeouts);
+  number(w, "reconnects", outbound->stats.reconnects);
+  close(w, "}");
+}
+
+/* Those that were used; the ones made from a table have no name to be shown by. */
+static void write_clients(writer *w, const roost_dispatch *dispatch) {
+  key(w, "clients");
+  open(w, "{");
+  for (const roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next) {
+    const roost_outbound *outbound = ROOST_LIST_ENTRY(at, const roost_outbound, link);
+    if (outbound->config->name != NULL)
+      write_client(w, outbound);
+  }
+  close(w, "}");
+}
+
 /* ------------------------------------------------------------------------- all of it --------- */
 
 static const char *state_of_worker(const roost_worker *worker) {
@@ -187,13 +221,14 @@ int roost_status_write(const roost_worker *worker, roost_buffer *out) {
   key(&w, "servers");
   open(&w, "{");
   for (size_t i = 0; i < worker->server_count; i++)
-    write_server(&w, worker, worker->servers[i]);
+    write_server(&w, worker->servers[i]);
   close(&w, "}");
   key(&w, "services");
   open(&w, "{");
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
     write_service(&w, worker->dispatch->services[i]);
   close(&w, "}");
+  write_clients(&w, worker->dispatch);
   write_store(&w, worker->config.store);
   close(&w, "}");
   return w.status;

@@ -257,7 +257,7 @@ static int made(lua_State *lua, handle *self, int status, const char *name) {
     return roost_error_raise_text(lua, "there is no client named \"%s\" in the configuration",
                                   name);
   if (status == ROOST_EUNSUPPORTED)
-    return roost_error_raise_text(lua, "client %s: this transport is not in this build", name);
+    return roost_error_raise_text(lua, "client %s: its transport is not available here", name);
   if (status != 0)
     return roost_error_raise_text(lua, "out of memory");
   roost_outbound_watch(self->outbound, &self->watcher);

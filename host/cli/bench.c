@@ -52,7 +52,7 @@ static int explain(const bench *b, const roost_cli_client *client, int status) {
   const char *name = b->command->name;
   switch (status) {
   case ROOST_ECONNECT:
-    fprintf(stderr, "roost %s: could not connect to %s: %s\n", name, b->args.url_text,
+    fprintf(stderr, "roost %s: could not connect to %s: %s\n", name, b->args.target.text,
             roost_error_text(client->why));
     return ROOST_EXIT_CONNECT;
   case ROOST_ETIMEDOUT:
@@ -74,7 +74,7 @@ static int probe(bench *b) {
   if (roost_envelope_write_request(&b->packet, &message) != 0)
     return roost_input_out_of_memory(b->command);
   b->deadline_us = roost_clock_now_us(&b->clock) + b->args.timeout_ms * 1000;
-  int status = roost_cli_client_open(&client, &b->args.url, NULL, b->args.timeout_ms);
+  int status = roost_cli_client_open(&client, &b->args.target.url, NULL, b->args.timeout_ms);
   if (status == 0)
     status = roost_cli_client_send(&client, roost_buffer_slice(&b->packet));
   if (status == 0)
@@ -251,7 +251,7 @@ static void print_notes(const bench *b, const roost_bench_result *r) {
   if (check->unnoted > 0)
     fprintf(stderr, "roost %s: %llu x something else\n", name, (unsigned long long)check->unnoted);
   if (r->end == ROOST_BENCH_NO_CONNECTION)
-    fprintf(stderr, "roost %s: could not connect to %s: %s\n", name, b->args.url_text, r->why);
+    fprintf(stderr, "roost %s: could not connect to %s: %s\n", name, b->args.target.text, r->why);
   else if (r->end != ROOST_BENCH_DONE && r->end != ROOST_BENCH_INTERRUPTED)
     fprintf(stderr, "roost %s: %s\n", name, r->why);
 }
@@ -289,7 +289,7 @@ static int put_load(bench *b) {
     return roost_input_out_of_memory(b->command);
   const roost_bench_load_config config = {
       .alloc = b->check.alloc,
-      .url = &b->args.url,
+      .url = &b->args.target.url,
       .connections = b->args.connections,
       .in_flight = b->args.in_flight,
       .rate = b->args.rate,
@@ -334,7 +334,8 @@ const roost_command roost_command_bench = {
     .name = "bench",
     .summary = "measure how fast a request is answered",
     .help =
-        "Usage: roost bench [--url URL] [-c N] [-p N] [-d SECONDS] [--rate R] PATTERN [DATA]\n"
+        "Usage: roost bench [--url URL | --client NAME] [-c N] [-p N] [-d SECONDS] [--rate R]\n"
+        "                   PATTERN [DATA]\n"
         "\n"
         "Sends one request over and over to a Roost host or a NestJS server, checks every reply's\n"
         "id and value, and prints the rate and the latency. PATTERN and DATA are as in roost "
@@ -342,6 +343,7 @@ const roost_command roost_command_bench = {
         "JSON, or plain text; without DATA {} is sent, - reads it from stdin.\n"
         "\n"
         "  --url URL          where to (tcp://127.0.0.1:3000)\n"
+        "  --client NAME      where that client of config/host.lua connects to\n"
         "  -c N               connections (10)\n"
         "  -p N               requests in flight on each (1; with --rate at most so many, 1024)\n"
         "  -d SECONDS         how long (10)\n"

@@ -5,7 +5,6 @@
 #include "cli/bench_check.h"
 #include "wire/number.h"
 
-#define DEFAULT_URL          "tcp://127.0.0.1:3000"
 #define DEFAULT_TIMEOUT_MS   5000
 #define MAX_CONNECTIONS      60000
 #define MAX_SECONDS          1e6
@@ -15,6 +14,7 @@
 
 enum {
   OPTION_URL,
+  OPTION_CLIENT,
   OPTION_CONNECTIONS,
   OPTION_IN_FLIGHT,
   OPTION_SECONDS,
@@ -27,6 +27,7 @@ enum {
 };
 
 static const roost_option options[] = {{"--url", "URL", NULL},
+                                       {"--client", "NAME", NULL},
                                        {"-c", "N", NULL},
                                        {"-p", "N", NULL},
                                        {"-d", "SECONDS", NULL},
@@ -74,7 +75,10 @@ static int add_word(roost_bench_args *bench, const roost_args *args) {
 static int read_option(roost_bench_args *bench, const roost_args *args, int option) {
   switch (option) {
   case OPTION_URL:
-    bench->url_text = args->value;
+    bench->target.url_text = args->value;
+    return ROOST_EXIT_OK;
+  case OPTION_CLIENT:
+    bench->target.client_name = args->value;
     return ROOST_EXIT_OK;
   case OPTION_CONNECTIONS:
     return read_count(args, "-c", MAX_CONNECTIONS, &bench->connections);
@@ -104,16 +108,17 @@ static int read_option(roost_bench_args *bench, const roost_args *args, int opti
 
 /* What can only be seen of all arguments together. */
 static int check(roost_bench_args *bench, const roost_command *command) {
-  const char *why;
   if (bench->pattern == NULL)
     return roost_usage_error(command, "no PATTERN given");
   if (bench->any && bench->expect != NULL)
     return roost_usage_error(command, "--expect and --any contradict each other");
-  if (!roost_args_url(bench->url_text, &bench->url, &why))
-    return roost_usage_error(command, "--url %s: %s", bench->url_text, why);
-  if (bench->url.tls)
-    return roost_usage_error(command, "--url %s: TLS is not measured, only tcp:// is",
-                             bench->url_text);
+  const int code = roost_cli_target_find(&bench->target, command);
+  if (code != ROOST_EXIT_OK)
+    return code;
+  if (bench->target.url.tls) {
+    roost_cli_target_release(&bench->target);
+    return roost_usage_error(command, "%s: TLS is not measured", bench->target.text);
+  }
   if (bench->in_flight == 0) {
     const uint64_t most = ROOST_BENCH_PLACES_MAX / bench->connections;
     bench->in_flight = bench->rate == 0              ? 1
@@ -128,8 +133,7 @@ static int check(roost_bench_args *bench, const roost_command *command) {
 int roost_bench_args_read(roost_bench_args *bench, const roost_command *command, int argc,
                           char **argv, bool *go_on) {
   roost_args args = {.command = command, .options = options, .argc = argc, .argv = argv};
-  *bench = (roost_bench_args){
-      .url_text = DEFAULT_URL, .connections = 10, .seconds = 10, .timeout_ms = DEFAULT_TIMEOUT_MS};
+  *bench = (roost_bench_args){.connections = 10, .seconds = 10, .timeout_ms = DEFAULT_TIMEOUT_MS};
   *go_on = false;
   int code = ROOST_EXIT_OK;
   int option;

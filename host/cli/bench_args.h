@@ -4,11 +4,10 @@
 #ifndef ROOST_CLI_BENCH_ARGS_H
 #define ROOST_CLI_BENCH_ARGS_H
 
-#include "cli/args.h"
+#include "cli/target.h"
 
 typedef struct roost_bench_args {
-  const char *url_text;
-  roost_url url;
+  roost_cli_target target;
   uint64_t connections;
   uint64_t in_flight; /* at most, on each connection */
   double seconds;

@@ -5,7 +5,7 @@
 #include "cli/client.h"
 #include "cli/input.h"
 #include "cli/json_text.h"
-#include "cli/tls.h"
+#include "cli/target.h"
 #include "core/error_text.h"
 #include "core/slice.h"
 #include "net/crypto.h"
@@ -13,24 +13,21 @@
 #include "wire/json.h"
 #include "wire/pattern.h"
 
-#define DEFAULT_URL        "tcp://127.0.0.1:3000"
 #define DEFAULT_TIMEOUT_MS 30000
 #define MAX_TIMEOUT_MS     1000000000
 #define ID_DIGITS          21 /* as many as Nest's ids have */
 
-enum { OPTION_URL, OPTION_TIMEOUT, OPTION_META };
+enum { OPTION_URL, OPTION_TIMEOUT, OPTION_META, OPTION_CLIENT };
 
 #define LATER "is not supported yet"
 static const roost_option options[] = {{"--url", "URL", NULL},        {"--timeout", "MS", NULL},
-                                       {"--meta", "KEY=VALUE", NULL}, {"--client", "NAME", LATER},
+                                       {"--meta", "KEY=VALUE", NULL}, {"--client", "NAME", NULL},
                                        ROOST_CLI_TLS_OPTIONS,         {0}};
 
 /* One run of the command. */
 typedef struct request {
   const roost_command *command;
-  const char *url_text;
-  roost_url url;
-  roost_cli_tls tls;
+  roost_cli_target target;
   uint64_t timeout_ms;
   const char *pattern_text; /* NULL: not given */
   const char *data_text;    /* NULL: not given */
@@ -90,8 +87,10 @@ static int read_args(request *r, int argc, char **argv, bool *over) {
     } else if (option == ROOST_ARGS_WORD) {
       code = add_word(r, args.value);
     } else if (option == OPTION_URL) {
-      r->url_text = args.value;
-    } else if (roost_cli_tls_take(&r->tls, options[option].name, args.value)) {
+      r->target.url_text = args.value;
+    } else if (option == OPTION_CLIENT) {
+      r->target.client_name = args.value;
+    } else if (roost_cli_tls_take(&r->target.tls, options[option].name, args.value)) {
       continue;
     } else if (option == OPTION_META) {
       code = add_metadata(r, args.value);
@@ -99,14 +98,9 @@ static int read_args(request *r, int argc, char **argv, bool *over) {
       code = roost_usage_error(r->command, "--timeout wants milliseconds, got \"%s\"", args.value);
     }
   }
-  const char *why;
   if (code == ROOST_EXIT_OK && r->pattern_text == NULL)
     code = roost_usage_error(r->command, "no PATTERN given");
-  if (code == ROOST_EXIT_OK && !roost_args_url(r->url_text, &r->url, &why))
-    code = roost_usage_error(r->command, "--url %s: %s", r->url_text, why);
-  if (code == ROOST_EXIT_OK)
-    code = roost_cli_tls_open(&r->tls, r->command, &r->url);
-  return code;
+  return code == ROOST_EXIT_OK ? roost_cli_target_find(&r->target, r->command) : code;
 }
 
 /* An event names its route, as a text; a request its pattern, as it was given. */
@@ -160,7 +154,7 @@ static bool on_reply(void *ud, const roost_reply *reply) {
 static int explain(const request *r, const roost_cli_client *client, int status) {
   switch (status) {
   case ROOST_ECONNECT:
-    fprintf(stderr, "roost %s: could not connect to %s: %s\n", r->command->name, r->url_text,
+    fprintf(stderr, "roost %s: could not connect to %s: %s\n", r->command->name, r->target.text,
             roost_error_text(client->why));
     return ROOST_EXIT_CONNECT;
   case ROOST_ETIMEDOUT:
@@ -189,7 +183,7 @@ static int make_id(char id[ID_DIGITS + 3]) {
 }
 
 static int exchange(request *r, roost_cli_client *client, roost_slice id) {
-  int status = roost_cli_client_open(client, &r->url, r->tls.context, r->timeout_ms);
+  int status = roost_cli_client_open(client, &r->target.url, r->target.tls.context, r->timeout_ms);
   if (status == 0)
     status = roost_cli_client_send(client, roost_buffer_slice(&r->packet));
   if (status == 0)
@@ -224,7 +218,7 @@ static int talk(request *r) {
 }
 
 static int run(const roost_command *command, int argc, char **argv) {
-  request r = {.command = command, .url_text = DEFAULT_URL, .timeout_ms = DEFAULT_TIMEOUT_MS};
+  request r = {.command = command, .timeout_ms = DEFAULT_TIMEOUT_MS};
   roost_buffer *const buffers[] = {&r.pattern, &r.data, &r.metadata, &r.packet, &r.line};
   const size_t count = sizeof buffers / sizeof buffers[0];
   bool over = false;
@@ -239,7 +233,7 @@ static int run(const roost_command *command, int argc, char **argv) {
     code = talk(&r);
   for (size_t i = 0; i < count; i++)
     roost_buffer_deinit(buffers[i]);
-  roost_cli_tls_close(&r.tls);
+  roost_cli_target_release(&r.target);
   return code;
 }
 
@@ -248,12 +242,14 @@ static int run(const roost_command *command, int argc, char **argv) {
   "Without DATA {} is sent; - reads it from stdin.\n"                                              \
   "\n"                                                                                             \
   "  --url URL          where to (tcp://127.0.0.1:3000), tls:// with TLS\n"                        \
+  "  --client NAME      where that client of config/host.lua connects to\n"                        \
   "  --meta KEY=VALUE   metadata, as text; may be given several times\n" ROOST_CLI_TLS_HELP
 
 const roost_command roost_command_call = {
     .name = "call",
     .summary = "send a request and print the replies",
-    .help = "Usage: roost call [--url URL] [--timeout MS] [--meta KEY=VALUE]... PATTERN [DATA]\n"
+    .help = "Usage: roost call [--url URL | --client NAME] [--timeout MS]\n"
+            "                  [--meta KEY=VALUE]... PATTERN [DATA]\n"
             "\n"
             "Sends a request to a Roost host or a NestJS server and prints every reply as one\n"
             "line of JSON; a reply without a value prints nothing.\n" OPTIONS_HELP
@@ -267,7 +263,8 @@ const roost_command roost_command_call = {
 const roost_command roost_command_emit = {
     .name = "emit",
     .summary = "send an event",
-    .help = "Usage: roost emit [--url URL] [--timeout MS] [--meta KEY=VALUE]... PATTERN [DATA]\n"
+    .help = "Usage: roost emit [--url URL | --client NAME] [--timeout MS]\n"
+            "                  [--meta KEY=VALUE]... PATTERN [DATA]\n"
             "\n"
             "Sends an event to a Roost host or a NestJS server. Nobody answers an event: that it\n"
             "was sent does not mean that somebody handles it.\n" OPTIONS_HELP

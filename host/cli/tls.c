@@ -25,8 +25,23 @@ bool roost_cli_tls_take(roost_cli_tls *tls, const char *name, const char *value)
   return true;
 }
 
-int roost_cli_tls_open(roost_cli_tls *tls, const roost_command *command, const roost_url *url) {
+int roost_cli_tls_read(roost_cli_tls *tls, const roost_command *command,
+                       const roost_tls_config *config, const char *prefix) {
   roost_buffer text;
+  roost_buffer_init(&text, roost_alloc_default());
+  const int status = roost_tls_client_context(&tls->context, roost_alloc_default(), config, &text);
+  int code = ROOST_EXIT_OK;
+  if (status == ROOST_ECONFIG)
+    code = roost_usage_error(command, "%s%.*s", prefix, (int)text.len, text.ptr);
+  else if (status != 0)
+    code = roost_usage_error(command, "out of memory");
+  else if (text.len > 0)
+    fprintf(stderr, "roost %s: %s%.*s\n", command->name, prefix, (int)text.len, text.ptr);
+  roost_buffer_deinit(&text);
+  return code;
+}
+
+int roost_cli_tls_open(roost_cli_tls *tls, const roost_command *command, const roost_url *url) {
   if (!url->tls)
     return tls->option == NULL ? ROOST_EXIT_OK
                                : roost_usage_error(command, "%s is for tls:// URLs", tls->option);
@@ -35,18 +50,7 @@ int roost_cli_tls_open(roost_cli_tls *tls, const roost_command *command, const r
             command->name);
   if (tls->ca[0] != NULL)
     tls->config.ca = tls->ca;
-  roost_buffer_init(&text, roost_alloc_default());
-  const int status =
-      roost_tls_client_context(&tls->context, roost_alloc_default(), &tls->config, &text);
-  int code = ROOST_EXIT_OK;
-  if (status == ROOST_ECONFIG)
-    code = roost_usage_error(command, "--tls-%.*s", (int)text.len, text.ptr);
-  else if (status != 0)
-    code = roost_usage_error(command, "out of memory");
-  else if (text.len > 0)
-    fprintf(stderr, "roost %s: --tls-%.*s\n", command->name, (int)text.len, text.ptr);
-  roost_buffer_deinit(&text);
-  return code;
+  return roost_cli_tls_read(tls, command, &tls->config, "--tls-");
 }
 
 void roost_cli_tls_close(roost_cli_tls *tls) {

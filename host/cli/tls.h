@@ -33,6 +33,11 @@ typedef struct roost_cli_tls {
 /* Takes an option if it is one of these. */
 bool roost_cli_tls_take(roost_cli_tls *tls, const char *name, const char *value);
 
+/* Makes the context of a configuration; prefix begins what is said of its keys. The exit code, with
+ * a line on stderr. */
+int roost_cli_tls_read(roost_cli_tls *tls, const roost_command *command,
+                       const roost_tls_config *config, const char *prefix);
+
 /* Reads the files, where the URL wants TLS. The exit code, with a line on stderr. */
 int roost_cli_tls_open(roost_cli_tls *tls, const roost_command *command, const roost_url *url);
 

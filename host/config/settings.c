@@ -42,6 +42,14 @@ static int read_text(loading *load) {
   return ROOST_ECONFIG;
 }
 
+/* Replaces the table on top by one that has nothing but its clients. */
+static void keep_clients(lua_State *lua) {
+  static const char key[] = "clients";
+  lua_newtable(lua);
+  lua_getfield(lua, -2, key);
+  lua_setfield(lua, -2, key);
+}
+
 /* Everything that may raise. */
 static int run(lua_State *lua) {
   loading *load = lua_touserdata(lua, 1);
@@ -55,6 +63,8 @@ static int run(lua_State *lua) {
   }
   for (size_t i = 0; i < load->source->override_count; i++)
     roost_override_apply(&load->script, &load->source->overrides[i], load->problems);
+  if (load->source->only_clients)
+    keep_clients(lua);
   load->reader.lua = lua;
   roost_keys_read(&load->reader, roost_schema_host, load->settings);
   return 0;
@@ -151,7 +161,7 @@ static int load_all(loading *load) {
   int status = read_text(load);
   if (status == 0)
     status = evaluate(load);
-  if (status == 0)
+  if (status == 0 && !source->only_clients)
     status = find_services(load);
   return status != 0 ? status : load->problems->status;
 }

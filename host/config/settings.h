@@ -64,6 +64,7 @@ typedef struct roost_settings_source {
   const char *working_dir;         /* relative paths start here; NULL: where the process is */
   const roost_override *overrides; /* applied in order, after the file has run */
   size_t override_count;
+  bool only_clients; /* all else in the file is ignored, and is as it is by default */
 } roost_settings_source;
 
 /* Reads and checks; all that is wrong goes into problems, warnings too. The texts of source need

@@ -141,7 +141,11 @@ row("many at once", function(client)
 end)
 
 row("what can't be sent is named", function(client)
-  assert.matches("a%.b: .*function", err_of(client, "echo", { a = { b = print } }).message)
+  assert.matches("^tests/lua/clients/transports_spec.lua:%d+: the data cannot be sent: a%.b: .*function",
+    err_of(client, "echo", { a = { b = print } }).message)
+  assert.matches("transports_spec.lua:%d+: the data",
+    testing.raises(function() client:emit("kind", { print }) end).message)
+  assert.matches("a%.b", testing.raises(function() client:send("echo", { a = { b = print } }):last() end).message)
   assert.matches("function", err_of(client, { cmd = print }, 1).message)
   assert.matches("function", err_of(client, "echo", 1, { metadata = { m = print } }).message)
   for _, arguments in ipairs { { nil, 1 }, { roost.null, 1 }, { "echo", nil }, { "echo", roost.null } } do
@@ -382,7 +386,13 @@ for name, make in pairs(transports) do
     end)
 
     for _, each in ipairs(rows) do
-      it(each.name, function() each.run(client, host) end)
+      it(each.name, function()
+        each.run(client, host)
+        roost.sleep(0)
+        local status = host:status().clients.PEER
+        assert.equal(name, status.transport)
+        assert.equal(0, status.pending)
+      end)
     end
   end)
 end

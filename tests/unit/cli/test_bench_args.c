@@ -24,8 +24,8 @@ static void has_defaults(void **state) {
   bool go_on;
   assert_int_equal(READ(&bench, &go_on, "sum"), ROOST_EXIT_OK);
   assert_true(go_on);
-  assert_string_equal(bench.url.host, "127.0.0.1");
-  assert_int_equal(bench.url.port, 3000);
+  assert_string_equal(bench.target.url.host, "127.0.0.1");
+  assert_int_equal(bench.target.url.port, 3000);
   assert_int_equal(bench.connections, 10);
   assert_int_equal(bench.in_flight, 1);
   assert_true(bench.seconds == 10 && bench.warmup == 0 && bench.rate == 0);
@@ -46,8 +46,8 @@ static void takes_every_option(void **state) {
                         "--json", "{\"cmd\":\"sum\"}", "-5"),
                    ROOST_EXIT_OK);
   assert_true(go_on);
-  assert_string_equal(bench.url.host, "::1");
-  assert_int_equal(bench.url.port, 77);
+  assert_string_equal(bench.target.url.host, "::1");
+  assert_int_equal(bench.target.url.port, 77);
   assert_int_equal(bench.connections, 3);
   assert_int_equal(bench.in_flight, 4);
   assert_true(bench.seconds == 0.5 && bench.warmup == 0 && bench.rate == 1000);

@@ -1,0 +1,25 @@
+/*
+ * cli/target.h - where call, emit and bench send to: a URL, or a client of the configuration.
+ */
+#ifndef ROOST_CLI_TARGET_H
+#define ROOST_CLI_TARGET_H
+
+#include "cli/args.h"
+#include "cli/tls.h"
+
+typedef struct roost_cli_target {
+  const char *url_text;    /* --url, or NULL */
+  const char *client_name; /* --client, or NULL */
+  roost_cli_tls tls;       /* its options, and the context where that speaks TLS */
+  roost_url url;           /* where that is */
+  char text[384];          /* for messages */
+} roost_cli_target;
+
+/* Fills in url, text and the context of tls; without --url and --client it is the default. Says
+ * what is wrong on stderr and returns the exit code. */
+int roost_cli_target_find(roost_cli_target *target, const roost_command *command);
+
+/* Gives the context back. */
+void roost_cli_target_release(roost_cli_target *target);
+
+#endif

@@ -1,0 +1,276 @@
+#include "bind_test.h"
+#include "wire/json.h"
+
+/* Clients of scripts over a client that the test plays: it is connected at once, and answers each
+ * request with the value it was sent, or not at all. */
+
+typedef struct fake_client {
+  roost_client client; /* first */
+  roost_alloc_probe *probe;
+  roost_buffer out; /* the message being written */
+  bool open;        /* between begin and end or undo */
+  bool up;
+  char ids[8][32];     /* of what is not answered yet */
+  char values[8][300]; /* it was sent */
+  size_t waiting;
+} fake_client;
+
+static struct {
+  fake_client *clients[16];
+  size_t count;
+  bool silent;
+  bool refuses;
+  unsigned messages;
+  unsigned connects;
+} fakes;
+
+static fake_client *fake_of(const roost_client *client) {
+  return (fake_client *)(uintptr_t)client;
+}
+
+static int fake_connect(roost_client *client) {
+  fakes.connects++;
+  fake_of(client)->up = false;
+  return 0;
+}
+
+static roost_format fake_format(const roost_client *client, roost_slice pattern) {
+  (void)client;
+  (void)pattern;
+  return ROOST_FORMAT_JSON;
+}
+
+static roost_buffer *fake_begin(roost_client *client, const roost_message *head) {
+  fake_client *self = fake_of(client);
+  (void)head;
+  assert_false(self->open); /* whoever begins must end or undo before the next one does */
+  self->open = true;
+  roost_buffer_clear(&self->out);
+  return &self->out;
+}
+
+static void fake_undo(roost_client *client) {
+  assert_true(fake_of(client)->open);
+  fake_of(client)->open = false;
+}
+
+static int fake_end(roost_client *client, const roost_message *head) {
+  fake_client *self = fake_of(client);
+  assert_true(self->open);
+  self->open = false;
+  fakes.messages++;
+  assert_int_equal(roost_json_validate(roost_buffer_slice(&self->out)), 0);
+  if (head->id.ptr == NULL || fakes.silent)
+    return 0;
+  assert_true(self->waiting < 8);
+  snprintf(self->ids[self->waiting], sizeof self->ids[0], "%.*s", (int)head->id.len, head->id.ptr);
+  snprintf(self->values[self->waiting++], sizeof self->values[0], "%.*s", (int)self->out.len,
+           self->out.ptr);
+  return 0;
+}
+
+static bool fake_crowded(const roost_client *client) {
+  (void)client;
+  return false;
+}
+
+static void fake_close(roost_client *client) {
+  (void)client;
+}
+
+static void fake_free(roost_client *client) {
+  fake_client *self = fake_of(client);
+  assert_false(self->open);
+  for (size_t i = 0; i < fakes.count; i++)
+    if (fakes.clients[i] == self)
+      fakes.clients[i] = fakes.clients[--fakes.count];
+  roost_buffer_deinit(&self->out);
+  roost_alloc_put(&self->probe->alloc, self, sizeof *self);
+}
+
+static const roost_client_ops fake_ops = {.connect = fake_connect,
+                                          .format = fake_format,
+                                          .begin = fake_begin,
+                                          .end = fake_end,
+                                          .undo = fake_undo,
+                                          .crowded = fake_crowded,
+                                          .close = fake_close,
+                                          .free = fake_free};
+
+static int fake_open(void *ud, roost_client **out, const roost_client_config *config,
+                     const roost_client_sink *sink, void *sink_ud) {
+  roost_alloc_probe *probe = ud;
+  fake_client *self = roost_alloc_get(&probe->alloc, sizeof *self);
+  if (self == NULL)
+    return ROOST_ENOMEM;
+  assert_true(fakes.count < 16);
+  self->client =
+      (roost_client){.ops = &fake_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
+  self->probe = probe;
+  roost_buffer_init(&self->out, &probe->alloc);
+  fakes.clients[fakes.count++] = self;
+  *out = &self->client;
+  return 0;
+}
+
+static void answer_all(fake_client *client) {
+  while (client->waiting > 0) {
+    client->waiting--;
+    const roost_reply reply = {.id = roost_slice_text(client->ids[client->waiting]),
+                               .response = roost_slice_text(client->values[client->waiting]),
+                               .last = true};
+    client->client.sink->on_reply(client->client.sink_ud, &reply);
+  }
+}
+
+/* What dialling and asking come to, in a later turn. */
+static void settle(service_test *self) {
+  for (size_t i = 0; i < fakes.count; i++) {
+    fake_client *client = fakes.clients[i];
+    answer_all(client);
+    if (client->up)
+      continue;
+    client->up = !fakes.refuses;
+    if (fakes.refuses)
+      client->client.sink->on_closed(client->client.sink_ud, ROOST_ECONNECT, "ECONNREFUSED");
+    else if (fakes.connects > 0)
+      client->client.sink->on_open(client->client.sink_ud);
+  }
+  service_test_turn(self);
+}
+
+static roost_client_config named = {
+    .name = "A", .transport = "tcp", .host = "h", .port = 1, .max_buffer_size = 1000};
+
+static void start(service_test *self, const char *body) {
+  char code[4096];
+  memset(&fakes, 0, sizeof fakes);
+  service_test_init(self);
+  self->dispatch->config.open_client = fake_open;
+  self->dispatch->config.open_client_ud = &self->probe;
+  roost_dispatch_set_clients(self->dispatch, &named, 1);
+  snprintf(code, sizeof code,
+           "local client = roost.client 'A' service:message('run', function(data, ctx) %s end)",
+           body);
+  service_test_load(self, "a", code);
+  service_test_go(self);
+}
+
+static void run(service_test *self) {
+  service_test_send(self, &self->peer, "\"run\"", "null", "1");
+  for (int i = 0; i < 4; i++)
+    settle(self);
+}
+
+static void a_call_is_answered(void **state) {
+  static service_test self;
+  (void)state;
+  start(&self, "return client:call('p', {1, 'x'})");
+  run(&self);
+  service_test_expect(&self, "last 1 [1,\"x\"]\n");
+  run(&self);
+  service_test_expect(&self, "last 1 [1,\"x\"]\n");
+  assert_int_equal(fakes.connects, 1);
+  service_test_deinit(&self);
+}
+
+static void the_request_that_makes_it_bounds_it(void **state) {
+  static service_test self;
+  (void)state;
+  start(&self, "return client:call('p', 1)");
+  self.dispatch->config.request_timeout_ms = 100;
+  fakes.silent = true;
+  run(&self);
+  service_test_advance(&self, 100);
+  service_test_expect(&self,
+                      "error 1 {\"status\":\"error\",\"message\":\"Timeout has occurred\"}\n");
+  service_test_advance(&self, 2000);
+  service_test_deinit(&self);
+}
+
+static void a_refusal_names_where(void **state) {
+  static service_test self;
+  (void)state;
+  start(&self, "local ok, err = pcall(client.call, client, 'p', 1) "
+               "return { err.name, err.code, err.message, err.detail }");
+  fakes.refuses = true;
+  run(&self);
+  service_test_expect(&self, "last 1 [\"ConnectionError\",\"ECONNREFUSED\",\"connect ECONNREFUSED "
+                             "h:1\",\"Connection refused\"]\n");
+  service_test_deinit(&self);
+}
+
+static void replies_nobody_takes_end_the_request(void **state) {
+  static service_test self;
+  (void)state;
+  start(&self, "local s = client:send('p', ('x'):rep(2000)) "
+               "local ok, err = pcall(s.last, s) return { err.name, err.code }");
+  fakes.silent = true;
+  run(&self);
+  fake_client *client = fakes.clients[0];
+  const roost_outbound *outbound =
+      ROOST_LIST_ENTRY(self.dispatch->outbounds.next, roost_outbound, link);
+  assert_int_equal(outbound->slots.count, 1);
+  roost_buffer value;
+  roost_buffer_init(&value, roost_alloc_default());
+  assert_int_equal(roost_buffer_printf(&value, "\"%0999d\"", 1), 0);
+  char id[32];
+  snprintf(id, sizeof id, "\"%.5s%016llx\"", outbound->prefix, 1ull << 32);
+  for (int i = 0; i < 2; i++) { /* before the task has its turn */
+    const roost_reply reply = {.id = roost_slice_text(id), .response = roost_buffer_slice(&value)};
+    client->client.sink->on_reply(client->client.sink_ud, &reply);
+  }
+  assert_int_equal(outbound->slots.count, 0);
+  service_test_turn(&self);
+  service_test_expect(&self, "last 1 [\"LimitError\",\"EFULL\"]\n");
+  roost_buffer_deinit(&value);
+  service_test_deinit(&self);
+}
+
+/* With memory for so many allocations only: whatever fails, what was sent is whole, nothing is left
+ * open, and with memory again all is as ever. True where all went through. */
+static bool run_short(size_t allowed) {
+  static service_test self;
+  start(&self, "local bad = setmetatable({}, {}) "
+               "pcall(client.call, client, 'p', { a = { b = print } }) "
+               "pcall(client.emit, client, { e = 1 }, { [print] = 1 }) "
+               "client:emit('e', { x = ('y'):rep(100) }, { metadata = { m = 1 } }) "
+               "local first = client:send('p', { 2 }):first()[1] "
+               "return client:call({ p = 1 }, first + 1)");
+  self.probe.refuse_after = allowed;
+  service_test_try(&self, &self.peer, "\"run\"", "null", "1");
+  service_test_turn(&self);
+  for (int i = 0; i < 4; i++)
+    settle(&self);
+  self.probe.refuse_after = ROOST_ALLOC_PROBE_NEVER;
+  const bool all = strcmp(self.out, "last 1 3\n") == 0;
+  for (size_t i = 0; i < fakes.count; i++)
+    assert_false(fakes.clients[i]->open);
+  self.out[0] = '\0';
+  run(&self);
+  service_test_expect(&self, "last 1 3\n");
+  for (roost_list *at = self.dispatch->outbounds.next; at != &self.dispatch->outbounds;
+       at = at->next)
+    assert_int_equal(ROOST_LIST_ENTRY(at, roost_outbound, link)->slots.count, 0);
+  service_test_deinit(&self);
+  return all;
+}
+
+static void each_allocation_may_fail(void **state) {
+  size_t allowed = 0;
+  (void)state;
+  while (!run_short(allowed))
+    allowed++;
+  assert_in_range(allowed, 10, 2000);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_call_is_answered),
+      cmocka_unit_test(the_request_that_makes_it_bounds_it),
+      cmocka_unit_test(a_refusal_names_where),
+      cmocka_unit_test(replies_nobody_takes_end_the_request),
+      cmocka_unit_test(each_allocation_may_fail),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
