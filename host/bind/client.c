@@ -222,6 +222,8 @@ static int made(lua_State *lua, handle *self, int status, const char *name) {
     return luaL_error(lua, "there is no client named \"%s\" in the configuration", name);
   if (status == ROOST_EUNSUPPORTED)
     return luaL_error(lua, "client %s: this transport is not in this build", name);
+  if (status == ROOST_ESCRIPT)
+    return luaL_error(lua, "client %s: its serializer cannot be loaded (the log says why)", name);
   if (status != 0)
     return luaL_error(lua, "out of memory");
   roost_outbound_watch(self->outbound, &self->watcher);
