@@ -39,10 +39,28 @@ return {
       max_connections = 10000,
       max_connections_per_ip = 0,
       max_in_flight = 1024, -- requests of one connection that run at once
+      -- rate = { per_second = 100, burst = 200 }, -- messages of one connection; beyond it they wait
       max_streams = 65536, -- streams of one connection that are open at once
       incomplete_message_timeout = 30000, -- for the rest of a message that has begun
       idle_timeout = 0, -- without a byte either way
       backlog = 1024, -- connections the kernel holds until they are accepted
+
+      -- Who may send what. Once there is a rule, what none permits is refused. Peers are "CN=name" and
+      -- "DNS:name" (or "DNS:*.name") of a verified certificate, "sha256:..." of any, an address, a
+      -- network, or "*". Without patterns a rule permits all of them.
+      -- allow = {
+      --   { peer = "10.0.0.0/8", patterns = { "orders.*", { cmd = "sum" } } },
+      --   { peer = "127.0.0.1" },
+      -- },
+
+      -- How packets are framed: "nest", "ndjson" (one line of JSON each) or "length32" (4 bytes, the
+      -- length in bytes, before each), as Nest's socketClass.
+      framing = "nest",
+      -- Modules between packets and what is sent: lua/NAME.lua or services/lib/NAME.lua, with
+      -- serialize(packet) -> value or encode(packet) -> text, and deserialize(value) -> packet or
+      -- decode(text) -> packet. "cjson" is one.
+      -- serializer = "cjson",
+      -- deserializer = "cjson",
 
       -- Listening again, should the listener ever be lost.
       retry_attempts = 0,

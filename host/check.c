@@ -134,6 +134,14 @@ static int try_certificates(look *at) {
   return status == ROOST_ENOMEM ? status : 0;
 }
 
+/* Where one is wrong its listener is not tried: it could not be made. */
+static int try_listeners_and_serializers(look *at) {
+  const int status = roost_worker_load_serializers(at->worker, at->settings, at->problems);
+  if (status == ROOST_ECONFIG)
+    return 0;
+  return status == 0 ? try_listeners(at) : status;
+}
+
 /* on_start of every service, as run does it, but nothing goes live. */
 static int start_services(look *at) {
   roost_worker *worker = at->worker;
@@ -160,7 +168,7 @@ static int look_at(look *at, bool start) {
     return status;
   status = try_certificates(at);
   if (status == 0)
-    status = try_listeners(at);
+    status = try_listeners_and_serializers(at);
   if (status == 0)
     status = roost_worker_check_conflicts(at->worker, ROOST_PROBLEM_ERROR, at->problems);
   if (status == 0 && start && loaded)

@@ -295,6 +295,8 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
   roost_worker_apply(host->worker, host->settings);
   status = load_services(host, problems);
   if (status == 0)
+    status = roost_worker_load_serializers(host->worker, host->settings, problems);
+  if (status == 0)
     status = listen_all(host, problems);
   if (status == 0)
     status = roost_worker_check_conflicts(host->worker, ROOST_PROBLEM_WARNING, problems);

@@ -56,7 +56,8 @@ static int configure(roost_test_host *host, const char *text) {
   roost_worker_apply(host->worker, host->settings);
   if (host->worker->dispatch->config.start_timeout_ms > LOAD_MS)
     host->worker->dispatch->config.start_timeout_ms = LOAD_MS;
-  return add_servers(host);
+  status = roost_worker_load_serializers(host->worker, host->settings, &host->problems);
+  return status == 0 ? add_servers(host) : status;
 }
 
 int roost_test_host_new(roost_test_host **out, roost_exec *exec, const char *text) {

@@ -55,9 +55,23 @@ static void on_again(void *ud) {
 
 static void on_cutoff(roost_timer *timer);
 
+/* ------------------------------------------------------------------------- clients ----------- */
+
+static int open_tcp_client(roost_worker *worker, roost_client **out,
+                           const roost_client_config *config, const roost_client_sink *sink,
+                           void *sink_ud) {
+  roost_codec *codec;
+  int status = roost_worker_find_codec(&codec, worker, config->serializer, config->deserializer);
+  if (status == 0)
+    status = roost_tcp_client_new(out, worker->loop, config, sink, sink_ud);
+  if (status == 0)
+    (*out)->codec = codec;
+  return status;
+}
+
 static int open_client(void *ud, roost_client **out, const roost_client_config *config,
                        const roost_client_sink *sink, void *sink_ud) {
-  const roost_worker *worker = ud;
+  roost_worker *worker = ud;
   if (worker->config.open_client != NULL) {
     int status = worker->config.open_client(worker->config.clients_ud, out, config, sink, sink_ud);
     if (status != ROOST_ENOENT)
@@ -68,7 +82,7 @@ static int open_client(void *ud, roost_client **out, const roost_client_config *
                                   &roost_dispatch_sink, worker->local_gate, sink, sink_ud);
   if (strcmp(config->transport, "tcp") != 0)
     return ROOST_EUNSUPPORTED;
-  return roost_tcp_client_new(out, worker->loop, config, sink, sink_ud);
+  return open_tcp_client(worker, out, config, sink, sink_ud);
 }
 
 static int make_parts(roost_worker *worker) {
@@ -107,6 +121,7 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
                                       .buffer_memory_bytes = settings->limits.buffer_memory};
   roost_worker_set_limits(worker, &limits);
   worker->local_config.wildcards = settings->wildcards;
+  worker->services = settings->services != NULL ? settings->services[0] : NULL;
   roost_dispatch_set_clients(worker->dispatch, settings->clients, settings->client_count);
 }
 
@@ -166,6 +181,7 @@ void roost_worker_free(roost_worker *worker) {
     roost_timer_stop(roost_loop_wheel(worker->loop), &worker->cutoff);
   }
   roost_dispatch_free(worker->dispatch);
+  roost_serializers_free(worker->serializers);
   roost_loop_remove_hook(&worker->again);
   if (worker->config.loop == NULL)
     roost_loop_free(worker->loop);
@@ -320,7 +336,12 @@ static int add_server(roost_worker *worker, const roost_server_config *config, o
   if (grown == NULL)
     return ROOST_ENOMEM;
   worker->servers = grown;
-  int status = roost_dispatch_add_gate(&gate, worker->dispatch, config);
+  roost_codec *codec;
+  int status = roost_worker_find_codec(&codec, worker, config->serializer, config->deserializer);
+  if (status == ROOST_ESCRIPT)
+    *why = "its serializer cannot be loaded";
+  if (status == 0)
+    status = roost_dispatch_add_gate(&gate, worker->dispatch, config);
   if (status == 0)
     status = open(&server, worker, config, gate, why);
   if (status != 0) { /* give the place back, so that the size stays the count */
@@ -333,6 +354,7 @@ static int add_server(roost_worker *worker, const roost_server_config *config, o
     return status;
   }
   gate->server = server;
+  server->codec = codec;
   server->on_drained = on_server_drained;
   server->on_drained_ud = worker;
   worker->servers[worker->server_count++] = server;

@@ -8,6 +8,7 @@
 #ifndef ROOST_WORKER_H
 #define ROOST_WORKER_H
 
+#include "bind/serializer.h"
 #include "config/problems.h"
 #include "config/settings.h"
 #include "core/log.h"
@@ -60,6 +61,8 @@ typedef struct roost_worker {
   roost_dispatch *dispatch;
   roost_gate *local_gate;           /* of messages that services of this worker send each other */
   roost_server_config local_config; /* of that gate */
+  roost_serializers *serializers;   /* NULL: none was asked for yet */
+  const char *services;             /* borrowed; where serializers look for lib/?.lua; or NULL */
   roost_server **servers;           /* in the order they were made */
   size_t server_count;
   size_t drained_count; /* of servers */
@@ -100,6 +103,16 @@ int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
 
 /* Takes the limits of a configuration. */
 void roost_worker_apply(roost_worker *worker, const roost_settings *settings);
+
+/* Loads the modules that servers and named clients have for serializers: what is wrong goes into
+ * problems. ECONFIG where one could not be loaded, ENOMEM. */
+int roost_worker_load_serializers(roost_worker *worker, const roost_settings *settings,
+                                  roost_problems *problems);
+
+/* The codec of these modules; NULL in *out where neither is named. What is wrong with them is
+ * logged: those of servers and named clients have been loaded before. ESCRIPT, ENOMEM. */
+int roost_worker_find_codec(roost_codec **out, roost_worker *worker, const char *serializer,
+                            const char *deserializer);
 
 /* Adds a server without a listener, whose connections are adopted; config is borrowed for the
  * worker's life. ENOMEM. */

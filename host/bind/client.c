@@ -258,6 +258,9 @@ static int made(lua_State *lua, handle *self, int status, const char *name) {
                                   name);
   if (status == ROOST_EUNSUPPORTED)
     return roost_error_raise_text(lua, "client %s: its transport is not available here", name);
+  if (status == ROOST_ESCRIPT)
+    return roost_error_raise_text(
+        lua, "client %s: its serializer cannot be loaded (the log says why)", name);
   if (status != 0)
     return roost_error_raise_text(lua, "out of memory");
   roost_outbound_watch(self->outbound, &self->watcher);

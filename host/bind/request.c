@@ -195,6 +195,8 @@ static int send(lua_State *lua, roost_outbound *outbound, request *self) {
                                   status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
   }
   status = roost_outbound_end(outbound, &self->pending, &said);
+  if (status == ROOST_ESCRIPT)
+    return raise_failure(lua, outbound, status, outbound->client->codec->why);
   if (status < 0)
     return raise_failure(lua, outbound, status, roost_status_name(status));
   return status;
@@ -233,6 +235,9 @@ void roost_bind_push_failure(lua_State *lua, const roost_outbound *outbound, int
     break;
   case ROOST_ECONNECT:
     push_unconnected(lua, outbound, why);
+    break;
+  case ROOST_ESCRIPT:
+    push_failure(lua, "InvalidMessageError", "EINVAL", "the packet cannot be serialized", why);
     break;
   case ROOST_EFULL:
     push_failure(lua, "LimitError", "EFULL", "too much waits for this client", NULL);

@@ -233,7 +233,7 @@ static void send_one(roost_outbound *outbound, roost_pending *pending) {
   const bool is_event = pending->slot == 0;
   const int status = send_held(outbound, pending);
   if (status != 0) {
-    fail(pending, status, "out of memory");
+    fail(pending, status, status == ROOST_ESCRIPT ? outbound->client->codec->why : "out of memory");
   } else if (is_event) {
     leave(pending);
     pending->ops->sent(pending);

@@ -33,7 +33,7 @@ typedef struct roost_pending_ops {
   /* An event was handed to the transport; it is out. */
   void (*sent)(roost_pending *pending);
   /* It is out. status: ETIMEDOUT; EGONE: the connection has ended; ECONNECT: it could not be made;
-   * EFULL, ENOMEM. why is as roost_client_sink.on_closed has it. */
+   * EFULL, ENOMEM; ESCRIPT: its serializer raised. why is as roost_client_sink.on_closed has it. */
   void (*failed)(roost_pending *pending, int status, const char *why);
 } roost_pending_ops;
 
@@ -123,7 +123,7 @@ roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pend
                                    const roost_message *said, int *status);
 
 /* Sends it, or holds it and connects. Returns 1 where an event was sent at once (its sent is not
- * called), 0 where ops will tell, ENOMEM or EINVAL: it is out, and ops are not called. */
+ * called), 0 where ops will tell, ENOMEM, EINVAL or ESCRIPT: it is out, and ops are not called. */
 int roost_outbound_end(roost_outbound *outbound, roost_pending *pending, const roost_message *said);
 
 /* Lets go of one that may be pending: no op of it is called any more. */

@@ -240,7 +240,8 @@ int roost_local_client_new(roost_client **out, roost_loop *loop, const roost_cli
   *out = NULL;
   if (self == NULL)
     return ROOST_ENOMEM;
-  self->client = (roost_client){&client_ops, config, client_sink, client_sink_ud};
+  self->client = (roost_client){
+      .ops = &client_ops, .config = config, .sink = client_sink, .sink_ud = client_sink_ud};
   self->server.config = server;
   self->server.sink = sink;
   self->server.sink_ud = sink_ud;

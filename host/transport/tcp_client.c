@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "transport/transport.h"
+#include "transport/codec.h"
 #include "wire/envelope.h"
 #include "wire/frame.h"
 
@@ -129,15 +129,30 @@ static void on_open(void *ud) {
     link->client->client.sink->on_open(link->client->client.sink_ud);
 }
 
-/* What it tells may close the client: the caller looks whether the link still has one. */
-static void take_frame(tcp_link *link, roost_slice frame) {
-  tcp_client *self = link->client;
+static void take_packet(tcp_client *self, roost_slice packet) {
   roost_reply reply;
-  const int status = roost_envelope_read_reply(&reply, frame);
+  const int status = roost_envelope_read_reply(&reply, packet);
   if (status > 0)
     self->client.sink->on_reply(self->client.sink_ud, &reply);
   else if (status < 0)
     fail(self, ROOST_EPROTO, "a reply is not JSON");
+}
+
+/* What it tells may close the client: the caller looks whether the link still has one. */
+static void take_frame(tcp_link *link, roost_slice frame) {
+  tcp_client *self = link->client;
+  roost_codec *codec = self->client.codec;
+  roost_buffer packet;
+  if (codec == NULL || codec->read == NULL) {
+    take_packet(self, frame);
+    return;
+  }
+  roost_buffer_init(&packet, roost_loop_alloc(self->loop));
+  if (codec->read(codec, frame, &packet) == 0)
+    take_packet(self, roost_buffer_slice(&packet));
+  else
+    fail(self, ROOST_EPROTO, codec->why);
+  roost_buffer_deinit(&packet);
 }
 
 static void on_incomplete(roost_timer *timer) {
@@ -279,6 +294,7 @@ static int connect_client(roost_client *client) {
   link->client = self;
   roost_timer_init(&link->timer, on_incomplete);
   roost_frame_reader_init(&link->reader, alloc, config->framing, config->max_buffer_size);
+  link->reader.raw = client->codec != NULL && client->codec->takes_bytes;
   status = dial(self, link);
   if (status < 0) {
     roost_alloc_put(alloc, link, sizeof *link);
@@ -311,13 +327,16 @@ static int end(roost_client *client, const roost_message *head) {
   tcp_client *self = of(client);
   tcp_link *link = self->link;
   roost_buffer *out = roost_conn_out(link->conn);
-  if (roost_envelope_request_end(out, head) != 0) {
+  int status = roost_envelope_request_end(out, head);
+  if (status == 0)
+    status = roost_codec_write(client->codec, out, &link->mark);
+  if (status != 0) {
     undo(client);
-    return ROOST_ENOMEM;
+    return status;
   }
   const int digits = roost_frame_end(out, &link->mark);
   if (digits < 0)
-    return ROOST_ENOMEM;
+    return digits;
   self->digits = (unsigned)digits;
   roost_conn_dirty(link->conn);
   return 0;

@@ -1,6 +1,9 @@
+#include "core/slice.h"
+#include "transport/codec.h"
 #include "transport/tcp_internal.h"
-
 #include "wire/envelope.h"
+
+static const char internal_error[] = "{\"status\":\"error\",\"message\":\"Internal server error\"}";
 
 static roost_tcp_session *of_origin(roost_origin *origin) {
   return (roost_tcp_session *)origin;
@@ -208,7 +211,22 @@ static int dispatch(roost_tcp_session *session, roost_slice frame) {
   return status;
 }
 
+/* The packet is what the codec makes of the frame. */
+static int dispatch_decoded(roost_tcp_session *session, roost_codec *codec, roost_slice frame,
+                            const char **why) {
+  roost_buffer packet;
+  roost_buffer_init(&packet, roost_loop_alloc(session->server->loop));
+  int status = codec->read(codec, frame, &packet);
+  if (status == 0)
+    status = dispatch(session, roost_buffer_slice(&packet));
+  else
+    *why = codec->why;
+  roost_buffer_deinit(&packet);
+  return status;
+}
+
 static bool dispatched(roost_tcp_session *session, int status, roost_slice frame) {
+  const char *why = "Could not parse JSON";
   if (status < 0) {
     fail(session, session->reader.error);
     return false;
@@ -216,9 +234,12 @@ static bool dispatched(roost_tcp_session *session, int status, roost_slice frame
   if (status == 0)
     return false;
   spend_token(session);
-  if (dispatch(session, frame) == 0)
+  roost_codec *codec = session->server->server.codec;
+  status = codec == NULL || codec->read == NULL ? dispatch(session, frame)
+                                                : dispatch_decoded(session, codec, frame, &why);
+  if (status == 0)
     return true;
-  fail(session, "Could not parse JSON");
+  fail(session, why);
   return false;
 }
 
@@ -434,24 +455,46 @@ static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
   return NULL;
 }
 
-/* Writes the header of the frame begun and has it sent. */
+/* Writes the header of the frame begun and has it sent. ENOMEM, ESCRIPT: it was taken back. */
 static int send_frame(roost_tcp_session *session, int status) {
   roost_buffer *out = roost_conn_out(session->conn);
+  roost_codec *codec = session->server->server.codec;
+  if (status == 0 && codec != NULL)
+    status = roost_codec_write(codec, out, &session->mark);
   if (status != 0) {
     roost_frame_undo(out, &session->mark);
-    return ROOST_ENOMEM;
+    if (status == ROOST_ESCRIPT)
+      say(session, ROOST_LOG_ERROR, ROOST_LOG_KIND_HANDLER, "a reply cannot be sent", codec->why);
+    return status;
   }
   const int digits = roost_frame_end(out, &session->mark);
   if (digits < 0)
-    return ROOST_ENOMEM;
+    return digits;
   session->digits = (uint8_t)digits;
   roost_conn_dirty(session->conn);
   return roost_conn_crowded(session->conn) ? ROOST_EFULL : 0;
 }
 
+static int end_reply(roost_tcp_session *session, roost_reply_kind kind, roost_slice id) {
+  return send_frame(session, roost_envelope_reply_end(roost_conn_out(session->conn), kind, id));
+}
+
+/* In the place of a last reply that the serializer did not take, so that nobody waits for it. */
+static int reply_masked(roost_tcp_session *session, roost_slice id) {
+  roost_buffer *out = reply_begin(&session->origin, ROOST_REPLY_ERROR);
+  if (out == NULL)
+    return ROOST_ENOMEM;
+  if (roost_buffer_append(out, internal_error, sizeof internal_error - 1) == 0)
+    return end_reply(session, ROOST_REPLY_ERROR, id);
+  roost_frame_undo(out, &session->mark);
+  return ROOST_ENOMEM;
+}
+
 static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id) {
   roost_tcp_session *session = of_origin(origin);
-  return send_frame(session, roost_envelope_reply_end(roost_conn_out(session->conn), kind, id));
+  const bool is_last = kind != ROOST_REPLY_ITEM && kind != ROOST_REPLY_VOID;
+  const int status = end_reply(session, kind, id);
+  return status == ROOST_ESCRIPT && is_last ? reply_masked(session, id) : status;
 }
 
 static void reply_undo(roost_origin *origin) {
@@ -464,8 +507,9 @@ static void reply_unhandled(roost_origin *origin, roost_slice id) {
   if (!takes_replies(session))
     return;
   roost_buffer *out = roost_conn_out(session->conn);
-  if (roost_frame_begin(out, &session->mark, framing_of(session), 3) == 0)
-    (void)send_frame(session, roost_envelope_write_unhandled(out, id));
+  if (roost_frame_begin(out, &session->mark, framing_of(session), 3) == 0 &&
+      send_frame(session, roost_envelope_write_unhandled(out, id)) == ROOST_ESCRIPT)
+    (void)reply_masked(session, id);
 }
 
 static void eased(roost_origin *origin) {
@@ -529,6 +573,7 @@ int roost_tcp_session_new(roost_tcp_server *server, roost_conn *conn) {
   session->resume.ud = session;
   roost_timer_init(&session->timer, on_incomplete_timer);
   roost_frame_reader_init(&session->reader, alloc, config->framing, config->max_buffer_size);
+  session->reader.raw = server->server.codec != NULL && server->server.codec->takes_bytes;
   session->tokens = most_tokens(session);
   session->tokens_ms = now_ms(session);
   roost_buffer_init(&session->carry, alloc);

@@ -21,6 +21,19 @@
 
 typedef struct roost_server roost_server;
 typedef struct roost_origin roost_origin;
+typedef struct roost_codec roost_codec;
+
+/* What stands between packets and the bodies of frames, where these are not the packets' JSON text.
+ * Owned by whoever made it; it outlives servers and clients. ESCRIPT (why says what was wrong),
+ * ENOMEM; what was appended until then is to be ignored. */
+struct roost_codec {
+  /* Appends the packet, JSON text, that a frame's body stands for; NULL: the body itself. */
+  int (*read)(roost_codec *codec, roost_slice body, roost_buffer *packet);
+  /* Appends the body of the frame that a packet, JSON text, is sent in; NULL: the packet itself. */
+  int (*write)(roost_codec *codec, roost_slice packet, roost_buffer *body);
+  const char *why;  /* of the last failure; the text may change with the next */
+  bool takes_bytes; /* read wants bodies as they came, UTF-8 or not */
+};
 
 /* How many messages a connection may send; both 0: as many as it likes. */
 typedef struct roost_rate {
@@ -52,6 +65,8 @@ typedef struct roost_server_config {
   unsigned retry_attempts; /* re-listen after the listener was lost */
   uint64_t retry_delay;
   roost_framing framing;
+  const char *serializer; /* modules, as bind/serializer.h has them; NULL: JSON */
+  const char *deserializer;
   const roost_allow *allow; /* NULL: everybody may do everything */
 } roost_server_config;
 
@@ -146,6 +161,7 @@ struct roost_server {
   roost_log *log;                    /* borrowed */
   const roost_sink_ops *sink;        /* borrowed */
   void *sink_ud;                     /* the sink's, one per server */
+  roost_codec *codec;                /* borrowed, set before start; NULL: JSON */
   roost_server_stats stats;
   roost_address address; /* bound to */
   roost_list watchers;
@@ -195,6 +211,8 @@ typedef struct roost_client_config {
   uint64_t incomplete_message_timeout; /* 0: none */
   size_t max_send_buffer_size;         /* 0: no limit */
   roost_framing framing;
+  const char *serializer; /* modules, as bind/serializer.h has them; NULL: JSON */
+  const char *deserializer;
 } roost_client_config;
 
 /* What a client tells. All on the loop's thread, never from inside a call of the sink's. */
@@ -218,7 +236,8 @@ typedef struct roost_client_ops {
   roost_format (*format)(const roost_client *client, roost_slice pattern);
   /* While it is open: begin, the data appended to the buffer in head's format, then end or
    * undo, nothing in between. head has pattern, id (ptr NULL: an event) and metadata. NULL where
-   * memory is short; end: ENOMEM (nothing was sent). */
+   * memory is short; end: ENOMEM, ESCRIPT (the codec's why says what was wrong; nothing was
+   * sent). */
   roost_buffer *(*begin)(roost_client *client, const roost_message *head);
   int (*end)(roost_client *client, const roost_message *head);
   void (*undo)(roost_client *client);
@@ -244,6 +263,7 @@ struct roost_client {
   const roost_client_config *config; /* borrowed */
   const roost_client_sink *sink;     /* borrowed */
   void *sink_ud;
+  roost_codec *codec; /* borrowed, set before connect; NULL: JSON */
 };
 
 /* A client of a Nest TCP server; it connects when told. ENOMEM. */

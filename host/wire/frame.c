@@ -34,6 +34,8 @@ int roost_frame_fail(roost_frame_reader *reader, int status, const char *error) 
 
 int roost_frame_repair(roost_frame_reader *reader, roost_slice bytes, roost_slice *frame) {
   reader->broken_utf8 = false;
+  if (reader->raw)
+    return 1;
   if (roost_utf8_repair(&reader->fixed, bytes) != 0)
     return roost_frame_fail(reader, ROOST_ENOMEM, roost_frame_error_memory);
   if (reader->fixed.len > reader->max_bytes)
@@ -43,7 +45,7 @@ int roost_frame_repair(roost_frame_reader *reader, roost_slice bytes, roost_slic
 }
 
 int roost_frame_deliver_bytes(roost_frame_reader *reader, roost_slice bytes, roost_slice *frame) {
-  reader->broken_utf8 = roost_utf8_valid_prefix(bytes) < bytes.len;
+  reader->broken_utf8 = !reader->raw && roost_utf8_valid_prefix(bytes) < bytes.len;
   return roost_frame_deliver(reader, bytes, frame);
 }
 

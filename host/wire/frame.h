@@ -9,7 +9,7 @@
  * A frame that lies whole in the input is borrowed from it, without a copy; one that comes in
  * pieces is gathered in the reader's own buffer, which grows with what arrived, never by the
  * length that was declared. Bytes that are not UTF-8 count as U+FFFD (wire/utf8.h) and arrive
- * repaired. One thread at a time; no I/O.
+ * repaired, unless the reader is raw. One thread at a time; no I/O.
  */
 #ifndef ROOST_WIRE_FRAME_H
 #define ROOST_WIRE_FRAME_H
@@ -30,6 +30,7 @@ typedef enum roost_framing {
 
 typedef struct roost_frame_reader {
   roost_framing framing;
+  bool raw;            /* bodies are handed out as they came, UTF-8 or not; set after init */
   size_t max_bytes;    /* larger declared lengths and larger bodies are refused */
   roost_buffer held;   /* bytes of the unfinished frame: header text, then body */
   roost_buffer fixed;  /* the last frame, repaired, when it was not UTF-8 */

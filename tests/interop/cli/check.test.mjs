@@ -143,6 +143,28 @@ describe('roost check', () => {
     assert.equal(code, 0, lines.join('\n'));
   });
 
+  finds('a rule about nobody', { server: { allow: [{ peer: '*' }, { peer: 'billing' }] } },
+    [/host\.lua/, /servers\[1\]\.allow\[2\]\.peer: expected CN=, DNS:, sha256:/]);
+  finds('a rule about no pattern', { server: { allow: [{ peer: '*', patterns: ['a', true] }] } },
+    [/host\.lua/, /servers\[1\]\.allow\[1\]\.patterns\[2\]/]);
+  finds('a burst without a rate', { server: { rate: { burst: 5 } } },
+    [/host\.lua/, /servers\[1\]\.rate: per_second is missing/]);
+  finds('a framing that is none', { server: { framing: 'lines' } },
+    [/host\.lua/, /servers\[1\]\.framing/]);
+  finds('a serializer that is not there', { server: { serializer: 'gone' } },
+    [/host\.lua/, /servers\[1\]\.serializer: module 'gone' not found/]);
+  finds('a deserializer that is none', { server: { deserializer: 'string' } },
+    [/host\.lua/, /servers\[1\]\.deserializer: module 'string' has neither deserialize nor decode/]);
+  finds("a client's serializer that is not there", { clients: { A: { serializer: 'gone' } } },
+    [/host\.lua/, /clients\.A\.serializer: module 'gone' not found/]);
+  test('rules, a rate, framings and serializers that are right', async (t) => {
+    const { code, lines } = await check(t, { server: {
+      allow: [{ peer: '10.0.0.0/8', patterns: ['a.*', 5, { cmd: 'x' }] }],
+      rate: { per_second: 5, burst: 5 }, framing: 'ndjson', serializer: 'cjson', deserializer: 'cjson',
+    } });
+    assert.equal(code, 0, lines.join('\n'));
+  });
+
   test('several problems, a line each', async (t) => {
     const services = { one: 'error("first")\n', two: 'local = 1\n', good };
     const { code, lines } = await check(t, {}, services);
@@ -154,11 +176,6 @@ describe('roost check', () => {
 });
 
 describe('keys that this version does not know what to do with', () => {
-  finds('allow', { server: { allow: [{ peer: '*', patterns: ['x'] }] } }, [/host\.lua/, /allow/]);
-  finds('rate', { server: { rate: { per_second: 5, burst: 5 } } }, [/host\.lua/, /rate/]);
-  finds('framing', { server: { framing: 'ndjson' } }, [/host\.lua/, /framing/]);
-  finds('serializer', { server: { serializer: 'cjson' } }, [/host\.lua/, /\bserializer/]);
-  finds('deserializer', { server: { deserializer: 'cjson' } }, [/host\.lua/, /deserializer/]);
   finds('sandbox', { service_options: { good: { sandbox: true } } }, [/host\.lua/, /sandbox/]);
   finds('nats', { server: { transport: 'nats', host: undefined, port: undefined } },
     [/host\.lua/, /transport|nats/]);

@@ -207,8 +207,6 @@ static void later_keys_warn_or_refuse(void **state) {
       {"service_options.a", "{ sandbox = false }", -1},
       {"service_options", "{}", -1},
       {"servers.1.tls", "{ key = 'k', cert = 'c' }", -1},
-      {"servers.1.serializer", "cjson", ROOST_PROBLEM_ERROR},
-      {"servers.1.deserializer", "cjson", ROOST_PROBLEM_ERROR},
       {"servers.1.transport", "nats", ROOST_PROBLEM_ERROR},
       {"servers.1.transport", "tcp", -1},
       {"servers.1.handshake_timeout", "5", -1},

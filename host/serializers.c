@@ -1,0 +1,74 @@
+/*
+ * The serializers of a worker's servers and clients: found, and loaded with the configuration.
+ */
+#include <stdio.h>
+
+#include "worker.h"
+
+static int make_serializers(roost_worker *worker) {
+  const roost_serializers_config config = {.alloc = worker->config.alloc,
+                                           .runner = worker->runner,
+                                           .wheel = roost_loop_wheel(worker->loop),
+                                           .log = worker->config.log,
+                                           .working_dir = worker->config.working_dir,
+                                           .services = worker->services};
+  return worker->serializers ? 0 : roost_serializers_new(&worker->serializers, &config);
+}
+
+/* NULL where neither is named. error has what is wrong, beginning with the key. */
+static int find_codec(roost_codec **out, roost_worker *worker, const char *serializer,
+                      const char *deserializer, roost_buffer *error) {
+  *out = NULL;
+  if (serializer == NULL && deserializer == NULL)
+    return 0;
+  int status = make_serializers(worker);
+  return status == 0
+             ? roost_serializers_get(out, worker->serializers, serializer, deserializer, error)
+             : status;
+}
+
+int roost_worker_find_codec(roost_codec **out, roost_worker *worker, const char *serializer,
+                            const char *deserializer) {
+  roost_buffer error;
+  roost_buffer_init(&error, worker->config.alloc);
+  int status = find_codec(out, worker, serializer, deserializer, &error);
+  if (status == ROOST_ESCRIPT && roost_buffer_append_byte(&error, '\0') == 0)
+    roost_log_say(worker->config.log, ROOST_LOG_ERROR, error.ptr);
+  roost_buffer_deinit(&error);
+  return status;
+}
+
+static int load_codec(roost_worker *worker, const char *serializer, const char *deserializer,
+                      const char *entry, roost_problems *problems) {
+  roost_codec *codec;
+  roost_buffer error;
+  roost_buffer_init(&error, worker->config.alloc);
+  int status = find_codec(&codec, worker, serializer, deserializer, &error);
+  if (status == ROOST_ESCRIPT) {
+    roost_problems_add(problems, ROOST_PROBLEM_ERROR, "%s.%.*s", entry, (int)error.len, error.ptr);
+    status = ROOST_ECONFIG;
+  }
+  roost_buffer_deinit(&error);
+  return status;
+}
+
+int roost_worker_load_serializers(roost_worker *worker, const roost_settings *settings,
+                                  roost_problems *problems) {
+  char entry[512];
+  int first = 0;
+  for (size_t i = 0; i < settings->server_count + settings->client_count; i++) {
+    const bool is_server = i < settings->server_count;
+    const roost_server_config *server = &settings->servers[i];
+    const roost_client_config *client = &settings->clients[i - settings->server_count];
+    if (is_server)
+      snprintf(entry, sizeof entry, "%s: servers[%zu]", settings->file, i + 1);
+    else
+      snprintf(entry, sizeof entry, "%s: clients.%s", settings->file, client->name);
+    int status =
+        load_codec(worker, is_server ? server->serializer : client->serializer,
+                   is_server ? server->deserializer : client->deserializer, entry, problems);
+    if (first == 0)
+      first = status;
+  }
+  return first;
+}

@@ -1,0 +1,16 @@
+/*
+ * transport/codec.h - a codec at work on the frames of a transport that has some.
+ *
+ * The packet is written into the frame as JSON text, as always; before the frame ends, its body is
+ * replaced by what the codec makes of it. Any thread, one at a time.
+ */
+#ifndef ROOST_TRANSPORT_CODEC_H
+#define ROOST_TRANSPORT_CODEC_H
+
+#include "transport/transport.h"
+
+/* Replaces the body of the frame begun at mark. codec may be NULL. ESCRIPT (codec->why says what
+ * was wrong), ENOMEM: the body is as it was. */
+int roost_codec_write(roost_codec *codec, roost_buffer *out, const roost_frame_mark *mark);
+
+#endif
