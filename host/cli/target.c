@@ -29,7 +29,7 @@ static int take_client(roost_cli_target *target, const roost_command *command,
     return roost_usage_error(command, "--client %s: its host is too long", target->client_name);
   if (client->framing != ROOST_FRAMING_NEST)
     return roost_usage_error(command, "--client %s: its framing is not nest", target->client_name);
-  strcpy(target->url.host, client->host);
+  memcpy(target->url.host, client->host, strlen(client->host) + 1);
   target->url.tls = client->tls != NULL;
   target->url.port = client->port;
   const bool is_six = strchr(client->host, ':') != NULL;
