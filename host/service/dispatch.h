@@ -115,7 +115,7 @@ int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, c
 
 /* One for the caller, who owns it, but no longer than the dispatch lives. As roost_outbound_new. */
 int roost_dispatch_new_client(roost_outbound **out, roost_dispatch *dispatch,
-                              const roost_client_config *config);
+                              const roost_client_config *client);
 
 /* Sends the items that wait; once per turn, before connections are flushed. */
 void roost_dispatch_flush(roost_dispatch *dispatch);
