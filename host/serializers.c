@@ -56,19 +56,19 @@ int roost_worker_load_serializers(roost_worker *worker, const roost_settings *se
                                   roost_problems *problems) {
   char entry[512];
   int first = 0;
-  for (size_t i = 0; i < settings->server_count + settings->client_count; i++) {
-    const bool is_server = i < settings->server_count;
+  for (size_t i = 0; i < settings->server_count; i++) {
     const roost_server_config *server = &settings->servers[i];
-    const roost_client_config *client = &settings->clients[i - settings->server_count];
-    if (is_server)
-      snprintf(entry, sizeof entry, "%s: servers[%zu]", settings->file, i + 1);
-    else
-      snprintf(entry, sizeof entry, "%s: clients.%s", settings->file, client->name);
-    int status =
-        load_codec(worker, is_server ? server->serializer : client->serializer,
-                   is_server ? server->deserializer : client->deserializer, entry, problems);
-    if (first == 0)
-      first = status;
+    snprintf(entry, sizeof entry, "%s: servers[%zu]", settings->file, i + 1);
+    const int status =
+        load_codec(worker, server->serializer, server->deserializer, entry, problems);
+    first = first == 0 ? status : first;
+  }
+  for (size_t i = 0; i < settings->client_count; i++) {
+    const roost_client_config *client = &settings->clients[i];
+    snprintf(entry, sizeof entry, "%s: clients.%s", settings->file, client->name);
+    const int status =
+        load_codec(worker, client->serializer, client->deserializer, entry, problems);
+    first = first == 0 ? status : first;
   }
   return first;
 }
