@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { item, last } from '../lib/frames.mjs';
-import { serviceFile, startHost } from '../lib/host.mjs';
+import { serviceFile, shippedService, startHost } from '../lib/host.mjs';
 import { connect } from '../lib/peer.mjs';
 import { lineOf, serve } from '../lib/service.mjs';
 import { until } from '../lib/wait.mjs';
@@ -481,7 +481,7 @@ describe('subjects', () => {
 
 describe('services made of them', () => {
   test('a chat room', async (t) => {
-    const host = await startHost(t, { services: [serviceFile('chat')] });
+    const host = await startHost(t, { services: [shippedService('chat')] });
     const join = async (name) => {
       const peer = await connect(t, host.port);
       await peer.send({ pattern: 'chat.join', data: { room: 'tea', name }, id: name });

@@ -18,6 +18,8 @@ if (!onNest && !existsSync(roostBin)) {
 }
 
 export const serviceFile = (name) => join(interopDir, 'services', `${name}.lua`);
+/** One of those that Roost comes with. */
+export const shippedService = (name) => join(interopDir, '..', '..', 'services', `${name}.lua`);
 
 /** A temporary directory with the given files, removed when `t` is over. */
 export function temporaryDir(t, files = {}) {
