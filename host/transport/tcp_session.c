@@ -13,10 +13,6 @@ static const roost_server_config *config_of(const roost_tcp_session *session) {
   return session->server->server.config;
 }
 
-static roost_framing framing_of(const roost_tcp_session *session) {
-  return config_of(session)->framing;
-}
-
 static void say(roost_tcp_session *session, roost_log_level level, roost_log_kind kind,
                 const char *msg, const char *err) {
   roost_tcp_log(session->server, level, kind, msg, roost_conn_remote(session->conn), err);
@@ -198,11 +194,11 @@ static bool may_dispatch(roost_tcp_session *session) {
   return takes_messages(session) && !is_blocked(session) && !is_over_rate(session);
 }
 
-/* EPROTO where the frame is not JSON. */
-static int dispatch(roost_tcp_session *session, roost_slice frame) {
+/* EPROTO where the packet is not JSON. */
+static int dispatch(roost_tcp_session *session, roost_slice packet) {
   roost_message message;
   const roost_server *server = &session->server->server;
-  const int status = roost_envelope_read(&message, frame);
+  const int status = roost_envelope_read(&message, packet);
   if (status > 0)
     return server->sink->on_message(server->sink_ud, &session->origin, &message);
   if (status == 0)
@@ -211,22 +207,22 @@ static int dispatch(roost_tcp_session *session, roost_slice frame) {
   return status;
 }
 
-/* The packet is what the codec makes of the frame. */
-static int dispatch_decoded(roost_tcp_session *session, roost_codec *codec, roost_slice frame,
-                            const char **why) {
-  roost_buffer packet;
-  roost_buffer_init(&packet, roost_loop_alloc(session->server->loop));
-  int status = codec->read(codec, frame, &packet);
-  if (status == 0)
-    status = dispatch(session, roost_buffer_slice(&packet));
-  else
-    *why = codec->why;
-  roost_buffer_deinit(&packet);
-  return status;
+/* Has in *frame the packet that the codec makes of it. */
+static bool decoded(roost_tcp_session *session, roost_slice *frame) {
+  roost_codec *codec = session->server->server.codec;
+  roost_buffer *packet = &session->server->packet;
+  roost_buffer_clear(packet);
+  roost_buffer_trim(packet, ROOST_TCP_PACKET_BYTES);
+  if (codec->read(codec, *frame, packet) != 0) {
+    fail(session, codec->why);
+    return false;
+  }
+  *frame = roost_buffer_slice(packet);
+  return true;
 }
 
 static bool dispatched(roost_tcp_session *session, int status, roost_slice frame) {
-  const char *why = "Could not parse JSON";
+  const roost_codec *codec = session->server->server.codec;
   if (status < 0) {
     fail(session, session->reader.error);
     return false;
@@ -234,12 +230,11 @@ static bool dispatched(roost_tcp_session *session, int status, roost_slice frame
   if (status == 0)
     return false;
   spend_token(session);
-  roost_codec *codec = session->server->server.codec;
-  status = codec == NULL || codec->read == NULL ? dispatch(session, frame)
-                                                : dispatch_decoded(session, codec, frame, &why);
-  if (status == 0)
+  if (codec != NULL && codec->read != NULL && !decoded(session, &frame))
+    return false;
+  if (dispatch(session, frame) == 0)
     return true;
-  fail(session, why);
+  fail(session, "Could not parse JSON");
   return false;
 }
 
@@ -447,7 +442,7 @@ static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
   if (!takes_replies(session))
     return NULL;
   roost_buffer *out = roost_conn_out(session->conn);
-  if (roost_frame_begin(out, &session->mark, framing_of(session), session->digits) != 0)
+  if (roost_frame_begin(out, &session->mark, session->reader.framing, session->digits) != 0)
     return NULL;
   if (roost_envelope_reply_begin(out, kind) == 0)
     return out;
@@ -455,16 +450,11 @@ static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
   return NULL;
 }
 
-/* Writes the header of the frame begun and has it sent. ENOMEM, ESCRIPT: it was taken back. */
+/* Writes the header of the frame begun and has it sent; where status is one it is taken back. */
 static int send_frame(roost_tcp_session *session, int status) {
   roost_buffer *out = roost_conn_out(session->conn);
-  roost_codec *codec = session->server->server.codec;
-  if (status == 0 && codec != NULL)
-    status = roost_codec_write(codec, out, &session->mark);
   if (status != 0) {
     roost_frame_undo(out, &session->mark);
-    if (status == ROOST_ESCRIPT)
-      say(session, ROOST_LOG_ERROR, ROOST_LOG_KIND_HANDLER, "a reply cannot be sent", codec->why);
     return status;
   }
   const int digits = roost_frame_end(out, &session->mark);
@@ -475,25 +465,41 @@ static int send_frame(roost_tcp_session *session, int status) {
   return roost_conn_crowded(session->conn) ? ROOST_EFULL : 0;
 }
 
-static int end_reply(roost_tcp_session *session, roost_reply_kind kind, roost_slice id) {
-  return send_frame(session, roost_envelope_reply_end(roost_conn_out(session->conn), kind, id));
+/* The frame begun is what the codec makes of the packet in it. */
+static int encode(roost_tcp_session *session) {
+  roost_codec *codec = session->server->server.codec;
+  const int status = roost_codec_write(codec, roost_conn_out(session->conn), &session->mark);
+  if (status == ROOST_ESCRIPT)
+    say(session, ROOST_LOG_ERROR, ROOST_LOG_KIND_HANDLER, "a reply cannot be sent", codec->why);
+  return status;
 }
 
-/* In the place of a last reply that the serializer did not take, so that nobody waits for it. */
+static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id);
+
+/* In the place of a last reply that the codec did not take, so that nobody waits for it. */
 static int reply_masked(roost_tcp_session *session, roost_slice id) {
+  if (session->masking)
+    return ROOST_ESCRIPT;
   roost_buffer *out = reply_begin(&session->origin, ROOST_REPLY_ERROR);
   if (out == NULL)
     return ROOST_ENOMEM;
-  if (roost_buffer_append(out, internal_error, sizeof internal_error - 1) == 0)
-    return end_reply(session, ROOST_REPLY_ERROR, id);
-  roost_frame_undo(out, &session->mark);
-  return ROOST_ENOMEM;
+  if (roost_buffer_append(out, internal_error, sizeof internal_error - 1) != 0) {
+    roost_frame_undo(out, &session->mark);
+    return ROOST_ENOMEM;
+  }
+  session->masking = true;
+  const int status = reply_end(&session->origin, ROOST_REPLY_ERROR, id);
+  session->masking = false;
+  return status;
 }
 
 static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id) {
   roost_tcp_session *session = of_origin(origin);
+  int status = roost_envelope_reply_end(roost_conn_out(session->conn), kind, id);
+  if (status == 0 && session->server->server.codec != NULL)
+    status = encode(session);
+  status = send_frame(session, status);
   const bool is_last = kind != ROOST_REPLY_ITEM && kind != ROOST_REPLY_VOID;
-  const int status = end_reply(session, kind, id);
   return status == ROOST_ESCRIPT && is_last ? reply_masked(session, id) : status;
 }
 
@@ -507,8 +513,12 @@ static void reply_unhandled(roost_origin *origin, roost_slice id) {
   if (!takes_replies(session))
     return;
   roost_buffer *out = roost_conn_out(session->conn);
-  if (roost_frame_begin(out, &session->mark, framing_of(session), 3) == 0 &&
-      send_frame(session, roost_envelope_write_unhandled(out, id)) == ROOST_ESCRIPT)
+  if (roost_frame_begin(out, &session->mark, session->reader.framing, 3) != 0)
+    return;
+  int status = roost_envelope_write_unhandled(out, id);
+  if (status == 0 && session->server->server.codec != NULL)
+    status = encode(session);
+  if (send_frame(session, status) == ROOST_ESCRIPT)
     (void)reply_masked(session, id);
 }
 
