@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "background.h"
 #include "certificates.h"
 #include "check.h"
 #include "config/settings.h"
@@ -37,6 +38,10 @@ struct roost_host {
   roost_config config; /* its texts are owned */
   roost_log *log;
   roost_control *control;
+  roost_background *builder; /* loads what is reloaded */
+  roost_background *reaper;  /* closes what it took the place of */
+  roost_background_port build_port;
+  roost_background_port reap_port;
   roost_store *store;
   roost_worker *worker;
   roost_settings *settings; /* NULL before load_config */
@@ -144,6 +149,20 @@ static int make_worker(roost_host *host) {
   return roost_worker_new(&host->worker, &config);
 }
 
+static int make_background(roost_host *host) {
+  int status = roost_background_start(&host->builder, &host->alloc, "roost-builder");
+  if (status == 0)
+    status = roost_background_start(&host->reaper, &host->alloc, "roost-reaper");
+  if (status != 0)
+    return status;
+  roost_background_port_init(&host->build_port, host->builder, host->worker->loop);
+  roost_background_port_init(&host->reap_port, host->reaper, host->worker->loop);
+  const roost_jobs builder = roost_background_jobs(&host->build_port);
+  const roost_jobs reaper = roost_background_jobs(&host->reap_port);
+  roost_worker_set_jobs(host->worker, &builder, &reaper);
+  return 0;
+}
+
 int roost_host_new(roost_host **out, const roost_config *cfg) {
   *out = NULL;
   if (cfg == NULL || cfg->struct_size != sizeof *cfg)
@@ -165,6 +184,8 @@ int roost_host_new(roost_host **out, const roost_config *cfg) {
     status = make_store(host);
   if (status == 0)
     status = make_worker(host);
+  if (status == 0)
+    status = make_background(host);
   if (status != 0) {
     roost_host_free(host);
     return status;
@@ -192,7 +213,11 @@ void roost_host_free(roost_host *host) {
   if (host == NULL)
     return;
   drop_posted(host);
+  roost_background_stop(host->builder, false);
   roost_worker_free(host->worker);
+  roost_background_stop(host->reaper, true);
+  roost_background_port_deinit(&host->build_port);
+  roost_background_port_deinit(&host->reap_port);
   roost_store_free(host->store);
   roost_control_stop(host->control);
   if (host->log != NULL)
@@ -378,6 +403,19 @@ int roost_host_reload_certificates(roost_host *host) {
   report(host, &problems, status);
   roost_problems_deinit(&problems);
   return status;
+}
+
+int roost_host_reload(roost_host *host, const char *service) {
+  const roost_dispatch *dispatch = host->worker->dispatch;
+  if (host->worker->state != ROOST_WORKER_RUNNING)
+    return fail(host, ROOST_ESTATE, "the host is not running");
+  if (service != NULL) {
+    const int status = roost_worker_reload(host->worker, service, NULL);
+    return status == 0 ? 0 : fail_about(host, status, service, "there is no such service");
+  }
+  for (size_t i = 0; i < dispatch->service_count; i++)
+    roost_reload_start(dispatch->services[i], NULL);
+  return 0;
 }
 
 /* ------------------------------------------------------------------------- listeners --------- */

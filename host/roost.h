@@ -139,6 +139,11 @@ ROOST_API int roost_host_set(roost_host *host, const char *key, const char *valu
  * ESYSTEM (a listener), ENOMEM, ESTATE. */
 ROOST_API int roost_host_load_config(roost_host *host, const char *path);
 
+/* Begins to load a service anew, or all (NULL), aside: while that goes on, and when the new code is
+ * refused, the old goes on. The outcome is in the log and the stats. Between or inside run and
+ * poll. ROOST_ENOENT, ROOST_ESTATE: the host is not running. */
+ROOST_API int roost_host_reload(roost_host *host, const char *service);
+
 /* Reads again the files that the configuration names for TLS: listeners show the new certificates
  * to whoever connects from now on, and nobody is disconnected. All or nothing: where one of them is
  * wrong the old ones stay in use, and an error line in the log says why. Also from inside a handler

@@ -6,17 +6,16 @@
 #include "core/error_text.h"
 #include "net/crypto.h"
 
+#define ROUNDS_PER_TURN   16
+#define MUCH_MEMORY_BYTES ((size_t)4 << 20)
+#define RELOAD_RETRY_MS   1000
+
 static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
                                                    .start_timeout_ms = 10000,
                                                    .drain_timeout_ms = 30000,
+                                                   .reload_retry_ms = RELOAD_RETRY_MS,
                                                    .service_memory_bytes = 0,
                                                    .buffer_memory_bytes = (size_t)256 << 20};
-
-#define ROUNDS_PER_TURN   16
-#define MUCH_MEMORY_BYTES ((size_t)4 << 20)
-
-/* What a cancelled task is given before it is reset, and a little more. */
-#define CUT_GRACE_MS 1200
 
 /* ------------------------------------------------------------------------- the turn ---------- */
 
@@ -44,6 +43,9 @@ static void on_flush(void *ud) {
   roost_worker *worker = ud;
   run_ready(worker);
   roost_dispatch_flush(worker->dispatch);
+  if (!roost_list_empty(&worker->runner->ready)) /* a generation has gone live */
+    roost_loop_defer(worker->loop, &worker->again);
+  roost_worker_check_drained(worker);
   note_memory(worker);
 }
 
@@ -85,6 +87,8 @@ static int open_client(void *ud, roost_client **out, const roost_client_config *
   return open_tcp_client(worker, out, config, sink, sink_ud);
 }
 
+static void on_published(void *ud, roost_generation *generation);
+
 static int make_parts(roost_worker *worker) {
   const roost_worker_config *config = &worker->config;
   worker->loop = config->loop;
@@ -103,6 +107,8 @@ static int make_parts(roost_worker *worker) {
                                     .other_client = config->other_client,
                                     .other_client_ud = config->clients_ud,
                                     .binding = &roost_bind,
+                                    .on_published = on_published,
+                                    .on_published_ud = worker,
                                     .random_bytes = roost_random_bytes,
                                     .working_dir = config->working_dir,
                                     .lua_dir = config->lua_dir};
@@ -117,6 +123,7 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
   const roost_worker_limits limits = {.request_timeout_ms = settings->limits.request_timeout,
                                       .start_timeout_ms = settings->reload.start_timeout,
                                       .drain_timeout_ms = settings->reload.drain_timeout,
+                                      .reload_retry_ms = worker->limits.reload_retry_ms,
                                       .service_memory_bytes = 0,
                                       .buffer_memory_bytes = settings->limits.buffer_memory};
   roost_worker_set_limits(worker, &limits);
@@ -135,8 +142,16 @@ void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *li
   worker->limits = *limits;
   roost_loop_set_buffer_limit(worker->loop, limits->buffer_memory_bytes);
   worker->dispatch->config.start_timeout_ms = limits->start_timeout_ms;
+  worker->dispatch->config.drain_timeout_ms = limits->drain_timeout_ms;
+  worker->dispatch->config.reload_retry_ms = limits->reload_retry_ms;
   worker->dispatch->config.request_timeout_ms = limits->request_timeout_ms;
   worker->dispatch->config.service_memory = limits->service_memory_bytes;
+}
+
+void roost_worker_set_jobs(roost_worker *worker, const roost_jobs *builder,
+                           const roost_jobs *reaper) {
+  worker->dispatch->config.builder = *builder;
+  worker->dispatch->config.reaper = *reaper;
 }
 
 int roost_worker_new(roost_worker **out, const roost_worker_config *config) {
@@ -220,6 +235,11 @@ int roost_worker_add_inline(roost_generation **out, roost_worker *worker, const 
   if (status == 0)
     take(worker, *out);
   return status;
+}
+
+/* By a reload. */
+static void on_published(void *ud, roost_generation *generation) {
+  take(ud, generation);
 }
 
 static int load_one(roost_worker *worker, const roost_found *found, roost_problems *problems) {
@@ -431,10 +451,30 @@ void roost_worker_start(roost_worker *worker) {
     go_live(worker);
 }
 
+/* ------------------------------------------------------------------------- reloading --------- */
+
+static roost_service *find_service(const roost_worker *worker, const char *name) {
+  for (size_t i = 0; i < worker->dispatch->service_count; i++)
+    if (strcmp(worker->dispatch->services[i]->name, name) == 0)
+      return worker->dispatch->services[i];
+  return NULL;
+}
+
+int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_waiter *waiter) {
+  roost_service *service = find_service(worker, name);
+  if (service == NULL)
+    return ROOST_ENOENT;
+  if (worker->state != ROOST_WORKER_RUNNING)
+    return ROOST_ESTATE;
+  roost_reload_start(service, waiter);
+  return 0;
+}
+
 /* ------------------------------------------------------------------------- draining ---------- */
 
 static bool is_drained(const roost_worker *worker) {
-  if (worker->drained_count < worker->server_count)
+  if (worker->drained_count < worker->server_count ||
+      !roost_list_empty(&worker->dispatch->draining))
     return false;
   for (size_t i = 0; i < worker->dispatch->service_count; i++) {
     const roost_generation *generation = worker->dispatch->services[i]->current;
@@ -467,11 +507,14 @@ static void on_cutoff(roost_timer *timer) {
   worker->cut = true;
   roost_log_say(worker->config.log, ROOST_LOG_WARN,
                 "reload.drain_timeout is over: what still runs is cut off");
-  roost_timer_start(roost_loop_wheel(worker->loop), &worker->cutoff, CUT_GRACE_MS);
-  roost_dispatch_cut(worker->dispatch);
+  roost_timer_start(roost_loop_wheel(worker->loop), &worker->cutoff, ROOST_CUT_GRACE_MS);
+  roost_dispatch_cut(worker->dispatch, NULL);
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
     if (worker->dispatch->services[i]->current != NULL)
       roost_generation_cut(worker->dispatch->services[i]->current);
+  roost_list *draining = &worker->dispatch->draining;
+  for (roost_list *at = draining->next; at != draining; at = at->next)
+    roost_generation_cut(ROOST_LIST_ENTRY(at, roost_generation, link));
   roost_worker_check_drained(worker);
 }
 
@@ -487,6 +530,7 @@ void roost_worker_drain(roost_worker *worker) {
     worker->servers[i]->ops->drain(worker->servers[i]);
   for (size_t i = 0; i < worker->dispatch->service_count; i++) {
     roost_generation *generation = worker->dispatch->services[i]->current;
+    roost_reload_abandon(worker->dispatch->services[i]);
     if (generation == NULL)
       continue;
     if (was_running)

@@ -48,6 +48,7 @@ typedef struct roost_worker_limits {
   uint64_t request_timeout_ms; /* 0: none */
   uint64_t start_timeout_ms;   /* of on_start; 0: none */
   uint64_t drain_timeout_ms;
+  uint64_t reload_retry_ms;    /* see roost_dispatch_config */
   size_t service_memory_bytes; /* of one state; 0: no limit */
   size_t buffer_memory_bytes;  /* of all connections; 0: no limit */
 } roost_worker_limits;
@@ -79,6 +80,11 @@ typedef struct roost_worker {
 
 /* config is copied; the limits are the defaults. ENOMEM, ESYSTEM. */
 int roost_worker_new(roost_worker **out, const roost_worker_config *config);
+
+/* Has services that are reloaded built, and old states closed, by other threads; without that the
+ * worker's own does both. */
+void roost_worker_set_jobs(roost_worker *worker, const roost_jobs *builder,
+                           const roost_jobs *reaper);
 
 /* Takes other limits; those of a service's state are for services loaded later. */
 void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *limits);
@@ -129,6 +135,10 @@ void roost_worker_start(roost_worker *worker);
 /* Stops accepting and reading, runs every on_stop, lets calls finish; drained at the latest a
  * little after drain_timeout. */
 void roost_worker_drain(roost_worker *worker);
+
+/* Begins a reload of the service of that name; waiter may be NULL. ENOENT, ESTATE: the worker is
+ * not running. */
+int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_waiter *waiter);
 
 /* Looks whether nothing runs any more, for whoever drives a loop with tasks of several owners. */
 void roost_worker_check_drained(roost_worker *worker);

@@ -87,6 +87,8 @@ int roost_bind_load(roost_generation *generation, int (*function)(struct lua_Sta
 
 /* The parts of roost_binding that every binding has; those of a call lie in call.c. */
 int roost_bind_begin_hook(struct lua_State *lua, roost_generation *generation, roost_hook hook);
+void roost_bind_finish_hook(struct lua_State *lua, roost_generation *generation, roost_hook hook,
+                            int count);
 int roost_bind_begin_call(struct lua_State *lua, roost_call *call);
 int roost_bind_finish_call(struct lua_State *lua, roost_call *call, int count);
 int roost_bind_fail_call(struct lua_State *lua, roost_call *call);

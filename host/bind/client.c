@@ -24,7 +24,11 @@ typedef struct event {
 } event;
 
 typedef struct handle {
-  roost_outbound *outbound;       /* NULL: not made yet, or gone with its dispatch */
+  roost_vm_link link;             /* a main chunk only records what client is meant */
+  roost_outbound *outbound;       /* NULL: not made yet, or gone */
+  bool gone;                      /* with its dispatch, or its service */
+  roost_dispatch *dispatch;       /* borrowed */
+  char *name;                     /* of a named client; owned */
   roost_client_table *table;      /* of a client made from a table; owned */
   roost_outbound_watcher watcher; /* in outbound->watchers */
   roost_list waiters;             /* tasks that wait for a change */
@@ -40,6 +44,8 @@ static handle *check_handle(lua_State *lua, int index) {
 
 roost_outbound *roost_bind_check_client(lua_State *lua, int index) {
   const handle *self = check_handle(lua, index);
+  if (self->outbound == NULL && !self->gone)
+    roost_task_check_begun(lua);
   if (self->outbound == NULL)
     roost_error_raise_text(lua, "the client has ended with its service");
   return self->outbound;
@@ -82,11 +88,15 @@ static void on_changed(roost_outbound_watcher *watcher, roost_outbound_state sta
 static void on_gone(roost_outbound_watcher *watcher) {
   handle *self = ROOST_LIST_ENTRY(watcher, handle, watcher);
   self->outbound = NULL;
+  self->gone = true;
   roost_task_wake_all(&self->waiters);
 }
 
 /* handle:state() -> "connected", "disconnected", or nil where it was never used */
 static int get_state(lua_State *lua) {
+  const handle *self = check_handle(lua, 1);
+  if (self->outbound == NULL && !self->gone)
+    return 0;
   const roost_outbound *outbound = roost_bind_check_client(lua, 1);
   if (!outbound->was_told)
     return 0;
@@ -232,61 +242,119 @@ static int get_info(lua_State *lua) {
 
 /* ------------------------------------------------------------------------- making ------------ */
 
-static int free_handle(lua_State *lua) {
-  handle *self = lua_touserdata(lua, 1);
+/* Where it is not made yet. As roost_dispatch_find_client and roost_dispatch_new_client. */
+static int make_outbound(handle *self) {
+  int status =
+      self->name != NULL
+          ? roost_dispatch_find_client(&self->outbound, self->dispatch, self->name)
+          : roost_dispatch_new_client(&self->outbound, self->dispatch, &self->table->config);
+  if (status == 0)
+    roost_outbound_watch(self->outbound, &self->watcher);
+  return status;
+}
+
+/* What is wrong, as a format for the client's name. */
+static const char *failure_of(int status) {
+  switch (status) {
+  case ROOST_ENOENT:
+    return "there is no client named \"%s\" in the configuration";
+  case ROOST_EUNSUPPORTED:
+    return "client %s: its transport is not available here";
+  case ROOST_ESCRIPT:
+    return "client %s: its serializer cannot be loaded (the log says why)";
+  default:
+    return "client %s: out of memory";
+  }
+}
+
+static const char *name_of(const handle *self) {
+  return self->name != NULL ? self->name : "made from a table";
+}
+
+static int attach(roost_vm_link *link, roost_buffer *why) {
+  handle *self = ROOST_LIST_ENTRY(link, handle, link);
+  const int status = self->outbound == NULL ? make_outbound(self) : 0;
+  if (status != 0)
+    (void)roost_buffer_printf(why, failure_of(status), name_of(self));
+  return status;
+}
+
+/* A client made from a table ends with its handle. */
+static void detach(roost_vm_link *link) {
+  handle *self = ROOST_LIST_ENTRY(link, handle, link);
   roost_list_remove(&self->watcher.link);
   if (self->table != NULL)
     roost_outbound_free(self->outbound);
-  roost_client_table_free(self->table);
   self->outbound = NULL;
+  self->gone = true;
+}
+
+static int free_handle(lua_State *lua) {
+  handle *self = lua_touserdata(lua, 1);
+  const roost_alloc *alloc = roost_vm_of(lua)->alloc;
+  roost_list_remove(&self->link.link);
+  if (!self->gone)
+    detach(&self->link);
+  roost_client_table_free(self->table);
+  roost_alloc_put_text(alloc, self->name);
   self->table = NULL;
+  self->name = NULL;
   return 0;
 }
 
 static handle *push_handle(lua_State *lua) {
   handle *self = lua_newuserdatauv(lua, sizeof *self, 0);
-  *self = (handle){.watcher = {.changed = on_changed, .gone = on_gone}};
+  *self = (handle){.link = {.attach = attach, .detach = detach},
+                   .dispatch = roost_bind_generation(lua)->dispatch,
+                   .watcher = {.changed = on_changed, .gone = on_gone}};
   roost_list_init(&self->watcher.link);
   roost_list_init(&self->waiters);
+  roost_list_append(&roost_vm_of(lua)->links, &self->link.link);
   luaL_setmetatable(lua, HANDLE_NAME);
   return self;
 }
 
-static int made(lua_State *lua, handle *self, int status, const char *name) {
-  if (status == ROOST_ENOENT)
-    return roost_error_raise_text(lua, "there is no client named \"%s\" in the configuration",
-                                  name);
-  if (status == ROOST_EUNSUPPORTED)
-    return roost_error_raise_text(lua, "client %s: its transport is not available here", name);
-  if (status == ROOST_ESCRIPT)
-    return roost_error_raise_text(
-        lua, "client %s: its serializer cannot be loaded (the log says why)", name);
+/* A main chunk may run on another thread than the worker's. */
+static int begin_handle(lua_State *lua, handle *self) {
+  int status = 0;
+  if (roost_task_current(lua) != NULL)
+    status = make_outbound(self);
+  else if (self->name != NULL && !roost_dispatch_knows_client(self->dispatch, self->name))
+    status = ROOST_ENOENT;
   if (status != 0)
-    return roost_error_raise_text(lua, "out of memory");
-  roost_outbound_watch(self->outbound, &self->watcher);
+    return roost_error_raise_text(lua, failure_of(status), name_of(self));
   return 1;
 }
 
-/* core.client(name or table) -> handle */
-static int open_client(lua_State *lua) {
-  roost_dispatch *dispatch = roost_bind_generation(lua)->dispatch;
-  if (lua_type(lua, 1) == LUA_TSTRING) {
-    const char *name = lua_tostring(lua, 1);
-    handle *self = push_handle(lua);
-    return made(lua, self, roost_dispatch_find_client(&self->outbound, dispatch, name), name);
-  }
-  luaL_checktype(lua, 1, LUA_TTABLE);
-  handle *self = push_handle(lua);
+static void read_table(lua_State *lua, handle *self) {
   roost_buffer *error = roost_bind_push_buffer(lua);
   int status = roost_client_table_read(&self->table, roost_vm_of(lua)->alloc, lua, 1, error);
   if (status == ROOST_ECONFIG) {
     lua_pushlstring(lua, error->ptr, error->len);
-    return roost_error_raise_text(lua, "%s", lua_tostring(lua, -1));
+    roost_error_raise_text(lua, "%s", lua_tostring(lua, -1));
+  } else if (status != 0) {
+    roost_error_raise_text(lua, "out of memory");
   }
-  if (status == 0)
-    status = roost_dispatch_new_client(&self->outbound, dispatch, &self->table->config);
   lua_pop(lua, 1);
-  return made(lua, self, status, "made from a table");
+}
+
+/* core.client(name or table) -> handle */
+static int open_client(lua_State *lua) {
+  const roost_vm *vm = roost_vm_of(lua);
+  const bool is_named = lua_type(lua, 1) == LUA_TSTRING;
+  if (!is_named)
+    luaL_checktype(lua, 1, LUA_TTABLE);
+  if (vm->closing)
+    return roost_error_raise_text(lua, "the service has ended");
+  handle *self = push_handle(lua);
+  if (!is_named) {
+    read_table(lua, self);
+    return begin_handle(lua, self);
+  }
+  self->name = roost_alloc_text(vm->alloc, roost_slice_text(lua_tostring(lua, 1)));
+  if (self->name == NULL)
+    return roost_error_raise_text(lua, "out of memory");
+  return begin_handle(lua, self);
 }
 
 /* core.traceparent() -> that of the request being served, or nil */

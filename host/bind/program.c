@@ -138,7 +138,7 @@ static void main_ended(void *ud, bool reset) {
   program->failed = program->failed || reset;
 }
 
-static const roost_task_ops main_ops = {main_begin, NULL, main_fail, main_ended, false};
+static const roost_task_ops main_ops = {main_begin, NULL, main_fail, main_ended, false, NULL};
 
 int roost_program_start(roost_program *program, roost_dispatch *dispatch, const char *root) {
   roost_service *service;
@@ -162,5 +162,6 @@ const roost_binding roost_bind_program = {
     .end_call = roost_bind_end_call,
     .forced_call = roost_bind_forced_call,
     .begin_hook = roost_bind_begin_hook,
+    .finish_hook = roost_bind_finish_hook,
     .describe = roost_bind_describe,
 };

@@ -105,6 +105,7 @@ static request *push_request(lua_State *lua) {
   const roost_alloc *alloc = roost_vm_of(lua)->alloc;
   *self = (request){0};
   roost_pending_init(&self->pending, alloc, &pending_ops);
+  self->pending.owner = roost_vm_of(lua);
   roost_list_init(&self->waiters);
   roost_buffer_init(&self->items, alloc);
   roost_buffer_init(&self->err, alloc);

@@ -22,6 +22,7 @@ typedef struct event {
 } event;
 
 typedef struct handle {
+  roost_vm_link link;
   roost_server *server; /* NULL: not found yet, or closed */
   roost_server_watcher watcher;
   roost_list waiters;  /* the task that waits for an event */
@@ -64,7 +65,7 @@ static void on_gone(roost_server_watcher *watcher) {
 
 /* Its name or place is the handle's user value. NULL: there is none, or none yet. */
 static roost_server *find(lua_State *lua, handle *self) {
-  if (self->server != NULL || self->gone)
+  if (self->server != NULL || self->gone || roost_task_current(lua) == NULL)
     return self->server;
   const roost_dispatch *dispatch = roost_bind_generation(lua)->dispatch;
   lua_getiuservalue(lua, 1, 1);
@@ -199,8 +200,23 @@ static int close_handle(lua_State *lua) {
 
 /* ------------------------------------------------------------------------- making ------------ */
 
+/* It is looked for when it is used. */
+static int attach(roost_vm_link *link, roost_buffer *why) {
+  (void)link;
+  (void)why;
+  return 0;
+}
+
+static void detach(roost_vm_link *link) {
+  handle *self = ROOST_LIST_ENTRY(link, handle, link);
+  roost_list_remove(&self->watcher.link);
+  self->server = NULL;
+  self->gone = true;
+}
+
 static int free_handle(lua_State *lua) {
   handle *self = lua_touserdata(lua, 1);
+  roost_list_remove(&self->link.link);
   roost_list_remove(&self->watcher.link);
   roost_buffer_deinit(&self->events);
   return 0;
@@ -209,7 +225,9 @@ static int free_handle(lua_State *lua) {
 /* core.server(name or place) -> handle */
 static int open_server(lua_State *lua) {
   handle *self = lua_newuserdatauv(lua, sizeof *self, 1);
-  *self = (handle){.watcher = {.told = on_told, .gone = on_gone}};
+  *self = (handle){.link = {.attach = attach, .detach = detach},
+                   .watcher = {.told = on_told, .gone = on_gone}};
+  roost_list_append(&roost_vm_of(lua)->links, &self->link.link);
   roost_list_init(&self->watcher.link);
   roost_list_init(&self->waiters);
   roost_buffer_init(&self->events, roost_vm_of(lua)->alloc);

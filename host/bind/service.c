@@ -67,7 +67,7 @@ static int add_handler(lua_State *lua) {
 
 /* core.set_hook(target or nil, name, function) */
 static int set_hook(lua_State *lua) {
-  static const char *const names[] = {"start", "stop", NULL};
+  static const char *const names[] = {"start", "stop", "handoff", "adopt", NULL};
   roost_generation *generation = check_target(lua, 1);
   int hook = luaL_checkoption(lua, 2, NULL, names);
   luaL_checktype(lua, 3, LUA_TFUNCTION);

@@ -5,6 +5,7 @@
 #include "bind/bind.h"
 #include "core/embedded.h"
 #include "vm/error.h"
+#include "vm/pack.h"
 #include "vm/source.h"
 
 static const char core_key;
@@ -106,7 +107,10 @@ static int load_service(lua_State *lua) {
   const roost_generation *generation = roost_bind_generation(lua);
   const roost_service *service = generation->service;
   roost_bind_open(lua, generation);
-  roost_source_load(lua, &service->source);
+  if (generation->text.len > 0)
+    roost_source_load_text(lua, &service->source, roost_buffer_slice(&generation->text));
+  else
+    roost_source_load(lua, &service->source);
   lua_call(lua, 0, 1);
   lua_getglobal(lua, "require");
   lua_pushliteral(lua, "roost.service");
@@ -139,10 +143,9 @@ static void check_time(lua_State *lua, lua_Debug *info) {
 }
 
 static void limit_time(roost_generation *generation) {
-  const roost_dispatch_config *config = &generation->dispatch->config;
-  if (config->start_timeout_ms == 0)
+  if (generation->load_timeout_ms == 0)
     return;
-  generation->load_until_us = real_us() + config->start_timeout_ms * 1000;
+  generation->load_until_us = real_us() + generation->load_timeout_ms * 1000;
   lua_sethook(generation->vm->lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
 }
 
@@ -204,7 +207,27 @@ void roost_bind_describe(lua_State *lua, roost_generation *generation, roost_buf
 
 int roost_bind_begin_hook(lua_State *lua, roost_generation *generation, roost_hook hook) {
   lua_rawgeti(lua, LUA_REGISTRYINDEX, generation->hooks[hook]);
-  return 0;
+  if (hook != ROOST_HOOK_ADOPT)
+    return 0;
+  if (roost_pack_push(lua, roost_buffer_slice(&generation->handed)) != 0)
+    luaL_error(lua, "what was handed over cannot be read");
+  return 1;
+}
+
+void roost_bind_finish_hook(lua_State *lua, roost_generation *generation, roost_hook hook,
+                            int count) {
+  if (hook != ROOST_HOOK_HANDOFF)
+    return;
+  if (count == 0)
+    lua_pushnil(lua);
+  else
+    lua_pop(lua, count - 1);
+  roost_buffer_clear(&generation->handed);
+  const int status = roost_pack_write(lua, lua_gettop(lua), &generation->handed);
+  if (status == ROOST_EINVAL)
+    luaL_error(lua, "what is handed over must be plain data: %s", lua_tostring(lua, -1));
+  else if (status != 0)
+    luaL_error(lua, "out of memory");
 }
 
 const roost_binding roost_bind = {
@@ -216,5 +239,6 @@ const roost_binding roost_bind = {
     .forced_call = roost_bind_forced_call,
     .end_call = roost_bind_end_call,
     .begin_hook = roost_bind_begin_hook,
+    .finish_hook = roost_bind_finish_hook,
     .describe = roost_bind_describe,
 };

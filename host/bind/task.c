@@ -65,7 +65,8 @@ static int doze(lua_State *lua) {
 
 /* core.ticks() -> the loop's time in whole milliseconds, which timers go by */
 static int ticks(lua_State *lua) {
-  lua_pushinteger(lua, (lua_Integer)roost_vm_of(lua)->wheel->now_ms);
+  const roost_vm *vm = roost_vm_of(lua);
+  lua_pushinteger(lua, vm->closing ? 0 : (lua_Integer)vm->wheel->now_ms);
   return 1;
 }
 
@@ -98,8 +99,10 @@ static void spawned_ended(void *ud, bool reset) {
     roost_call_unpin(call);
 }
 
-static const roost_task_ops spawned_ops = {spawned_begin, NULL, spawned_fail, spawned_ended, false};
-static const roost_task_ops part_ops = {spawned_begin, NULL, spawned_fail, spawned_ended, true};
+static const roost_task_ops spawned_ops = {spawned_begin, NULL,  spawned_fail,
+                                           spawned_ended, false, NULL};
+static const roost_task_ops part_ops = {spawned_begin, NULL, spawned_fail,
+                                        spawned_ended, true, NULL};
 
 /* core.spawn(function, detached, part) -> handle; detached: without the context of this request;
  * part: the running task will wait for it, so that it runs wherever that one does (on_start) */

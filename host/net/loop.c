@@ -4,10 +4,12 @@
 
 #include "net/tls_internal.h"
 
+/* Of roost_loop_post: its memory is the loop's. */
 typedef struct post {
-  roost_list link;
+  roost_loop_hook hook; /* run_post, and the post itself */
   void (*fn)(void *ud);
   void *ud;
+  roost_loop *loop;
 } post;
 
 /* --------------------------------------------------------------------- time ------------------ */
@@ -110,13 +112,19 @@ static void on_check(uv_check_t *check) {
   flush(loop);
 }
 
-static void run_posts(roost_loop *loop, roost_list *posts, bool call) {
+static void run_post(void *ud) {
+  post *own = ud;
+  if (!own->loop->freeing)
+    own->fn(own->ud);
+  roost_alloc_put(own->loop->alloc, own, sizeof *own);
+}
+
+static void run_posts(const roost_loop *loop, roost_list *posts) {
   while (!roost_list_empty(posts)) {
-    post *next = ROOST_LIST_ENTRY(posts->next, post, link);
+    roost_loop_hook *next = ROOST_LIST_ENTRY(posts->next, roost_loop_hook, link);
     roost_list_remove(&next->link);
-    if (call)
+    if (next->fn == run_post || !loop->freeing)
       next->fn(next->ud);
-    roost_alloc_put(loop->alloc, next, sizeof *next);
   }
 }
 
@@ -128,7 +136,7 @@ static void on_async(uv_async_t *async) {
   pthread_mutex_lock(&loop->post_lock);
   roost_list_move(&now, &loop->posts);
   pthread_mutex_unlock(&loop->post_lock);
-  run_posts(loop, &now, !loop->freeing);
+  run_posts(loop, &now);
 }
 
 /* A timer may fire before the turn sleeps, and nothing else would end that sleep. */
@@ -205,7 +213,7 @@ void roost_loop_free(roost_loop *loop) {
     uv_close(handles[i], NULL);
   while (uv_loop_close(&loop->uv) != 0)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
-  run_posts(loop, &loop->posts, false);
+  run_posts(loop, &loop->posts);
   for (size_t i = 0; i < loop->spare_count; i++)
     roost_alloc_put(loop->alloc, loop->spares[i].ptr, loop->spares[i].cap);
   pthread_mutex_destroy(&loop->post_lock);
@@ -344,13 +352,16 @@ int roost_loop_post(roost_loop *loop, void (*fn)(void *ud), void *ud) {
   post *next = roost_alloc_get(loop->alloc, sizeof *next);
   if (next == NULL)
     return ROOST_ENOMEM;
-  next->fn = fn;
-  next->ud = ud;
+  *next = (post){.hook = {.fn = run_post, .ud = next}, .fn = fn, .ud = ud, .loop = loop};
+  roost_loop_post_hook(loop, &next->hook);
+  return 0;
+}
+
+void roost_loop_post_hook(roost_loop *loop, roost_loop_hook *hook) {
   pthread_mutex_lock(&loop->post_lock);
-  roost_list_append(&loop->posts, &next->link);
+  roost_list_append(&loop->posts, &hook->link);
   pthread_mutex_unlock(&loop->post_lock);
   uv_async_send(&loop->async);
-  return 0;
 }
 
 static bool hook_is_linked(const roost_loop_hook *hook) {

@@ -56,6 +56,10 @@ int roost_loop_timeout(const roost_loop *loop); /* as roost_host_timeout */
 /* Has fn called on the loop's thread. Any thread. ENOMEM. */
 int roost_loop_post(roost_loop *loop, void (*fn)(void *ud), void *ud);
 
+/* The same in memory of the caller's, which is his again when hook->fn is called (or the loop is
+ * freed); the hook is in no list. Any thread. */
+void roost_loop_post_hook(roost_loop *loop, roost_loop_hook *hook);
+
 /* Runs hook->fn at every flush, before connections are written, in the order they were added. */
 void roost_loop_add_flush(roost_loop *loop, roost_loop_hook *hook);
 

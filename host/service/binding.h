@@ -15,7 +15,13 @@ struct lua_State;
 typedef struct roost_generation roost_generation;
 
 /* The functions a service may give, besides its handlers. */
-typedef enum roost_hook { ROOST_HOOK_START, ROOST_HOOK_STOP, ROOST_HOOKS } roost_hook;
+typedef enum roost_hook {
+  ROOST_HOOK_START,
+  ROOST_HOOK_STOP,
+  ROOST_HOOK_HANDOFF, /* gives what the next generation shall have; may not wait */
+  ROOST_HOOK_ADOPT,   /* takes what the one before has given; may not wait */
+  ROOST_HOOKS
+} roost_hook;
 
 typedef struct roost_binding {
   /* Opens generation->vm's libraries and API and runs the service's main chunk, which adds handlers
@@ -38,8 +44,14 @@ typedef struct roost_binding {
   /* The generation is to be freed, but its state lives on: lets go of what it holds there. */
   void (*unload)(roost_generation *generation);
 
-  /* Pushes a hook's function (a hook that was not given is never run); returns 0 arguments. */
+  /* Pushes a hook's function (a hook that was not given is never run), and for ROOST_HOOK_ADOPT the
+   * value of generation->handed; returns how many arguments. */
   int (*begin_hook)(struct lua_State *lua, roost_generation *generation, roost_hook hook);
+
+  /* A hook returned count values, on top of the stack: what ROOST_HOOK_HANDOFF gave is copied to
+   * generation->handed. Raises where it is not plain data. */
+  void (*finish_hook)(struct lua_State *lua, roost_generation *generation, roost_hook hook,
+                      int count);
 
   /* Appends the error on top of the stack and its traceback, as a person should read them.
    * Protected. */

@@ -406,7 +406,8 @@ static void task_ended(void *ud, bool reset) {
     roost_call_end(call);
 }
 
-static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task_ended, false};
+static const roost_task_ops task_ops = {task_begin, task_finish, task_fail,
+                                        task_ended, false,       NULL};
 
 static int run_lua(roost_call *call) {
   roost_task *task;

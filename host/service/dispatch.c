@@ -276,11 +276,14 @@ int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config
   if (dispatch == NULL)
     return ROOST_ENOMEM;
   dispatch->config = *config;
+  pthread_mutex_init(&dispatch->lock, NULL);
   roost_list_init(&dispatch->handlers);
   roost_list_init(&dispatch->gates);
   roost_list_init(&dispatch->calls);
   roost_list_init(&dispatch->idle_calls);
   roost_list_init(&dispatch->items);
+  roost_list_init(&dispatch->swaps);
+  roost_list_init(&dispatch->draining);
   roost_list_init(&dispatch->outbounds);
   return 0;
 }
@@ -296,6 +299,8 @@ void roost_dispatch_free(roost_dispatch *dispatch) {
   if (dispatch == NULL)
     return;
   const roost_alloc *alloc = dispatch->config.alloc;
+  while (!roost_list_empty(&dispatch->draining))
+    roost_generation_free(ROOST_LIST_ENTRY(dispatch->draining.next, roost_generation, link));
   for (size_t i = 0; i < dispatch->service_count; i++)
     roost_service_free(dispatch->services[i]);
   roost_alloc_put(alloc, dispatch->services, dispatch->service_count * sizeof(roost_service *));
@@ -306,6 +311,7 @@ void roost_dispatch_free(roost_dispatch *dispatch) {
     roost_handler_free(alloc, ROOST_LIST_ENTRY(dispatch->handlers.next, roost_handler, link));
   while (!roost_list_empty(&dispatch->gates))
     roost_dispatch_remove_gate(ROOST_LIST_ENTRY(dispatch->gates.next, roost_gate, link));
+  pthread_mutex_destroy(&dispatch->lock);
   roost_alloc_put(alloc, dispatch, sizeof *dispatch);
 }
 
@@ -388,8 +394,10 @@ int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, ro
 
 void roost_dispatch_set_clients(roost_dispatch *dispatch, const roost_client_config *clients,
                                 size_t count) {
+  pthread_mutex_lock(&dispatch->lock);
   dispatch->clients = clients;
   dispatch->client_count = count;
+  pthread_mutex_unlock(&dispatch->lock);
 }
 
 int roost_dispatch_new_client(roost_outbound **out, roost_dispatch *dispatch,
@@ -414,6 +422,13 @@ static const roost_client_config *named(const roost_dispatch *dispatch, const ch
   return config->other_client ? config->other_client(config->other_client_ud, name) : NULL;
 }
 
+bool roost_dispatch_knows_client(roost_dispatch *dispatch, const char *name) {
+  pthread_mutex_lock(&dispatch->lock);
+  const bool known = named(dispatch, name) != NULL;
+  pthread_mutex_unlock(&dispatch->lock);
+  return known;
+}
+
 int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, const char *name) {
   const roost_client_config *config = named(dispatch, name);
   *out = NULL;
@@ -429,6 +444,11 @@ int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, c
   return roost_dispatch_new_client(out, dispatch, config);
 }
 
+void roost_dispatch_drop_pending(roost_dispatch *dispatch, const void *owner) {
+  for (roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next)
+    roost_outbound_drop(ROOST_LIST_ENTRY(at, roost_outbound, link), owner);
+}
+
 /* ------------------------------------------------------------------------- the turn ---------- */
 
 void roost_dispatch_flush(roost_dispatch *dispatch) {
@@ -436,9 +456,11 @@ void roost_dispatch_flush(roost_dispatch *dispatch) {
     roost_call_flush(ROOST_LIST_ENTRY(dispatch->items.next, roost_call, flush));
   for (roost_list *at = dispatch->gates.next; at != &dispatch->gates; at = at->next)
     free_replaced(ROOST_LIST_ENTRY(at, roost_gate, link));
+  roost_generation_flush(dispatch);
+  roost_reload_flush(dispatch);
 }
 
-void roost_dispatch_cut(roost_dispatch *dispatch) {
+void roost_dispatch_cut(roost_dispatch *dispatch, const roost_generation *generation) {
   roost_list calls;
   roost_list_init(&calls);
   roost_list_move(&calls, &dispatch->calls);
@@ -446,6 +468,7 @@ void roost_dispatch_cut(roost_dispatch *dispatch) {
     roost_call *call = ROOST_LIST_ENTRY(calls.next, roost_call, running_link);
     roost_list_remove(&call->running_link);
     roost_list_append(&dispatch->calls, &call->running_link);
-    roost_call_cut(call);
+    if (generation == NULL || call->generation == generation)
+      roost_call_cut(call);
   }
 }

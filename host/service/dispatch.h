@@ -8,11 +8,16 @@
 #ifndef ROOST_SERVICE_DISPATCH_H
 #define ROOST_SERVICE_DISPATCH_H
 
+#include <pthread.h>
+
 #include "service/call.h"
 #include "service/generation.h"
 #include "service/pending.h"
 #include "service/store.h"
 #include "service/table.h"
+
+/* What a cancelled task is given before it is reset, and a little more. */
+#define ROOST_CUT_GRACE_MS 1200
 
 typedef struct roost_dispatch_config {
   const roost_alloc *alloc;
@@ -29,9 +34,16 @@ typedef struct roost_dispatch_config {
   /* What a client's name means that is not in the configuration; NULL: that is an error. */
   const roost_client_config *(*other_client)(void *ud, const char *name);
   void *other_client_ud;
+  roost_jobs builder; /* loads generations; may be none */
+  roost_jobs reaper;  /* closes them; may be none */
+  /* Told of each generation that becomes its service's current one. */
+  void (*on_published)(void *ud, roost_generation *generation);
+  void *on_published_ud;
   const char *working_dir;     /* for lua/?.lua */
   const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
-  uint64_t start_timeout_ms;   /* of a main chunk; 0: no limit */
+  uint64_t start_timeout_ms;   /* of a main chunk, and of on_start; 0: no limit */
+  uint64_t drain_timeout_ms;   /* of a generation that is retired */
+  uint64_t reload_retry_ms;    /* until a refused reload is tried again, at first; 0: it is not */
   uint64_t request_timeout_ms; /* of handlers that say none; 0: no limit */
   size_t service_memory;       /* bytes per Lua state */
 } roost_dispatch_config;
@@ -66,6 +78,9 @@ struct roost_dispatch {
   roost_list idle_calls; /* for reuse */
   size_t idle_call_count;
   roost_list items;                   /* calls with an item that waits */
+  roost_list swaps;                   /* reloads that are ready */
+  roost_list draining;                /* generations that are retired */
+  pthread_mutex_t lock;               /* of clients, for main chunks on other threads */
   const roost_client_config *clients; /* those that are named; borrowed */
   size_t client_count;
   roost_list outbounds; /* those of named clients, made at their first use, are owned */
@@ -106,9 +121,12 @@ typedef void roost_conflict_fn(void *ud, const roost_server_config *server,
  * swaps them in; on failure the old ones stay. conflict may be NULL. ENOMEM. */
 int roost_dispatch_rebuild(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud);
 
-/* Says which clients there are; borrowed, before any is used. */
+/* Says which clients there are; borrowed, as long as an outbound of theirs lives. */
 void roost_dispatch_set_clients(roost_dispatch *dispatch, const roost_client_config *clients,
                                 size_t count);
+
+/* Whether there is a client of that name. Any thread. */
+bool roost_dispatch_knows_client(roost_dispatch *dispatch, const char *name);
 
 /* The outbound of a named client, which the dispatch owns. ENOENT, ENOMEM, EUNSUPPORTED. */
 int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, const char *name);
@@ -117,10 +135,15 @@ int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, c
 int roost_dispatch_new_client(roost_outbound **out, roost_dispatch *dispatch,
                               const roost_client_config *client);
 
-/* Sends the items that wait; once per turn, before connections are flushed. */
+/* Sends the items that wait, swaps in what was reloaded, closes what is retired and over; once per
+ * turn, before connections are flushed, with no Lua running. */
 void roost_dispatch_flush(roost_dispatch *dispatch);
 
-/* Cuts off every call in flight, as a drain does whose time is over. */
-void roost_dispatch_cut(roost_dispatch *dispatch);
+/* Cuts off every call in flight, as a drain does whose time is over: those of one generation, or of
+ * all (NULL). */
+void roost_dispatch_cut(roost_dispatch *dispatch, const roost_generation *generation);
+
+/* Takes what owner has pending out of every client. */
+void roost_dispatch_drop_pending(roost_dispatch *dispatch, const void *owner);
 
 #endif

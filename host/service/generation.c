@@ -18,6 +18,8 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
   char *own_root = roost_alloc_text(alloc, roost_slice_text(root));
   char *own_path = roost_alloc_text(alloc, roost_slice_text(path));
   roost_buffer_init(&service->last_error, alloc);
+  roost_files_init(&service->files, alloc);
+  roost_reload_init(service);
   service->source = (roost_source){own_root, own_path, service->name};
   if (service->name != NULL && own_root != NULL && own_path != NULL)
     return 0;
@@ -26,14 +28,13 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
   return ROOST_ENOMEM;
 }
 
-static void generation_free(roost_generation *generation);
-
 void roost_service_free(roost_service *service) {
   if (service == NULL)
     return;
   const roost_alloc *alloc = service->dispatch->config.alloc;
-  if (service->current != NULL)
-    generation_free(service->current);
+  roost_reload_deinit(service);
+  roost_generation_free(service->current);
+  roost_files_deinit(&service->files);
   roost_buffer_deinit(&service->last_error);
   roost_alloc_put_text(alloc, (char *)service->source.root);
   roost_alloc_put_text(alloc, (char *)service->source.path);
@@ -78,23 +79,57 @@ static void leave_vm(roost_generation *generation) {
   generation->dispatch->config.binding->unload(generation);
 }
 
-static void generation_free(roost_generation *generation) {
+/* All of it but its state. */
+static void free_rest(roost_generation *generation) {
   const roost_alloc *alloc = generation->dispatch->config.alloc;
+  while (!roost_list_empty(&generation->handlers))
+    roost_handler_free(alloc, ROOST_LIST_ENTRY(generation->handlers.next, roost_handler, link));
+  roost_buffer_deinit(&generation->error);
+  roost_buffer_deinit(&generation->handed);
+  roost_buffer_deinit(&generation->text);
+  roost_alloc_put(alloc, generation, sizeof *generation);
+}
+
+static void leave_worker(roost_generation *generation) {
   generation->on_change = NULL;
-  roost_timer_stop(generation->dispatch->config.wheel, &generation->start_timer);
-  /* Ending its calls unpins it: hold it until that is over. */
-  generation->pins++;
+  roost_list_remove(&generation->link);
+  roost_timer_stop(generation->dispatch->config.wheel, &generation->timer);
+}
+
+void roost_generation_free(roost_generation *generation) {
+  if (generation == NULL)
+    return;
+  leave_worker(generation);
   if (generation->borrows_vm)
     leave_vm(generation);
   else
     roost_vm_close(generation->vm);
-  while (!roost_list_empty(&generation->handlers))
-    roost_handler_free(alloc, ROOST_LIST_ENTRY(generation->handlers.next, roost_handler, link));
-  roost_buffer_deinit(&generation->error);
-  roost_alloc_put(alloc, generation, sizeof *generation);
+  free_rest(generation);
 }
 
-static void on_start_timeout(roost_timer *timer);
+static void close_aside(roost_job *job, roost_runner *runner) {
+  roost_generation *generation = ROOST_LIST_ENTRY(job, roost_generation, job);
+  generation->vm->runner = runner;
+  roost_vm_close(generation->vm);
+  free_rest(generation);
+}
+
+/* Closing a large state takes long: another thread does it, once nothing in it is tied to this one.
+ */
+void roost_generation_discard(roost_generation *generation) {
+  if (generation == NULL || generation->vm == NULL || generation->borrows_vm) {
+    roost_generation_free(generation);
+    return;
+  }
+  roost_dispatch *dispatch = generation->dispatch;
+  leave_worker(generation);
+  roost_vm_detach(generation->vm);
+  roost_dispatch_drop_pending(dispatch, generation->vm);
+  generation->job = (roost_job){.run = close_aside};
+  roost_job_start(&dispatch->config.reaper, &generation->job, dispatch->config.runner);
+}
+
+static void on_timer(roost_timer *timer);
 
 /* A vm that has become quiet may be what a stopping generation waits for. */
 static void on_quiet(roost_vm *vm) {
@@ -103,10 +138,10 @@ static void on_quiet(roost_vm *vm) {
     generation->on_change(generation->on_change_ud, generation);
 }
 
-static int open_vm(roost_generation *generation) {
+static int open_vm(roost_generation *generation, roost_runner *runner) {
   const roost_dispatch_config *config = &generation->dispatch->config;
   roost_vm_config vm = {.alloc = config->alloc,
-                        .runner = config->runner,
+                        .runner = runner,
                         .wheel = config->wheel,
                         .memory_limit = config->service_memory,
                         .owner = generation};
@@ -116,47 +151,75 @@ static int open_vm(roost_generation *generation) {
   return status;
 }
 
-static roost_generation *generation_new(roost_service *service) {
+int roost_generation_new(roost_generation **out, roost_service *service) {
   const roost_alloc *alloc = service->dispatch->config.alloc;
   roost_generation *generation = roost_alloc_get(alloc, sizeof *generation);
+  *out = generation;
   if (generation == NULL)
-    return NULL;
+    return ROOST_ENOMEM;
   generation->service = service;
   generation->dispatch = service->dispatch;
   generation->number = service->generations + 1;
   generation->loaded_us = roost_clock_wall_us(service->dispatch->config.clock);
-  generation->pins = 1;
+  generation->load_timeout_ms = service->dispatch->config.start_timeout_ms;
+  roost_list_init(&generation->link);
   roost_list_init(&generation->handlers);
   roost_buffer_init(&generation->error, alloc);
-  roost_timer_init(&generation->start_timer, on_start_timeout);
-  return generation;
+  roost_buffer_init(&generation->handed, alloc);
+  roost_buffer_init(&generation->text, alloc);
+  roost_timer_init(&generation->timer, on_timer);
+  return 0;
+}
+
+int roost_generation_build(roost_generation *generation, roost_runner *runner) {
+  generation->built = open_vm(generation, runner);
+  if (generation->built == 0)
+    generation->built = generation->dispatch->config.binding->load(generation, &generation->error);
+  return generation->built;
+}
+
+/* What was read counts for the next look at the files, also where it was of no use. */
+static void note_files(roost_generation *generation) {
+  if (generation->vm == NULL)
+    return;
+  roost_files_deinit(&generation->service->files);
+  (void)roost_files_copy(&generation->service->files, &generation->vm->files);
+}
+
+int roost_generation_attach(roost_generation *generation) {
+  note_files(generation);
+  int status = generation->built;
+  if (status == 0)
+    status =
+        roost_vm_attach(generation->vm, generation->dispatch->config.runner, &generation->error);
+  return status;
 }
 
 int roost_generation_load(roost_generation **out, roost_service *service, roost_buffer *error) {
-  roost_generation *generation = generation_new(service);
+  roost_generation *generation;
   *out = NULL;
-  if (generation == NULL)
-    return ROOST_ENOMEM;
-  int status = open_vm(generation);
-  if (status == 0)
-    status = service->dispatch->config.binding->load(generation, error);
+  int status = roost_generation_new(&generation, service);
+  if (status != 0)
+    return status;
+  (void)roost_generation_build(generation, service->dispatch->config.runner);
+  status = roost_generation_attach(generation);
   if (status != 0) {
-    generation_free(generation);
+    (void)roost_buffer_append_slice(error, roost_buffer_slice(&generation->error));
+    roost_generation_free(generation);
     return status;
   }
-  service->generations++;
   *out = generation;
   return 0;
 }
 
 int roost_generation_borrow(roost_generation **out, roost_service *service, roost_vm *vm) {
-  roost_generation *generation = generation_new(service);
+  roost_generation *generation;
+  int status = roost_generation_new(&generation, service);
   *out = generation;
-  if (generation == NULL)
-    return ROOST_ENOMEM;
+  if (status != 0)
+    return status;
   generation->vm = vm;
   generation->borrows_vm = true;
-  service->generations++;
   return 0;
 }
 
@@ -195,9 +258,10 @@ static void log_stop_failure(const roost_generation *generation) {
 }
 
 static void hook_over(roost_generation *generation) {
-  roost_timer_stop(generation->dispatch->config.wheel, &generation->start_timer);
-  if (generation->state == ROOST_GENERATION_STARTING)
+  if (generation->state == ROOST_GENERATION_STARTING) {
+    roost_timer_stop(generation->dispatch->config.wheel, &generation->timer);
     generation->state = generation->hook_failed ? ROOST_GENERATION_FAILED : ROOST_GENERATION_LOADED;
+  }
   if (generation->hook == ROOST_HOOK_STOP && generation->hook_failed)
     log_stop_failure(generation);
   if (generation->on_change != NULL)
@@ -209,6 +273,12 @@ static int hook_begin(struct lua_State *lua, void *ud) {
   return generation->dispatch->config.binding->begin_hook(lua, generation, generation->hook);
 }
 
+static int hook_finish(struct lua_State *lua, void *ud, int count) {
+  roost_generation *generation = ud;
+  generation->dispatch->config.binding->finish_hook(lua, generation, generation->hook, count);
+  return -1;
+}
+
 static int hook_fail(struct lua_State *lua, void *ud) {
   roost_generation *generation = ud;
   if (generation->hook_failed)
@@ -218,17 +288,20 @@ static int hook_fail(struct lua_State *lua, void *ud) {
   return -1;
 }
 
-static void hook_ended(void *ud, bool reset) {
-  roost_generation *generation = ud;
+static void note_end(roost_generation *generation, bool reset) {
   generation->hook_task = NULL;
   if (reset && generation->error.len == 0)
     roost_buffer_append_slice(&generation->error, ROOST_SLICE("ended by force"));
   if (reset)
     generation->hook_failed = true;
-  hook_over(generation);
 }
 
-static const roost_task_ops hook_ops = {hook_begin, NULL, hook_fail, hook_ended, true};
+static void hook_ended(void *ud, bool reset) {
+  note_end(ud, reset);
+  hook_over(ud);
+}
+
+static const roost_task_ops hook_ops = {hook_begin, NULL, hook_fail, hook_ended, true, NULL};
 
 static void run_hook(roost_generation *generation, roost_hook hook) {
   roost_task *task;
@@ -248,8 +321,28 @@ static void run_hook(roost_generation *generation, roost_hook hook) {
   }
 }
 
-static void on_start_timeout(roost_timer *timer) {
-  roost_generation *generation = ROOST_LIST_ENTRY(timer, roost_generation, start_timer);
+static void short_hook_ended(void *ud, bool reset) {
+  note_end(ud, reset);
+}
+
+static const roost_task_ops handoff_ops = {
+    hook_begin, hook_finish, hook_fail, short_hook_ended, true, "on_handoff may not wait"};
+static const roost_task_ops adopt_ops = {hook_begin,       hook_finish, hook_fail,
+                                         short_hook_ended, true,        "on_adopt may not wait"};
+
+int roost_generation_run_hook(roost_generation *generation, roost_hook hook) {
+  const roost_task_ops *ops = hook == ROOST_HOOK_HANDOFF ? &handoff_ops : &adopt_ops;
+  generation->hook = hook;
+  generation->hook_failed = false;
+  roost_buffer_clear(&generation->error);
+  if (roost_generation_start_task(generation, NULL, ops, generation, NULL) != 0) {
+    (void)roost_buffer_append_slice(&generation->error, ROOST_SLICE("out of memory"));
+    return ROOST_ENOMEM;
+  }
+  return generation->hook_failed ? ROOST_ESCRIPT : 0;
+}
+
+static void start_took_too_long(roost_generation *generation) {
   generation->hook_failed = true;
   roost_buffer_append_slice(&generation->error,
                             ROOST_SLICE("on_start took longer than reload.start_timeout"));
@@ -260,13 +353,14 @@ static void on_start_timeout(roost_timer *timer) {
 void roost_generation_start(roost_generation *generation, uint64_t timeout_ms) {
   generation->state = ROOST_GENERATION_STARTING;
   if (timeout_ms != 0 && generation->hooks[ROOST_HOOK_START] != 0)
-    roost_timer_start(generation->dispatch->config.wheel, &generation->start_timer, timeout_ms);
+    roost_timer_start(generation->dispatch->config.wheel, &generation->timer, timeout_ms);
   run_hook(generation, ROOST_HOOK_START);
 }
 
 void roost_generation_publish(roost_generation *generation) {
   generation->state = ROOST_GENERATION_LIVE;
   generation->service->current = generation;
+  generation->service->generations = generation->number;
   roost_vm_go_live(generation->vm);
 }
 
@@ -293,11 +387,65 @@ void roost_generation_cut(roost_generation *generation) {
   each_task(generation, roost_task_cancel);
 }
 
+static void log_cut(const roost_generation *generation) {
+  roost_log_line line;
+  roost_log_begin(&line, generation->dispatch->config.log, ROOST_LOG_WARN,
+                  ROOST_SLICE("reload.drain_timeout is over: what the old generation still runs "
+                              "is cut off"));
+  roost_log_text(&line, "service", roost_slice_text(generation->service->name));
+  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "gen", generation->number);
+  roost_log_end(&line);
+}
+
+/* First all is asked to end, then it is ended. */
+static void cut_off(roost_generation *generation) {
+  roost_dispatch *dispatch = generation->dispatch;
+  if (generation->cut) {
+    each_task(generation, roost_task_reset);
+    return;
+  }
+  generation->cut = true;
+  log_cut(generation);
+  roost_timer_start(dispatch->config.wheel, &generation->timer, ROOST_CUT_GRACE_MS);
+  roost_dispatch_cut(dispatch, generation);
+  each_task(generation, roost_task_cancel);
+}
+
+static void on_timer(roost_timer *timer) {
+  roost_generation *generation = ROOST_LIST_ENTRY(timer, roost_generation, timer);
+  if (generation->state == ROOST_GENERATION_STARTING)
+    start_took_too_long(generation);
+  else
+    cut_off(generation);
+}
+
+void roost_generation_retire(roost_generation *generation) {
+  roost_dispatch *dispatch = generation->dispatch;
+  roost_list_append(&dispatch->draining, &generation->link);
+  roost_timer_start(dispatch->config.wheel, &generation->timer, dispatch->config.drain_timeout_ms);
+  roost_generation_stop(generation);
+}
+
+static bool is_over(const roost_generation *generation) {
+  return generation->pins == 0 && generation->hook_task == NULL &&
+         roost_generation_quiet(generation);
+}
+
+void roost_generation_flush(roost_dispatch *dispatch) {
+  roost_list *at = dispatch->draining.next;
+  while (at != &dispatch->draining) {
+    roost_generation *generation = ROOST_LIST_ENTRY(at, roost_generation, link);
+    at = at->next;
+    if (is_over(generation))
+      roost_generation_discard(generation);
+  }
+}
+
 void roost_generation_pin(roost_generation *generation) {
   generation->pins++;
 }
 
 void roost_generation_unpin(roost_generation *generation) {
-  if (--generation->pins == 0)
-    generation_free(generation);
+  generation->pins--;
 }

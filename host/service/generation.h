@@ -3,25 +3,27 @@
  *
  * Service: one named unit of user code, a file or folder.
  * Generation: one loaded version of it: one Lua state, the handlers it registered, the hooks.
- * Pin: something that still needs a generation: the service (its current one), each call, each
- * task. A retired generation is closed when the last pin goes.
- * The worker's thread.
+ * Pin: a call that still needs a generation.
+ * Retired: no longer its service's; it is closed when it has neither pins nor tasks any more, or
+ * drain_timeout is over.
+ * The worker's thread, but for roost_generation_build.
  */
 #ifndef ROOST_SERVICE_GENERATION_H
 #define ROOST_SERVICE_GENERATION_H
 
+#include "core/files.h"
 #include "core/list.h"
 #include "core/log.h"
 #include "service/binding.h"
 #include "service/handler.h"
+#include "service/job.h"
+#include "service/reload.h"
 #include "vm/source.h"
 #include "vm/task.h"
 #include "vm/vm.h"
 
-typedef struct roost_dispatch roost_dispatch;
-
 typedef enum roost_generation_state {
-  ROOST_GENERATION_LOADED,   /* its main chunk has run */
+  ROOST_GENERATION_LOADED,   /* its main chunk runs or has run */
   ROOST_GENERATION_STARTING, /* on_start is running */
   ROOST_GENERATION_LIVE,     /* its handlers are in the tables */
   ROOST_GENERATION_FAILED,   /* on_start raised or took too long */
@@ -37,7 +39,7 @@ typedef struct roost_service_stats {
   uint64_t in_flight;
 } roost_service_stats;
 
-typedef struct roost_service {
+struct roost_service {
   char *name;                /* owned */
   roost_source source;       /* texts owned */
   roost_generation *current; /* NULL: nothing could be loaded */
@@ -45,24 +47,33 @@ typedef struct roost_service {
   roost_service_stats stats;
   roost_buffer last_error;  /* what a handler raised last, cut short; empty: nothing yet */
   roost_dispatch *dispatch; /* borrowed */
-} roost_service;
+  roost_files files;        /* that the latest attempt to load it has read */
+  roost_reloader reload;
+};
 
 struct roost_generation {
+  roost_list link;          /* in dispatch->draining once it is retired */
   roost_service *service;   /* borrowed */
   roost_dispatch *dispatch; /* borrowed */
   uint32_t number;          /* from 1 */
   uint64_t loaded_us;       /* since 1970 */
   roost_generation_state state;
   roost_vm *vm;
-  bool borrows_vm;         /* a test's inline service: the state is the test's */
-  roost_list handlers;     /* roost_handler.link */
-  int hooks[ROOST_HOOKS];  /* bind/'s: places in the registry; 0: the service gave none */
-  roost_task *hook_task;   /* the hook that is running; NULL: none */
-  roost_hook hook;         /* which it is, or was the last */
-  bool hook_failed;        /* it raised, was ended by force or took too long */
-  roost_buffer error;      /* why it failed */
-  roost_timer start_timer; /* start_timeout of on_start */
-  uint64_t load_until_us;  /* start_timeout of the main chunk while it runs, else 0 */
+  bool borrows_vm;          /* a test's inline service: the state is the test's */
+  roost_list handlers;      /* roost_handler.link */
+  int hooks[ROOST_HOOKS];   /* bind/'s: places in the registry; 0: the service gave none */
+  roost_task *hook_task;    /* the hook that is running; NULL: none */
+  roost_hook hook;          /* which it is, or was the last */
+  bool hook_failed;         /* it raised, was ended by force or took too long */
+  roost_buffer error;       /* why it failed */
+  roost_buffer handed;      /* vm/pack.h's bytes of what it hands over or is handed */
+  roost_buffer text;        /* loaded in the place of its main file; empty: the file is */
+  roost_job job;            /* builds or closes it */
+  int built;                /* what came of building it */
+  roost_timer timer;        /* start_timeout of on_start; drain_timeout */
+  bool cut;                 /* drain_timeout is over */
+  uint64_t load_timeout_ms; /* start_timeout of the main chunk */
+  uint64_t load_until_us;   /* when that is over while it runs, else 0 */
   /* Told when on_start (status 0 or ESCRIPT) or on_stop is over, and when no task is left. */
   void (*on_change)(void *ud, roost_generation *generation);
   void *on_change_ud;
@@ -79,8 +90,17 @@ void roost_service_free(roost_service *service);
 /* Remembers what a handler raised. */
 void roost_service_set_error(roost_service *service, roost_slice error);
 
-/* Loads a new generation aside; the service's current one is not touched. On failure error has the
- * text and *out is NULL. ESCRIPT, ENOMEM. */
+/* A new generation, to be built. ENOMEM. */
+int roost_generation_new(roost_generation **out, roost_service *service);
+
+/* Reads and runs its main chunk in a state of its own. Any thread, whose runner it is; nothing of
+ * the worker's is touched. On failure generation->error has the text. ESCRIPT, ENOMEM. */
+int roost_generation_build(roost_generation *generation, roost_runner *runner);
+
+/* Has the worker take over what was built. As roost_generation_build. */
+int roost_generation_attach(roost_generation *generation);
+
+/* The three in one. On failure error has the text and *out is NULL. ESCRIPT, ENOMEM. */
 int roost_generation_load(roost_generation **out, roost_service *service, roost_buffer *error);
 
 /* A new generation in a state that is somebody else's, which outlives it and is live; it adds
@@ -103,8 +123,24 @@ void roost_generation_start(roost_generation *generation, uint64_t timeout_ms);
  * built anew after it. */
 void roost_generation_publish(roost_generation *generation);
 
+/* Has a hook that may not wait run to its end. ESCRIPT, with the text in generation->error. */
+int roost_generation_run_hook(roost_generation *generation, roost_hook hook);
+
 /* Stops its timers and runs on_stop; calls and tasks go on. on_change tells when it is quiet. */
 void roost_generation_stop(roost_generation *generation);
+
+/* The same for one that is no longer its service's; what still runs after the dispatch's
+ * drain_timeout is cut off. It is closed and freed by roost_generation_flush. */
+void roost_generation_retire(roost_generation *generation);
+
+/* Closes those retired ones that are over; once per turn, with no Lua running. */
+void roost_generation_flush(roost_dispatch *dispatch);
+
+/* Closes and frees one that is not its service's, aside. NULL is allowed. */
+void roost_generation_discard(roost_generation *generation);
+
+/* Closes and frees one at once. NULL is allowed. */
+void roost_generation_free(roost_generation *generation);
 
 /* True when nothing of it is running any more. */
 bool roost_generation_quiet(const roost_generation *generation);
@@ -113,8 +149,6 @@ bool roost_generation_quiet(const roost_generation *generation);
 void roost_generation_cut(roost_generation *generation);
 
 void roost_generation_pin(roost_generation *generation);
-
-/* The last unpin frees it. */
 void roost_generation_unpin(roost_generation *generation);
 
 #endif

@@ -86,6 +86,21 @@ void roost_pending_drop(roost_pending *pending) {
   leave(pending);
 }
 
+static void drop_of(roost_list *list, const void *owner) {
+  roost_list *at = list->next;
+  while (at != list) {
+    roost_pending *pending = ROOST_LIST_ENTRY(at, roost_pending, link);
+    at = at->next;
+    if (pending->owner == owner)
+      leave(pending);
+  }
+}
+
+void roost_outbound_drop(roost_outbound *outbound, const void *owner) {
+  drop_of(&outbound->waiting, owner);
+  drop_of(&outbound->held, owner);
+}
+
 static void on_deadline(roost_timer *timer) {
   roost_pending *pending = ROOST_LIST_ENTRY(timer, roost_pending, deadline);
   pending->outbound->stats.timeouts++;

@@ -41,6 +41,7 @@ struct roost_pending {
   roost_list link;          /* in outbound->waiting or ->held */
   roost_outbound *outbound; /* NULL: it is out */
   const roost_pending_ops *ops;
+  const void *owner;   /* the caller's, for roost_outbound_drop */
   uint64_t slot;       /* of its id; 0: an event */
   uint64_t timeout_ms; /* wait for the next reply; 0: none */
   roost_timer deadline;
@@ -128,6 +129,9 @@ int roost_outbound_end(roost_outbound *outbound, roost_pending *pending, const r
 
 /* Lets go of one that may be pending: no op of it is called any more. */
 void roost_pending_drop(roost_pending *pending);
+
+/* The same for all of one owner's. */
+void roost_outbound_drop(roost_outbound *outbound, const void *owner);
 
 /* To be called before a pending is used for the first time. */
 void roost_pending_init(roost_pending *pending, const roost_alloc *alloc,

@@ -5,6 +5,9 @@
 #include <lua.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "vm/vm.h"
 
 /* The part of path below root, or path itself. */
 static const char *below(const char *path, const char *root) {
@@ -20,14 +23,25 @@ static int close_file(lua_State *lua) {
   return luaL_fileresult(lua, fclose(stream->f) == 0, NULL);
 }
 
+/* The state is made from this file, whether it can be read or not; file may be NULL. */
+static void note_file(lua_State *lua, const char *path, FILE *file) {
+  struct stat info;
+  const bool known = file != NULL && fstat(fileno(file), &info) == 0;
+  if (roost_files_add(&roost_vm_of(lua)->files, path, known ? &info : NULL) != 0)
+    luaL_error(lua, "out of memory");
+}
+
 static FILE *open_file(lua_State *lua, const char *path) {
   luaL_Stream *stream = lua_newuserdatauv(lua, sizeof *stream, 0);
   stream->closef = NULL;
   luaL_setmetatable(lua, LUA_FILEHANDLE);
   stream->f = fopen(path, "rb");
+  const int error = errno;
+  if (stream->f != NULL)
+    stream->closef = close_file;
+  note_file(lua, path, stream->f);
   if (stream->f == NULL)
-    luaL_error(lua, "%s: %s", path, strerror(errno));
-  stream->closef = close_file;
+    luaL_error(lua, "%s: %s", path, strerror(error));
   return stream->f;
 }
 
@@ -66,13 +80,17 @@ static roost_slice code_of(const char *text, size_t len) {
   return (roost_slice){at, (size_t)(end - at)};
 }
 
-void roost_source_load_file(lua_State *lua, const char *path, const char *chunk_name) {
-  push_file(lua, path);
-  size_t len;
-  const char *text = lua_tolstring(lua, -1, &len);
-  roost_slice code = code_of(text, len);
+static void compile(lua_State *lua, roost_slice text, const char *chunk_name) {
+  const roost_slice code = code_of(text.ptr, text.len);
   if (luaL_loadbuffer(lua, code.ptr, code.len, chunk_name) != LUA_OK)
     lua_error(lua);
+}
+
+void roost_source_load_file(lua_State *lua, const char *path, const char *chunk_name) {
+  push_file(lua, path);
+  roost_slice text;
+  text.ptr = lua_tolstring(lua, -1, &text.len);
+  compile(lua, text, chunk_name);
   lua_remove(lua, -2);
 }
 
@@ -88,6 +106,12 @@ const char *roost_source_chunk_name(const roost_source *source) {
 
 void roost_source_load(lua_State *lua, const roost_source *source) {
   load_file(lua, source->path, roost_source_chunk_name(source));
+}
+
+void roost_source_load_text(lua_State *lua, const roost_source *source, roost_slice text) {
+  const char *chunk_name = lua_pushfstring(lua, "@%s", roost_source_chunk_name(source));
+  compile(lua, text, chunk_name);
+  lua_remove(lua, -2);
 }
 
 /* ------------------------------------------------------------------------- require ----------- */

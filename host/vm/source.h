@@ -23,6 +23,9 @@ const char *roost_source_chunk_name(const roost_source *source);
 /* Pushes the compiled main file, as a function. Raises a text that names file and line. */
 void roost_source_load(struct lua_State *lua, const roost_source *source);
 
+/* The same of a text that stands in for the main file's. */
+void roost_source_load_text(struct lua_State *lua, const roost_source *source, roost_slice text);
+
 /* Pushes the compiled file, named chunk_name (with its leading @ or =). Raises. */
 void roost_source_load_file(struct lua_State *lua, const char *path, const char *chunk_name);
 

@@ -302,7 +302,9 @@ static roost_task *check_may_wait(lua_State *lua) {
   roost_vm *vm = roost_vm_of(lua);
   roost_task *task = vm->current;
   roost_task_check_begun(lua);
-  if (lua_isyieldable(lua) && may_yield(vm->runner))
+  if (task->ops->no_wait != NULL)
+    roost_error_raise_text(lua, "%s", task->ops->no_wait);
+  else if (lua_isyieldable(lua) && may_yield(vm->runner))
     return task;
   else if (is_ending(task))
     raise_end(lua, task);

@@ -39,6 +39,9 @@ typedef struct roost_task_ops {
    * memory even in fail, so neither finish nor fail saw it through. Not protected, no Lua. */
   void (*ended)(void *ud, bool reset);
   bool early; /* runs although the vm is not live yet */
+  /* Who may not wait in it: what its waits raise, so that it is over when roost_task_start returns.
+   * NULL: it may wait. */
+  const char *no_wait;
 } roost_task_ops;
 
 struct roost_task {

@@ -71,6 +71,8 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   roost_list_init(&vm->tasks);
   roost_list_init(&vm->idle);
   roost_list_init(&vm->held);
+  roost_list_init(&vm->links);
+  roost_files_init(&vm->files, vm->alloc);
   roost_buffer_init(&vm->trace, vm->alloc);
   roost_pool_init(&vm->pool, vm->alloc);
   vm->lua = lua_newstate(allocate, vm);
@@ -90,19 +92,39 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   return 0;
 }
 
-void roost_vm_close(roost_vm *vm) {
-  if (vm == NULL)
-    return;
+int roost_vm_attach(roost_vm *vm, roost_runner *runner, roost_buffer *why) {
+  int status = 0;
+  vm->runner = runner;
+  for (roost_list *at = vm->links.next; at != &vm->links && status == 0; at = at->next) {
+    roost_vm_link *link = ROOST_LIST_ENTRY(at, roost_vm_link, link);
+    status = link->attach(link, why);
+  }
+  return status;
+}
+
+void roost_vm_detach(roost_vm *vm) {
   vm->on_quiet = NULL;
   vm->closing = true;
   while (!roost_list_empty(&vm->tasks))
     roost_task_reset(ROOST_LIST_ENTRY(vm->tasks.next, roost_task, link));
+  while (!roost_list_empty(&vm->links)) {
+    roost_vm_link *link = ROOST_LIST_ENTRY(vm->links.next, roost_vm_link, link);
+    roost_list_remove(&link->link);
+    link->detach(link);
+  }
+}
+
+void roost_vm_close(roost_vm *vm) {
+  if (vm == NULL)
+    return;
+  roost_vm_detach(vm);
   while (!roost_list_empty(&vm->idle)) {
     roost_task *task = ROOST_LIST_ENTRY(vm->idle.next, roost_task, link);
     roost_list_remove(&task->link);
     roost_alloc_put(vm->alloc, task, sizeof *task);
   }
   lua_close(vm->lua);
+  roost_files_deinit(&vm->files);
   roost_pool_deinit(&vm->pool);
   roost_buffer_deinit(&vm->trace);
   roost_alloc_put(vm->alloc, vm, sizeof *vm);

@@ -13,6 +13,7 @@
 
 #include "core/alloc.h"
 #include "core/buffer.h"
+#include "core/files.h"
 #include "core/list.h"
 #include "core/wheel.h"
 #include "vm/keys.h"
@@ -32,6 +33,17 @@ typedef struct roost_runner {
   roost_frame *top; /* innermost resume in progress; NULL: no Lua is running */
   roost_list ready; /* tasks to resume when none is running */
 } roost_runner;
+
+/* What a value of a state's has to do with the worker besides Lua: a connection, a watcher. A state
+ * may be made on one thread, run on another and be closed on a third: attach is called on the
+ * worker's once it is made, detach there before it is closed, after which the value's __gc finds
+ * nothing left to do. */
+typedef struct roost_vm_link {
+  roost_list link; /* in vm->links */
+  /* 0, or an error with its reason appended to why. */
+  int (*attach)(struct roost_vm_link *link, roost_buffer *why);
+  void (*detach)(struct roost_vm_link *link);
+} roost_vm_link;
 
 typedef struct roost_vm_config {
   const roost_alloc *alloc;
@@ -70,6 +82,8 @@ struct roost_vm {
   const void *bytes_mark;
   roost_key keys[ROOST_KEYS_SLOTS]; /* keys of objects decoded lately */
   void (*on_quiet)(roost_vm *vm);   /* told when the last task has ended; may be NULL */
+  roost_list links;                 /* roost_vm_link.link */
+  roost_files files;                /* that were read to make it */
 };
 
 /* Makes an empty state without libraries. ENOMEM. */
@@ -77,6 +91,13 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config);
 
 /* Ends every task at once and closes the state. Not from inside it. */
 void roost_vm_close(roost_vm *vm);
+
+/* Has runner's thread, which is the caller's, take over a state made on another, and attaches its
+ * links. An error of theirs, with its reason in why. */
+int roost_vm_attach(roost_vm *vm, roost_runner *runner, roost_buffer *why);
+
+/* Ends every task at once and detaches its links, so that another thread may close the state. */
+void roost_vm_detach(roost_vm *vm);
 
 /* The vm a coroutine belongs to. */
 roost_vm *roost_vm_of(struct lua_State *lua);

@@ -168,6 +168,18 @@ function Service:on_start(fn) end
 ---@return roost.service
 function Service:on_stop(fn) end
 
+---What fn returns is copied for the generation that takes this one's place: plain data, at once (it
+---may not wait). What it raises refuses the reload. It only reads: this generation may go on.
+---@param fn fun(): any
+---@return roost.service
+function Service:on_handoff(fn) end
+
+---fn takes what the generation before has handed over, after on_start and before the first message.
+---It may not wait; what it raises refuses the reload. Not called at the first start.
+---@param fn fun(value: any)
+---@return roost.service
+function Service:on_adopt(fn) end
+
 -- The context -----------------------------------------------------------------------------------
 
 ---What is known of a message. When the request is over, what was not read from it before is nil.

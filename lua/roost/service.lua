@@ -110,6 +110,20 @@ function Service:on_stop(fn)
   return self
 end
 
+-- service:on_handoff(fn): what it returns is copied for the generation that takes this one's place;
+-- plain data, and it may not wait. What it raises refuses the reload.
+function Service:on_handoff(fn)
+  core.set_hook(self.target, "handoff", fn)
+  return self
+end
+
+-- service:on_adopt(fn): fn(value) takes what the generation before handed over, after on_start and
+-- before the first message; it may not wait, and what it raises refuses the reload.
+function Service:on_adopt(fn)
+  core.set_hook(self.target, "adopt", fn)
+  return self
+end
+
 -- options: { name =, instances =, guards =, pipes =, interceptors =, filters = }
 function service.new(options)
   options = options or {}

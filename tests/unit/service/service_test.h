@@ -276,7 +276,7 @@ static inline void service_test_go(service_test *self) {
 /* --------------------------------------------------------------------- running --------------- */
 
 static inline void service_test_turn(service_test *self) {
-  while (roost_runner_turn(&self->runner))
+  for (int round = 0; round < 16 && roost_runner_turn(&self->runner); round++)
     ;
   roost_dispatch_flush(self->dispatch);
   roost_log_drain(self->log);

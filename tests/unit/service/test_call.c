@@ -370,7 +370,7 @@ static void a_drain_cuts_off_what_still_runs(void **state) {
   service_test_go(&self);
   service_test_send(&self, &self.peer, "\"m\"", NULL, "1");
   service_test_send(&self, &self.peer, "\"m\"", NULL, NULL);
-  roost_dispatch_cut(self.dispatch);
+  roost_dispatch_cut(self.dispatch, NULL);
   service_test_turn(&self);
   service_test_expect(&self,
                       "error 1 {\"status\":\"error\",\"message\":\"Service is shutting down\"}\n");

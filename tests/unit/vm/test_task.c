@@ -314,7 +314,8 @@ static int finish_twice(lua_State *lua, void *ud, int count) {
 
 static void finish_may_go_on_with_another_function(void **state) {
   (void)state;
-  static const roost_task_ops ops = {vm_job_begin, finish_twice, vm_job_fail, vm_job_ended, false};
+  static const roost_task_ops ops = {vm_job_begin, finish_twice, vm_job_fail,
+                                     vm_job_ended, false,        NULL};
   vm_test self;
   vm_job job;
   vm_test_init(&self);
@@ -353,8 +354,8 @@ static int fail_and_go_on(lua_State *lua, void *ud) {
 
 static void fail_may_go_on_with_another_function(void **state) {
   (void)state;
-  static const roost_task_ops ops = {vm_job_begin, vm_job_finish, fail_and_go_on, vm_job_ended,
-                                     false};
+  static const roost_task_ops ops = {vm_job_begin, vm_job_finish, fail_and_go_on,
+                                     vm_job_ended, false,         NULL};
   vm_test self;
   vm_job job;
   vm_test_init(&self);
