@@ -41,7 +41,7 @@ static void bring_back(roost_background_port *port, roost_job *job) {
   roost_list_append(&port->finished, &job->link);
   pthread_mutex_unlock(&port->mutex);
   if (first)
-    roost_loop_post_hook(port->loop, &port->hook);
+    roost_loop_post_job(port->loop, &port->wake);
 }
 
 static void *run(void *ud) {
@@ -80,8 +80,7 @@ static void tell_finished(void *ud) {
 void roost_background_port_init(roost_background_port *port, roost_background *background,
                                 roost_loop *loop) {
   *port = (roost_background_port){.background = background, .loop = loop};
-  port->hook = (roost_loop_hook){.fn = tell_finished, .ud = port};
-  roost_list_init(&port->hook.link);
+  port->wake = (roost_loop_job){.fn = tell_finished, .ud = port};
   roost_list_init(&port->finished);
   pthread_mutex_init(&port->mutex, NULL);
 }

@@ -19,7 +19,7 @@ typedef struct roost_background_port {
   roost_loop *loop;             /* borrowed */
   pthread_mutex_t mutex;        /* of finished */
   roost_list finished;          /* roost_job.link, to be told that they are done */
-  roost_loop_hook hook;         /* tells them, on the loop's thread */
+  roost_loop_job wake;          /* tells them, on the loop's thread */
 } roost_background_port;
 
 /* Starts the thread, called name; all signals are blocked in it. ENOMEM, ESYSTEM. */

@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
-#include <time.h>
 
 #include "core/log_format.h"
 #include "core/slice.h"
@@ -40,12 +39,12 @@ struct roost_log {
   atomic_uint_fast64_t dropped;
   uint64_t told;         /* of those dropped, how many a line has told of; writer's thread */
   pthread_mutex_t mutex; /* guards what follows */
-  pthread_cond_t filled; /* the queue is no longer empty, or woken */
   queued *first;
-  queued **last; /* where the next line is linked */
-  size_t lines;  /* in the queue */
-  size_t bytes;  /* of memory in the queue */
-  bool woken;    /* roost_log_wake was called since the last wait */
+  queued **last;               /* where the next line is linked */
+  size_t lines;                /* in the queue */
+  size_t bytes;                /* of memory in the queue */
+  void (*on_filled)(void *ud); /* NULL: nobody wants to know */
+  void *on_filled_ud;
   kind_limit limits[ROOST_LOG_KINDS];
 };
 
@@ -68,21 +67,6 @@ static void write_stderr(void *ud, roost_log_level level, roost_slice line) {
   }
 }
 
-static int init_locks(roost_log *log) {
-  pthread_condattr_t attr;
-  if (pthread_condattr_init(&attr) != 0)
-    return ROOST_ENOMEM;
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  const int failed = pthread_cond_init(&log->filled, &attr);
-  pthread_condattr_destroy(&attr);
-  if (failed)
-    return ROOST_ENOMEM;
-  if (pthread_mutex_init(&log->mutex, NULL) == 0)
-    return 0;
-  pthread_cond_destroy(&log->filled);
-  return ROOST_ENOMEM;
-}
-
 int roost_log_new(roost_log **out, const roost_alloc *alloc, const roost_clock *clock,
                   roost_log_fn *fn, void *ud) {
   *out = NULL;
@@ -97,10 +81,9 @@ int roost_log_new(roost_log **out, const roost_alloc *alloc, const roost_clock *
   atomic_init(&log->level, ROOST_LOG_INFO);
   atomic_init(&log->format, ROOST_LOG_LOGFMT);
   atomic_init(&log->dropped, 0);
-  int status = init_locks(log);
-  if (status != 0) {
+  if (pthread_mutex_init(&log->mutex, NULL) != 0) {
     roost_alloc_put(alloc, log, sizeof *log);
-    return status;
+    return ROOST_ENOMEM;
   }
   *out = log;
   return 0;
@@ -110,7 +93,6 @@ void roost_log_free(roost_log *log) {
   if (log == NULL)
     return;
   roost_log_drain(log);
-  pthread_cond_destroy(&log->filled);
   pthread_mutex_destroy(&log->mutex);
   roost_alloc_put(log->alloc, log, sizeof *log);
 }
@@ -185,8 +167,8 @@ static bool enqueue(roost_log *log, queued *entry) {
     *log->last = entry;
     log->last = &entry->next;
     log->bytes += entry->cap;
-    if (log->lines++ == 0)
-      pthread_cond_signal(&log->filled);
+    if (log->lines++ == 0 && log->on_filled != NULL)
+      log->on_filled(log->on_filled_ud);
   }
   pthread_mutex_unlock(&log->mutex);
   return room;
@@ -216,27 +198,12 @@ void roost_log_say(roost_log *log, roost_log_level level, const char *msg) {
   roost_log_end(&line);
 }
 
-void roost_log_wait(roost_log *log, uint32_t timeout_ms) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += timeout_ms / 1000;
-  until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_sec++;
-    until.tv_nsec -= 1000000000;
-  }
+void roost_log_on_filled(roost_log *log, void (*fn)(void *ud), void *ud) {
   pthread_mutex_lock(&log->mutex);
-  int failed = 0;
-  while (log->first == NULL && !log->woken && failed == 0)
-    failed = pthread_cond_timedwait(&log->filled, &log->mutex, &until);
-  log->woken = false;
-  pthread_mutex_unlock(&log->mutex);
-}
-
-void roost_log_wake(roost_log *log) {
-  pthread_mutex_lock(&log->mutex);
-  log->woken = true;
-  pthread_cond_signal(&log->filled);
+  log->on_filled = fn;
+  log->on_filled_ud = ud;
+  if (fn != NULL && log->first != NULL)
+    fn(ud);
   pthread_mutex_unlock(&log->mutex);
 }
 

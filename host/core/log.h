@@ -4,7 +4,8 @@
  * Start reading at roost_log_begin. A line is begun, given fields in the order they shall stand,
  * and ended, which puts it into a bounded queue (4,096 lines, 1 MiB); it is lost, and counted, when
  * the queue is full or memory is short, and a later line says how many were. The control thread
- * sleeps in roost_log_wait and writes with roost_log_drain. The log owns the lines in its queue.
+ * is told by roost_log_on_filled, and writes with roost_log_drain. The log owns the lines in its
+ * queue.
  * Format: logfmt (ts=… level=… msg="…" key=value) or JSON, one line each; ts is UTC with
  * milliseconds. In logfmt a value is quoted where it is empty or has a space, a quote, =, or a
  * control character (escaped as \n, \t, \", \\, \xHH); bytes that are not UTF-8 count as control
@@ -74,11 +75,14 @@ void roost_log_end(roost_log_line *line);
 /* begin and end in one, without fields. */
 void roost_log_say(roost_log *log, roost_log_level level, const char *msg);
 
-/* The control thread: waits until there is something to write, or roost_log_wake was called, or
- * timeout_ms are over; then writes all that is queued. */
-void roost_log_wait(roost_log *log, uint32_t timeout_ms);
+/* Has fn called whenever the queue is no longer empty, and now if it is not: on the thread that
+ * logged, so it only wakes whoever writes, and does not log. NULL: nobody is called any more; once
+ * that has returned, nobody is inside fn. Any thread. */
+void roost_log_on_filled(roost_log *log, void (*fn)(void *ud), void *ud);
+
+/* Writes all that is queued. The control thread; another one only before that is there, or after.
+ */
 void roost_log_drain(roost_log *log);
-void roost_log_wake(roost_log *log);
 
 /* Lines lost so far. Any thread. */
 uint64_t roost_log_dropped(const roost_log *log);

@@ -4,14 +4,6 @@
 
 #include "net/tls_internal.h"
 
-/* Of roost_loop_post: its memory is the loop's. */
-typedef struct post {
-  roost_loop_hook hook; /* run_post, and the post itself */
-  void (*fn)(void *ud);
-  void *ud;
-  roost_loop *loop;
-} post;
-
 /* --------------------------------------------------------------------- time ------------------ */
 
 static uint64_t read_clock_ms(const roost_loop *loop) {
@@ -20,7 +12,8 @@ static uint64_t read_clock_ms(const roost_loop *loop) {
 
 static void refresh(roost_loop *loop) {
   loop->fresh = true;
-  roost_wheel_advance(&loop->wheel, read_clock_ms(loop));
+  loop->now_us = roost_clock_now_us(loop->clock);
+  roost_wheel_advance(&loop->wheel, loop->now_us / 1000);
 }
 
 void roost_loop_touch(roost_loop *loop) {
@@ -112,19 +105,15 @@ static void on_check(uv_check_t *check) {
   flush(loop);
 }
 
-static void run_post(void *ud) {
-  post *own = ud;
-  if (!own->loop->freeing)
-    own->fn(own->ud);
-  roost_alloc_put(own->loop->alloc, own, sizeof *own);
-}
-
-static void run_posts(const roost_loop *loop, roost_list *posts) {
+static void run_posts(roost_loop *loop, roost_list *posts, bool call) {
   while (!roost_list_empty(posts)) {
-    roost_loop_hook *next = ROOST_LIST_ENTRY(posts->next, roost_loop_hook, link);
+    roost_loop_job *next = ROOST_LIST_ENTRY(posts->next, roost_loop_job, link);
+    const roost_loop_job job = *next;
     roost_list_remove(&next->link);
-    if (next->fn == run_post || !loop->freeing)
-      next->fn(next->ud);
+    if (job.owned)
+      roost_alloc_put(loop->alloc, next, sizeof *next);
+    if (call)
+      job.fn(job.ud);
   }
 }
 
@@ -136,7 +125,7 @@ static void on_async(uv_async_t *async) {
   pthread_mutex_lock(&loop->post_lock);
   roost_list_move(&now, &loop->posts);
   pthread_mutex_unlock(&loop->post_lock);
-  run_posts(loop, &now);
+  run_posts(loop, &now, !loop->freeing);
 }
 
 /* A timer may fire before the turn sleeps, and nothing else would end that sleep. */
@@ -180,12 +169,14 @@ int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *cloc
     roost_alloc_put(alloc, loop, sizeof *loop);
     return status;
   }
-  roost_wheel_init(&loop->wheel, read_clock_ms(loop));
+  loop->now_us = roost_clock_now_us(clock);
+  roost_wheel_init(&loop->wheel, loop->now_us / 1000);
   roost_list_init(&loop->flush_hooks);
   roost_list_init(&loop->deferred);
   roost_list_init(&loop->dirty);
   roost_list_init(&loop->conns);
   roost_list_init(&loop->listeners);
+  roost_list_init(&loop->polls);
   roost_list_init(&loop->posts);
   pthread_mutex_init(&loop->post_lock, NULL);
   *out = loop;
@@ -195,6 +186,7 @@ int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *cloc
 static void close_all(roost_loop *loop) {
   loop->freeing = true;
   roost_listener_close_all(loop);
+  roost_poll_close_all(loop);
   roost_conn_close_all(loop);
   while (loop->pending > 0 || !roost_list_empty(&loop->deferred)) {
     uv_run(&loop->uv, UV_RUN_ONCE);
@@ -213,7 +205,7 @@ void roost_loop_free(roost_loop *loop) {
     uv_close(handles[i], NULL);
   while (uv_loop_close(&loop->uv) != 0)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
-  run_posts(loop, &loop->posts);
+  run_posts(loop, &loop->posts, false);
   for (size_t i = 0; i < loop->spare_count; i++)
     roost_alloc_put(loop->alloc, loop->spares[i].ptr, loop->spares[i].cap);
   pthread_mutex_destroy(&loop->post_lock);
@@ -340,6 +332,10 @@ uint64_t roost_loop_now_ms(const roost_loop *loop) {
   return loop->wheel.now_ms;
 }
 
+const uint64_t *roost_loop_now_us(const roost_loop *loop) {
+  return &loop->now_us;
+}
+
 roost_wheel *roost_loop_wheel(roost_loop *loop) {
   return &loop->wheel;
 }
@@ -349,18 +345,22 @@ const roost_alloc *roost_loop_alloc(const roost_loop *loop) {
 }
 
 int roost_loop_post(roost_loop *loop, void (*fn)(void *ud), void *ud) {
-  post *next = roost_alloc_get(loop->alloc, sizeof *next);
-  if (next == NULL)
+  roost_loop_job *job = roost_alloc_get(loop->alloc, sizeof *job);
+  if (job == NULL)
     return ROOST_ENOMEM;
-  *next = (post){.hook = {.fn = run_post, .ud = next}, .fn = fn, .ud = ud, .loop = loop};
-  roost_loop_post_hook(loop, &next->hook);
+  *job = (roost_loop_job){.fn = fn, .ud = ud, .owned = true};
+  roost_loop_post_job(loop, job);
   return 0;
 }
 
-void roost_loop_post_hook(roost_loop *loop, roost_loop_hook *hook) {
+void roost_loop_post_job(roost_loop *loop, roost_loop_job *job) {
   pthread_mutex_lock(&loop->post_lock);
-  roost_list_append(&loop->posts, &hook->link);
+  roost_list_append(&loop->posts, &job->link);
   pthread_mutex_unlock(&loop->post_lock);
+  uv_async_send(&loop->async);
+}
+
+void roost_loop_wake(roost_loop *loop) {
   uv_async_send(&loop->async);
 }
 

@@ -4,7 +4,9 @@
  * Turn: one round of the loop. Reading and timers mark connections dirty; everything dirty is
  * flushed once, at the end of the turn (and before the loop sleeps).
  * Hook: a struct of the caller's, linked into the loop, whose function runs at each flush.
- * The loop belongs to one thread at a time; only roost_loop_post may be called from another.
+ * Job: a struct of the caller's that carries a function to the loop's thread.
+ * The loop belongs to one thread at a time; only the two that post and roost_loop_wake may be
+ * called from another.
  */
 #ifndef ROOST_NET_LOOP_H
 #define ROOST_NET_LOOP_H
@@ -22,6 +24,13 @@ typedef struct roost_loop_hook {
   void *ud;
 } roost_loop_hook;
 
+typedef struct roost_loop_job {
+  roost_list link;
+  void (*fn)(void *ud);
+  void *ud;
+  bool owned; /* private: the loop's, made by roost_loop_post */
+} roost_loop_job;
+
 /* clock is borrowed; a fake one is never advanced by the loop. ENOMEM, ESYSTEM. */
 int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *clock);
 
@@ -31,6 +40,9 @@ void roost_loop_free(roost_loop *loop);
 
 /* Time of this turn, cached: monotonic milliseconds. */
 uint64_t roost_loop_now_ms(const roost_loop *loop);
+
+/* Where the same is kept in microseconds, for whoever looks often; for the loop's life. */
+const uint64_t *roost_loop_now_us(const roost_loop *loop);
 
 /* Advanced by the loop each turn; whatever starts a timer on it is noticed before sleeping. */
 roost_wheel *roost_loop_wheel(roost_loop *loop);
@@ -56,9 +68,13 @@ int roost_loop_timeout(const roost_loop *loop); /* as roost_host_timeout */
 /* Has fn called on the loop's thread. Any thread. ENOMEM. */
 int roost_loop_post(roost_loop *loop, void (*fn)(void *ud), void *ud);
 
-/* The same in memory of the caller's, which is his again when hook->fn is called (or the loop is
- * freed); the hook is in no list. Any thread. */
-void roost_loop_post_hook(roost_loop *loop, roost_loop_hook *hook);
+/* The same without memory of the loop's: job, whose fn and ud are set, is the caller's and must not
+ * be posted again before fn is called (it may be from then on). A loop that is freed drops it
+ * without a call. Any thread. */
+void roost_loop_post_job(roost_loop *loop, roost_loop_job *job);
+
+/* Has the loop begin a turn soon, if it sleeps. Any thread, never blocks. */
+void roost_loop_wake(roost_loop *loop);
 
 /* Runs hook->fn at every flush, before connections are written, in the order they were added. */
 void roost_loop_add_flush(roost_loop *loop, roost_loop_hook *hook);

@@ -3,7 +3,7 @@
  *
  * Fresh: the wheel has been advanced to this turn's time. Spare: the memory of an out buffer that
  * is empty now, kept for the next connection that writes, so that idle connections hold none.
- * The loop owns every conn in conns and every listener in listeners.
+ * The loop owns every conn in conns, every listener in listeners and every poll in polls.
  */
 #ifndef ROOST_NET_LOOP_INTERNAL_H
 #define ROOST_NET_LOOP_INTERNAL_H
@@ -38,6 +38,7 @@ struct roost_loop {
   uv_async_t async;     /* wakes the loop for posted work */
   uint64_t armed_ms;    /* what timer is set to, UINT64_MAX: not running */
   roost_wheel wheel;
+  uint64_t now_us;        /* time of this turn */
   bool fresh;             /* see above */
   bool inside;            /* run or poll is on the stack */
   bool polling;           /* inside poll, which ends with the first thing done */
@@ -49,7 +50,8 @@ struct roost_loop {
   roost_list conns;       /* all of them */
   size_t conn_count;      /* of conns */
   roost_list listeners;   /* all of them */
-  size_t pending;         /* conns, listeners, pipes and lookups not yet freed */
+  roost_list polls;       /* all of them */
+  size_t pending;         /* conns, listeners, polls, pipes and lookups not yet freed */
   char *read_buffer;      /* of ROOST_LOOP_READ_BYTES, shared by all conns */
   size_t buffer_bytes;    /* memory of all conns' buffers */
   size_t buffer_limit;    /* 0: none */
@@ -58,7 +60,7 @@ struct roost_loop {
   size_t spare_count;
   roost_loop_spare spares[ROOST_LOOP_SPARES];
   pthread_mutex_t post_lock; /* for posts */
-  roost_list posts;          /* in order */
+  roost_list posts;          /* roost_loop_job.link, in order */
 
   struct roost_tls_buffers *tls; /* shared by all TLS pipes; NULL until there is one */
 };
@@ -76,6 +78,7 @@ void roost_loop_reclaim(roost_loop *loop, roost_buffer *buffer);
 /* Ends what is still open when the loop is freed. */
 void roost_conn_close_all(roost_loop *loop);
 void roost_listener_close_all(roost_loop *loop);
+void roost_poll_close_all(roost_loop *loop);
 
 /* conn.c: writes a dirty conn. */
 void roost_conn_flush(roost_conn *conn);

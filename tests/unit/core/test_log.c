@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "alloc_probe.h"
@@ -315,7 +316,6 @@ static void *write_lines(void *ud) {
     roost_log_integer(&line, "number", i);
     roost_log_end(&line);
   }
-  roost_log_wake(w->shared->log);
   return NULL;
 }
 
@@ -331,7 +331,7 @@ static void threads_share_it(void **state) {
     assert_int_equal(pthread_create(&threads[i], NULL, write_lines, &writers[i]), 0);
   }
   while (s.lines + roost_log_dropped(s.log) < THREADS * LINES_EACH) {
-    roost_log_wait(s.log, 1000);
+    sched_yield();
     roost_log_drain(s.log);
   }
   for (int i = 0; i < THREADS; i++)
@@ -340,25 +340,28 @@ static void threads_share_it(void **state) {
   roost_log_free(s.log);
 }
 
-static void *wake_it(void *ud) {
-  roost_log_wake(ud);
-  return NULL;
+static void count_filled(void *ud) {
+  ++*(int *)ud;
 }
 
-/* Each would hang here for an hour if it did not return at once. */
-static void waiting_ends_when_there_is_something(void **state) {
+static void whoever_writes_is_told_once_per_filling(void **state) {
   fixture *f = *state;
-  pthread_t thread;
+  int told = 0;
+  roost_log_on_filled(f->log, count_filled, &told);
+  assert_int_equal(told, 0);
   roost_log_say(f->log, ROOST_LOG_INFO, "m");
-  roost_log_wait(f->log, 3600000);
+  roost_log_say(f->log, ROOST_LOG_INFO, "m");
+  assert_int_equal(told, 1);
   roost_log_drain(f->log);
-  roost_log_wake(f->log);
-  roost_log_wait(f->log, 3600000);
-  assert_int_equal(pthread_create(&thread, NULL, wake_it, f->log), 0);
-  roost_log_wait(f->log, 3600000);
-  pthread_join(thread, NULL);
-  roost_log_wait(f->log, 0);
-  roost_log_wait(f->log, 1);
+  roost_log_say(f->log, ROOST_LOG_INFO, "m");
+  assert_int_equal(told, 2);
+  roost_log_on_filled(f->log, NULL, NULL);
+  roost_log_drain(f->log);
+  roost_log_say(f->log, ROOST_LOG_INFO, "m");
+  assert_int_equal(told, 2);
+  roost_log_on_filled(f->log, count_filled, &told); /* there is something already */
+  assert_int_equal(told, 3);
+  roost_log_on_filled(f->log, NULL, NULL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -379,7 +382,7 @@ int main(void) {
       TEST(freeing_writes_what_is_queued),
       TEST(stderr_is_the_default),
       TEST(threads_share_it),
-      TEST(waiting_ends_when_there_is_something),
+      TEST(whoever_writes_is_told_once_per_filling),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

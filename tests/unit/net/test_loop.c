@@ -274,6 +274,70 @@ static void posts_left_when_the_loop_is_freed_do_not_run(void **state) {
   assert_int_equal(self.next, 0);
 }
 
+typedef struct repeated {
+  net_test *test;
+  roost_loop_job job;
+  unsigned runs;
+} repeated;
+
+static void on_repeated(void *ud) {
+  repeated *self = ud;
+  if (++self->runs < 3)
+    roost_loop_post_job(self->test->loop, &self->job);
+}
+
+static void a_job_needs_no_memory_and_may_be_posted_again(void **state) {
+  net_test test;
+  (void)state;
+  start(&test);
+  repeated self = {.test = &test, .job = {.fn = on_repeated}};
+  self.job.ud = &self;
+  test.probe.refuse_after = 0;
+  roost_loop_post_job(test.loop, &self.job);
+  NET_TEST_UNTIL(&test, self.runs == 3);
+  self.runs = 0;
+  roost_loop_post_job(test.loop, &self.job);
+  net_test_deinit(&test); /* which drops it */
+  assert_int_equal(self.runs, 0);
+}
+
+static void *wake_loop(void *ud) {
+  roost_loop_wake(ud);
+  return NULL;
+}
+
+static void a_loop_that_sleeps_is_woken(void **state) {
+  net_test test;
+  pthread_t thread;
+  (void)state;
+  start(&test);
+  test.clock.fake = false;
+  step a = step_of(&test, 'a');
+  a.hook.ud = &a;
+  roost_loop_add_flush(test.loop, &a.hook);
+  alarm(NET_TEST_GUARD_S); /* sleeping on would be the end of the test */
+  assert_int_equal(pthread_create(&thread, NULL, wake_loop, test.loop), 0);
+  assert_int_equal(roost_loop_poll(test.loop, 3600 * 1000), 0);
+  pthread_join(thread, NULL);
+  alarm(0);
+  assert_true(a.runs > 0);
+  roost_loop_remove_hook(&a.hook);
+  net_test_deinit(&test);
+}
+
+static void a_turn_has_one_time(void **state) {
+  net_test test;
+  (void)state;
+  start(&test);
+  const uint64_t *now_us = roost_loop_now_us(test.loop);
+  assert_int_equal(*now_us, 5000000);
+  roost_clock_advance_ms(&test.clock, 7);
+  assert_int_equal(*now_us, 5000000);
+  net_test_turn(&test);
+  assert_int_equal(*now_us, 5007000);
+  net_test_deinit(&test);
+}
+
 static void the_descriptor_tells_of_posts(void **state) {
   net_test test;
   (void)state;
@@ -393,6 +457,9 @@ int main(void) {
       cmocka_unit_test(posts_of_another_thread_run_in_order),
       cmocka_unit_test(a_post_wakes_run_and_stop_ends_it),
       cmocka_unit_test(posts_left_when_the_loop_is_freed_do_not_run),
+      cmocka_unit_test(a_job_needs_no_memory_and_may_be_posted_again),
+      cmocka_unit_test(a_loop_that_sleeps_is_woken),
+      cmocka_unit_test(a_turn_has_one_time),
       cmocka_unit_test(the_descriptor_tells_of_posts),
       cmocka_unit_test(run_and_poll_do_not_nest),
       cmocka_unit_test(a_pipe_signal_raised_inside_poll_is_consumed),
