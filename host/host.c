@@ -12,6 +12,7 @@
 #include "control.h"
 #include "core/slice.h"
 #include "net/crypto.h"
+#include "reloads.h"
 #include "roost.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
@@ -44,6 +45,7 @@ struct roost_host {
   roost_background_port reap_port;
   roost_store *store;
   roost_worker *worker;
+  roost_reloads *reloads;
   roost_settings *settings; /* NULL before load_config */
   roost_override *overrides;
   size_t override_count;
@@ -132,6 +134,16 @@ static void on_memory_freed(void *ud) {
     roost_control_trim(host->control);
 }
 
+static void on_running(void *ud) {
+  const roost_host *host = ud;
+  roost_reloads_start(host->reloads);
+}
+
+static void on_reloaded(void *ud) {
+  const roost_host *host = ud;
+  roost_reloads_note(host->reloads);
+}
+
 static int make_store(roost_host *host) {
   const roost_store_config config = {&host->alloc, &host->clock, roost_random_bytes};
   return roost_store_new(&host->store, &config);
@@ -145,6 +157,8 @@ static int make_worker(roost_host *host) {
                                       .working_dir = host->config.working_dir,
                                       .lua_dir = host->config.lua_dir,
                                       .on_memory_freed = on_memory_freed,
+                                      .on_running = on_running,
+                                      .on_reloaded = on_reloaded,
                                       .ud = host};
   return roost_worker_new(&host->worker, &config);
 }
@@ -160,7 +174,13 @@ static int make_background(roost_host *host) {
   const roost_jobs builder = roost_background_jobs(&host->build_port);
   const roost_jobs reaper = roost_background_jobs(&host->reap_port);
   roost_worker_set_jobs(host->worker, &builder, &reaper);
-  return 0;
+  const roost_reloads_config reloads = {.alloc = &host->alloc,
+                                        .control = host->control,
+                                        .log = host->log,
+                                        .worker = host->worker,
+                                        .builder = builder,
+                                        .working_dir = host->config.working_dir};
+  return roost_reloads_new(&host->reloads, &reloads);
 }
 
 int roost_host_new(roost_host **out, const roost_config *cfg) {
@@ -214,6 +234,7 @@ void roost_host_free(roost_host *host) {
     return;
   drop_posted(host);
   roost_background_stop(host->builder, false);
+  roost_reloads_free(host->reloads);
   roost_worker_free(host->worker);
   roost_background_stop(host->reaper, true);
   roost_background_port_deinit(&host->build_port);
@@ -318,6 +339,7 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
   roost_log_set_format(host->log, host->settings->log_format);
   roost_store_set_limit(host->store, host->settings->limits.store_memory);
   roost_worker_apply(host->worker, host->settings);
+  roost_reloads_apply(host->reloads, host->settings);
   status = load_services(host, problems);
   if (status == 0)
     status = roost_worker_load_serializers(host->worker, host->settings, problems);
@@ -406,16 +428,14 @@ int roost_host_reload_certificates(roost_host *host) {
 }
 
 int roost_host_reload(roost_host *host, const char *service) {
-  const roost_dispatch *dispatch = host->worker->dispatch;
   if (host->worker->state != ROOST_WORKER_RUNNING)
     return fail(host, ROOST_ESTATE, "the host is not running");
   if (service != NULL) {
     const int status = roost_worker_reload(host->worker, service, NULL);
     return status == 0 ? 0 : fail_about(host, status, service, "there is no such service");
   }
-  for (size_t i = 0; i < dispatch->service_count; i++)
-    roost_reload_start(dispatch->services[i], NULL);
-  return 0;
+  const int status = roost_reloads_request(host->reloads, NULL, NULL, NULL);
+  return status == 0 ? 0 : fail(host, status, "nothing can be reloaded");
 }
 
 /* ------------------------------------------------------------------------- listeners --------- */

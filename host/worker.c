@@ -87,7 +87,7 @@ static int open_client(void *ud, roost_client **out, const roost_client_config *
   return open_tcp_client(worker, out, config, sink, sink_ud);
 }
 
-static void on_published(void *ud, roost_generation *generation);
+static void on_reloaded(void *ud, roost_generation *generation);
 
 static int make_parts(roost_worker *worker) {
   const roost_worker_config *config = &worker->config;
@@ -107,8 +107,8 @@ static int make_parts(roost_worker *worker) {
                                     .other_client = config->other_client,
                                     .other_client_ud = config->clients_ud,
                                     .binding = &roost_bind,
-                                    .on_published = on_published,
-                                    .on_published_ud = worker,
+                                    .on_reloaded = on_reloaded,
+                                    .on_reloaded_ud = worker,
                                     .random_bytes = roost_random_bytes,
                                     .working_dir = config->working_dir,
                                     .lua_dir = config->lua_dir};
@@ -237,9 +237,13 @@ int roost_worker_add_inline(roost_generation **out, roost_worker *worker, const 
   return status;
 }
 
-/* By a reload. */
-static void on_published(void *ud, roost_generation *generation) {
-  take(ud, generation);
+/* A reload is over; generation is NULL where it was refused. */
+static void on_reloaded(void *ud, roost_generation *generation) {
+  roost_worker *worker = ud;
+  if (generation != NULL)
+    take(worker, generation);
+  if (worker->config.on_reloaded != NULL)
+    worker->config.on_reloaded(worker->config.ud);
 }
 
 static int load_one(roost_worker *worker, const roost_found *found, roost_problems *problems) {
@@ -425,6 +429,8 @@ static void go_live(roost_worker *worker) {
   roost_log_integer(&line, "services", (int64_t)worker->dispatch->service_count);
   roost_log_integer(&line, "servers", (int64_t)worker->server_count);
   roost_log_end(&line);
+  if (worker->config.on_running != NULL)
+    worker->config.on_running(worker->config.ud);
 }
 
 static void on_generation(void *ud, roost_generation *generation) {
@@ -467,6 +473,38 @@ int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_wai
   if (worker->state != ROOST_WORKER_RUNNING)
     return ROOST_ESTATE;
   roost_reload_start(service, waiter);
+  return 0;
+}
+
+/* Moves the service to that place; those in between move up. */
+static void move_service(roost_dispatch *dispatch, const roost_service *service, size_t place) {
+  size_t at = 0;
+  while (dispatch->services[at] != service)
+    at++;
+  for (; at > place; at--) {
+    roost_service *before = dispatch->services[at - 1];
+    dispatch->services[at - 1] = dispatch->services[at];
+    dispatch->services[at] = before;
+  }
+}
+
+int roost_worker_take_found(roost_worker *worker, const roost_found_list *found) {
+  for (size_t i = 0; i < found->count; i++) {
+    const roost_found *item = &found->items[i];
+    roost_service *service = find_service(worker, item->name);
+    const bool is_new = service == NULL;
+    int status = 0;
+    if (is_new)
+      status = roost_dispatch_add_service(&service, worker->dispatch, item->name, item->root,
+                                          item->path);
+    else if (strcmp(service->source.path, item->path) != 0 && !service->reload.building)
+      status = roost_service_move(service, item->root, item->path);
+    if (status != 0)
+      return status;
+    move_service(worker->dispatch, service, i);
+    if (is_new)
+      roost_reload_start(service, NULL);
+  }
   return 0;
 }
 

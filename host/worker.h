@@ -41,7 +41,9 @@ typedef struct roost_worker_config {
   const roost_client_config *(*other_client)(void *ud, const char *name);
   void *clients_ud;                  /* handed to both */
   void (*on_memory_freed)(void *ud); /* much of what connections held was freed; may be NULL */
-  void *ud;                          /* handed to it */
+  void (*on_running)(void *ud);      /* every on_start is over; may be NULL */
+  void (*on_reloaded)(void *ud);     /* a service has been, or that was refused; may be NULL */
+  void *ud;                          /* handed to them */
 } roost_worker_config;
 
 typedef struct roost_worker_limits {
@@ -139,6 +141,10 @@ void roost_worker_drain(roost_worker *worker);
 /* Begins a reload of the service of that name; waiter may be NULL. ENOENT, ESTATE: the worker is
  * not running. */
 int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_waiter *waiter);
+
+/* Brings the services into the order of found; those that are new are loaded, for those whose main
+ * file is another one now that is the next they are loaded from. ENOMEM. */
+int roost_worker_take_found(roost_worker *worker, const roost_found_list *found);
 
 /* Looks whether nothing runs any more, for whoever drives a loop with tasks of several owners. */
 void roost_worker_check_drained(roost_worker *worker);

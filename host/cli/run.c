@@ -29,7 +29,6 @@ static void stop(void *ud, roost_host *host) {
 static void reload(void *ud, roost_host *host) {
   (void)ud;
   (void)roost_host_reload_certificates(host);
-  (void)roost_host_reload(host, NULL);
 }
 
 static void *wait_for_signals(void *ud) {

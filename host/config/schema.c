@@ -164,7 +164,7 @@ static const roost_key limit_keys[] = {
     {0}};
 
 static const roost_key reload_keys[] = {
-    {BOOLEAN("watch", false), RELOAD(watch), .later = ROOST_KEY_LATER},
+    {BOOLEAN("watch", false), RELOAD(watch)},
     {ROOST_KEY_MS("debounce", 200), RELOAD(debounce)},
     {ROOST_KEY_MS("drain_timeout", 30000), RELOAD(drain_timeout)},
     {ROOST_KEY_MS("start_timeout", 10000), RELOAD(start_timeout), .min = 1},

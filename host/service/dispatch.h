@@ -36,9 +36,10 @@ typedef struct roost_dispatch_config {
   void *other_client_ud;
   roost_jobs builder; /* loads generations; may be none */
   roost_jobs reaper;  /* closes them; may be none */
-  /* Told of each generation that becomes its service's current one. */
-  void (*on_published)(void *ud, roost_generation *generation);
-  void *on_published_ud;
+  /* Told of each reload that is over: of the generation that is now its service's, or NULL where it
+   * was refused. May be NULL. */
+  void (*on_reloaded)(void *ud, roost_generation *generation);
+  void *on_reloaded_ud;
   const char *working_dir;     /* for lua/?.lua */
   const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
   uint64_t start_timeout_ms;   /* of a main chunk, and of on_start; 0: no limit */

@@ -28,6 +28,22 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
   return ROOST_ENOMEM;
 }
 
+int roost_service_move(roost_service *service, const char *root, const char *path) {
+  const roost_alloc *alloc = service->dispatch->config.alloc;
+  char *own_root = roost_alloc_text(alloc, roost_slice_text(root));
+  char *own_path = roost_alloc_text(alloc, roost_slice_text(path));
+  if (own_root == NULL || own_path == NULL) {
+    roost_alloc_put_text(alloc, own_root);
+    roost_alloc_put_text(alloc, own_path);
+    return ROOST_ENOMEM;
+  }
+  roost_alloc_put_text(alloc, (char *)service->source.root);
+  roost_alloc_put_text(alloc, (char *)service->source.path);
+  service->source.root = own_root;
+  service->source.path = own_path;
+  return 0;
+}
+
 void roost_service_free(roost_service *service) {
   if (service == NULL)
     return;

@@ -84,6 +84,9 @@ struct roost_generation {
 int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char *name,
                       const char *root, const char *path);
 
+/* Its main file is another one from its next generation on. ENOMEM: it is not. */
+int roost_service_move(roost_service *service, const char *root, const char *path);
+
 /* Closes its generation at once. */
 void roost_service_free(roost_service *service);
 

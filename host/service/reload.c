@@ -32,6 +32,12 @@ static void end(roost_service *service, const roost_reload_result *result) {
     begin(service);
 }
 
+static void tell_dispatch(const roost_service *service, roost_generation *generation) {
+  const roost_dispatch_config *config = &service->dispatch->config;
+  if (config->on_reloaded != NULL)
+    config->on_reloaded(config->on_reloaded_ud, generation);
+}
+
 static uint32_t number_of(const roost_generation *generation) {
   return generation != NULL ? generation->number : 0;
 }
@@ -87,6 +93,7 @@ static void refuse(roost_service *service) {
   if (!reload->abandoned) {
     remember_refusal(service, number, reason_of(next));
     retry_later(service);
+    tell_dispatch(service, NULL);
   }
   const roost_reload_result result = {service, number_of(service->current), 0,
                                       reload->abandoned ? ROOST_SLICE("the host is stopping")
@@ -180,7 +187,6 @@ static int swap(roost_service *service) {
 }
 
 static void take_turn(roost_service *service) {
-  const roost_dispatch_config *config = &service->dispatch->config;
   roost_reloader *reload = &service->reload;
   const uint32_t from = number_of(service->current);
   if (reload->abandoned || swap(service) != 0) {
@@ -191,8 +197,7 @@ static void take_turn(roost_service *service) {
   reload->swaps++;
   roost_buffer_clear(&reload->refused);
   log_swap(service, from);
-  if (config->on_published != NULL)
-    config->on_published(config->on_published_ud, service->current);
+  tell_dispatch(service, service->current);
   const roost_reload_result result = {service, from, service->current->number, {NULL, 0}};
   end(service, &result);
 }

@@ -1,0 +1,351 @@
+#include "reloads.h"
+
+#include "core/slice.h"
+#include "scan.h"
+#include "watching.h"
+#include "wire/json.h"
+#include "wire/utf8.h"
+
+struct roost_reloads {
+  roost_reloads_config config;
+  const roost_settings *settings; /* borrowed; NULL: there are none */
+  roost_list requests;            /* request.link, that wait for a look */
+  roost_list running;             /* request.link, that wait for services */
+  roost_scan *scan;               /* under way; NULL: none */
+  bool again;                     /* another look after it */
+  roost_buffer told;              /* problems with finding services that the log has had */
+  roost_buffer folders;           /* that the last look found */
+  roost_watching *watching;       /* NULL: nothing is watched */
+  uint64_t quiet_ms;              /* of watching */
+};
+
+/* Somebody who waits for one or all services. */
+typedef struct request {
+  roost_list link;
+  roost_reloads *reloads;
+  char *service;      /* owned; NULL: all */
+  size_t left;        /* services that are not over, and one while they are being started */
+  struct part *parts; /* owned */
+  size_t part_count;
+  roost_buffer json;
+  roost_reloads_done *fn;
+  void *ud;
+} request;
+
+/* One service of it. */
+typedef struct part {
+  roost_reload_waiter waiter;
+  request *request;
+} part;
+
+/* ------------------------------------------------------------------------- requests ---------- */
+
+static void request_free(request *self) {
+  const roost_alloc *alloc = self->reloads->config.alloc;
+  for (size_t i = 0; i < self->part_count; i++)
+    roost_list_remove(&self->parts[i].waiter.link);
+  roost_alloc_put(alloc, self->parts, self->part_count * sizeof *self->parts);
+  roost_alloc_put_text(alloc, self->service);
+  roost_buffer_deinit(&self->json);
+  roost_list_remove(&self->link);
+  roost_alloc_put(alloc, self, sizeof *self);
+}
+
+static void finish(request *self) {
+  const bool whole = roost_buffer_append_byte(&self->json, ']') == 0;
+  if (self->fn != NULL)
+    self->fn(self->ud, whole ? roost_buffer_slice(&self->json) : ROOST_SLICE("[]"));
+  request_free(self);
+}
+
+static void let_go(request *self) {
+  if (--self->left == 0)
+    finish(self);
+}
+
+/* What a script raised may hold any bytes. */
+static roost_slice readable(roost_slice text) {
+  text.len = roost_utf8_valid_prefix(text);
+  return text;
+}
+
+static void add_result(roost_buffer *json, roost_slice service, uint32_t from, uint32_t to,
+                       roost_slice refused) {
+  const size_t before = json->len;
+  int status = roost_buffer_append_slice(json, before > 1 ? ROOST_SLICE(",{\"service\":")
+                                                          : ROOST_SLICE("{\"service\":"));
+  if (status == 0)
+    status = roost_json_write_string(json, service);
+  if (status == 0)
+    status = roost_buffer_printf(json, ",\"from\":%u,\"to\":%u,\"refused\":", from, to);
+  if (status == 0)
+    status = to != 0 ? roost_buffer_append_slice(json, ROOST_SLICE("null"))
+                     : roost_json_write_string(json, readable(refused));
+  if (status == 0)
+    status = roost_buffer_append_byte(json, '}');
+  if (status != 0)
+    json->len = before;
+}
+
+static void on_reloaded(roost_reload_waiter *waiter, const roost_reload_result *result) {
+  request *self = ROOST_LIST_ENTRY(waiter, part, waiter)->request;
+  add_result(&self->json, roost_slice_text(result->service->name), result->from, result->to,
+             result->refused);
+  let_go(self);
+}
+
+static bool concerns(const request *self, const roost_service *service) {
+  return self->service == NULL || strcmp(self->service, service->name) == 0;
+}
+
+static void start_services(request *self) {
+  roost_dispatch *dispatch = self->reloads->config.worker->dispatch;
+  for (size_t i = 0, used = 0; i < dispatch->service_count && used < self->part_count; i++) {
+    part *each = &self->parts[used];
+    if (!concerns(self, dispatch->services[i]))
+      continue;
+    used++;
+    self->left++;
+    roost_reload_start(dispatch->services[i], &each->waiter);
+  }
+}
+
+/* The services are those there are after a look. */
+static void start_request(request *self) {
+  const roost_dispatch *dispatch = self->reloads->config.worker->dispatch;
+  size_t count = 0;
+  for (size_t i = 0; i < dispatch->service_count; i++)
+    count += concerns(self, dispatch->services[i]);
+  roost_list_append(&self->reloads->running, &self->link);
+  if (count > 0)
+    self->parts = roost_alloc_get(self->reloads->config.alloc, count * sizeof *self->parts);
+  self->part_count = self->parts != NULL ? count : 0;
+  for (size_t i = 0; i < self->part_count; i++) {
+    self->parts[i] = (part){{.fn = on_reloaded}, self};
+    roost_list_init(&self->parts[i].waiter.link);
+  }
+  self->left = 1;
+  if (self->service != NULL && self->part_count == 0)
+    add_result(&self->json, roost_slice_text(self->service), 0, 0,
+               count == 0 ? ROOST_SLICE("there is no such service") : ROOST_SLICE("out of memory"));
+  start_services(self);
+  let_go(self);
+}
+
+static void look(roost_reloads *reloads);
+
+int roost_reloads_request(roost_reloads *reloads, const char *service, roost_reloads_done *fn,
+                          void *ud) {
+  const roost_alloc *alloc = reloads->config.alloc;
+  if (reloads->config.worker->state != ROOST_WORKER_RUNNING || reloads->settings == NULL)
+    return ROOST_ESTATE;
+  request *self = roost_alloc_get(alloc, sizeof *self);
+  if (self == NULL)
+    return ROOST_ENOMEM;
+  *self = (request){.reloads = reloads, .fn = fn, .ud = ud};
+  roost_list_init(&self->link);
+  roost_buffer_init(&self->json, alloc);
+  if (service != NULL)
+    self->service = roost_alloc_text(alloc, roost_slice_text(service));
+  if ((service != NULL && self->service == NULL) ||
+      roost_buffer_append_byte(&self->json, '[') != 0) {
+    request_free(self);
+    return ROOST_ENOMEM;
+  }
+  roost_list_append(&reloads->requests, &self->link);
+  look(reloads);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------- a look ------------ */
+
+/* The same problems are said once. */
+static void say_problems(roost_reloads *reloads, const roost_problems *problems) {
+  roost_buffer now;
+  roost_buffer_init(&now, reloads->config.alloc);
+  for (size_t i = 0; i < problems->count; i++)
+    (void)roost_buffer_printf(&now, "%s\n", problems->items[i].text);
+  if (!roost_slice_equal(roost_buffer_slice(&now), roost_buffer_slice(&reloads->told)))
+    for (size_t i = 0; i < problems->count; i++)
+      roost_log_say(reloads->config.log,
+                    problems->items[i].severity == ROOST_PROBLEM_ERROR ? ROOST_LOG_ERROR
+                                                                       : ROOST_LOG_WARN,
+                    problems->items[i].text);
+  roost_buffer_deinit(&reloads->told);
+  reloads->told = now;
+}
+
+static void reload_changed(roost_reloads *reloads, const roost_scan *scan) {
+  for (size_t i = 0; i < scan->service_count; i++)
+    if (scan->services[i].is_changed)
+      (void)roost_worker_reload(reloads->config.worker, scan->services[i].name, NULL);
+}
+
+static void on_scanned(roost_job *job) {
+  roost_scan *scan = ROOST_LIST_ENTRY(job, roost_scan, job);
+  roost_reloads *reloads = scan->ud;
+  reloads->scan = NULL;
+  say_problems(reloads, &scan->problems);
+  roost_buffer_deinit(&reloads->folders);
+  reloads->folders = scan->folders;
+  roost_buffer_init(&scan->folders, reloads->config.alloc);
+  if (reloads->config.worker->state == ROOST_WORKER_RUNNING) {
+    roost_worker_take_found(reloads->config.worker, &scan->found);
+    reload_changed(reloads, scan);
+  }
+  roost_scan_free(scan);
+  roost_list requests;
+  roost_list_init(&requests);
+  if (!reloads->again)
+    roost_list_move(&requests, &reloads->requests);
+  while (!roost_list_empty(&requests)) {
+    request *next = ROOST_LIST_ENTRY(requests.next, request, link);
+    roost_list_remove(&next->link);
+    start_request(next);
+  }
+  roost_reloads_note(reloads);
+  if (reloads->again)
+    look(reloads);
+}
+
+/* Whoever comes while one is under way needs another one: that one may have looked already. */
+static void look(roost_reloads *reloads) {
+  const roost_reloads_config *config = &reloads->config;
+  reloads->again = reloads->scan != NULL;
+  if (reloads->again || reloads->settings == NULL)
+    return;
+  if (roost_scan_new(&reloads->scan, config->alloc, config->worker->dispatch,
+                     reloads->settings->services, config->working_dir) != 0) {
+    roost_log_say(config->log, ROOST_LOG_ERROR,
+                  "the services' files are not looked at: out of "
+                  "memory");
+    return;
+  }
+  reloads->scan->ud = reloads;
+  reloads->scan->job.done = on_scanned;
+  roost_job_start(&config->builder, &reloads->scan->job, config->worker->runner);
+}
+
+void roost_reloads_look(roost_reloads *reloads) {
+  if (reloads->config.worker->state == ROOST_WORKER_RUNNING)
+    look(reloads);
+}
+
+/* ------------------------------------------------------------------------- watching ---------- */
+
+static int add_folder(roost_buffer *folders, const char *path, const char *below) {
+  return roost_buffer_printf(folders, "%s%s%c", path, below, '\0');
+}
+
+static int add_folder_of(roost_buffer *folders, const char *file) {
+  const char *slash = strrchr(file, '/');
+  if (slash == NULL || slash == file)
+    return 0;
+  return roost_buffer_printf(folders, "%.*s%c", (int)(slash - file), file, '\0');
+}
+
+/* Where a service's files lie or may come to lie. */
+static int add_service_folders(roost_buffer *folders, const roost_service *service) {
+  int status = add_folder(folders, service->source.root, "");
+  if (status == 0)
+    status = add_folder(folders, service->source.root, "/lib");
+  if (status == 0)
+    status = add_folder_of(folders, service->source.root);
+  if (status == 0)
+    status = add_folder_of(folders, service->source.path);
+  for (size_t i = 0; i < service->files.count && status == 0; i++)
+    status = add_folder_of(folders, service->files.items[i].path);
+  return status;
+}
+
+/* A configured folder may hold no service yet. */
+static int add_configured(const roost_reloads *reloads, roost_buffer *folders) {
+  int status = 0;
+  for (const char *const *path = reloads->settings->services; *path != NULL && status == 0; path++)
+    status = **path == '/' ? add_folder(folders, *path, "")
+                           : roost_buffer_printf(folders, "%s/%s%c", reloads->config.working_dir,
+                                                 *path, '\0');
+  return status;
+}
+
+void roost_reloads_note(roost_reloads *reloads) {
+  const roost_dispatch *dispatch = reloads->config.worker->dispatch;
+  roost_buffer folders;
+  if (reloads->watching == NULL)
+    return;
+  roost_buffer_init(&folders, reloads->config.alloc);
+  int status = roost_buffer_append_slice(&folders, roost_buffer_slice(&reloads->folders));
+  if (status == 0)
+    status = add_configured(reloads, &folders);
+  for (size_t i = 0; i < dispatch->service_count && status == 0; i++)
+    status = add_service_folders(&folders, dispatch->services[i]);
+  if (status == 0)
+    status = roost_watching_set(reloads->watching, &folders);
+  if (status != 0)
+    roost_log_say(reloads->config.log, ROOST_LOG_ERROR, "folders are not watched: out of memory");
+  roost_buffer_deinit(&folders);
+}
+
+static void on_changes(void *ud) {
+  roost_reloads_look(ud);
+}
+
+/* On the control thread. */
+static void on_quiet(void *ud) {
+  roost_reloads *reloads = ud;
+  (void)roost_loop_post(reloads->config.worker->loop, on_changes, reloads);
+}
+
+static void watch(roost_reloads *reloads) {
+  const roost_reload *wanted = &reloads->settings->reload;
+  if (reloads->watching != NULL && (!wanted->watch || wanted->debounce != reloads->quiet_ms)) {
+    roost_watching_stop(reloads->watching);
+    reloads->watching = NULL;
+  }
+  if (reloads->watching == NULL && wanted->watch) {
+    reloads->quiet_ms = wanted->debounce;
+    if (roost_watching_start(&reloads->watching, reloads->config.alloc, reloads->config.control,
+                             reloads->config.log, wanted->debounce, on_quiet, reloads) != 0)
+      roost_log_say(reloads->config.log, ROOST_LOG_ERROR, "folders are not watched: out of memory");
+  }
+  roost_reloads_note(reloads);
+}
+
+void roost_reloads_start(roost_reloads *reloads) {
+  if (reloads->settings != NULL)
+    watch(reloads);
+}
+
+/* ------------------------------------------------------------------------- life -------------- */
+
+void roost_reloads_apply(roost_reloads *reloads, const roost_settings *settings) {
+  reloads->settings = settings;
+  if (reloads->config.worker->state == ROOST_WORKER_RUNNING)
+    watch(reloads);
+}
+
+int roost_reloads_new(roost_reloads **out, const roost_reloads_config *config) {
+  roost_reloads *reloads = roost_alloc_get(config->alloc, sizeof *reloads);
+  *out = reloads;
+  if (reloads == NULL)
+    return ROOST_ENOMEM;
+  reloads->config = *config;
+  roost_list_init(&reloads->requests);
+  roost_list_init(&reloads->running);
+  roost_buffer_init(&reloads->told, config->alloc);
+  roost_buffer_init(&reloads->folders, config->alloc);
+  return 0;
+}
+
+void roost_reloads_free(roost_reloads *reloads) {
+  if (reloads == NULL)
+    return;
+  roost_watching_stop(reloads->watching);
+  roost_list_move(&reloads->running, &reloads->requests);
+  while (!roost_list_empty(&reloads->running))
+    finish(ROOST_LIST_ENTRY(reloads->running.next, request, link));
+  roost_scan_free(reloads->scan);
+  roost_buffer_deinit(&reloads->told);
+  roost_buffer_deinit(&reloads->folders);
+  roost_alloc_put(reloads->config.alloc, reloads, sizeof *reloads);
+}
