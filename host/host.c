@@ -415,13 +415,14 @@ static void say_refused(const roost_host *host, const roost_problems *problems, 
   }
 }
 
-int roost_host_reload_certificates(roost_host *host) {
+int roost_host_reload_config(roost_host *host) {
   roost_problems problems;
   if (host->settings == NULL || host->broken)
     return fail(host, ROOST_ESTATE, "there is no configuration whose certificates could be read");
   roost_problems_init(&problems, &host->alloc);
   const int status = renew_certificates(host, &problems);
   say_refused(host, &problems, status);
+  roost_reloads_look(host->reloads);
   report(host, &problems, status);
   roost_problems_deinit(&problems);
   return status;

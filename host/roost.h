@@ -144,11 +144,12 @@ ROOST_API int roost_host_load_config(roost_host *host, const char *path);
  * poll. ROOST_ENOENT, ROOST_ESTATE: the host is not running. */
 ROOST_API int roost_host_reload(roost_host *host, const char *service);
 
-/* Reads again the files that the configuration names for TLS: listeners show the new certificates
- * to whoever connects from now on, and nobody is disconnected. All or nothing: where one of them is
- * wrong the old ones stay in use, and an error line in the log says why. Also from inside a handler
- * or a posted function. Errors: ECONFIG, ESTATE (no configuration is loaded), ENOMEM. */
-ROOST_API int roost_host_reload_certificates(roost_host *host);
+/* What roost run does at SIGHUP: reads the files that the configuration names for TLS again, so that
+ * listeners show the new certificates to whoever connects from now on, and begins to reload the
+ * services of which a file has changed. Nobody is disconnected. What is wrong is in the log, and
+ * the old stays in use: all certificates, or each service. Also from inside a handler or a posted
+ * function. Errors: ECONFIG (certificates), ESTATE (no configuration is loaded), ENOMEM. */
+ROOST_API int roost_host_reload_config(roost_host *host);
 
 /* Adds a listener, as "tcp://127.0.0.1:0". Errors: EINVAL, ESYSTEM, EUNSUPPORTED, ENOMEM. */
 ROOST_API int roost_host_listen(roost_host *host, const char *url);

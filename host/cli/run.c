@@ -28,7 +28,7 @@ static void stop(void *ud, roost_host *host) {
 /* What went wrong is in the log. */
 static void reload(void *ud, roost_host *host) {
   (void)ud;
-  (void)roost_host_reload_certificates(host);
+  (void)roost_host_reload_config(host);
 }
 
 static void *wait_for_signals(void *ud) {

@@ -726,6 +726,11 @@ function Host:settle() end
 ---@param handlers table
 function Host:stub(name, handlers) end
 
+---Has a service's next generation take over: from its file, or from `source`, which is Lua text in the place of the file, or for an inline service a function. Waits for it, and raises what refused it.
+---@param name string
+---@param source? string|fun(service: roost.service)
+function Host:reload(name, source) end
+
 ---What was sent to the client of that name so far.
 ---@param name string
 ---@return roost.testing.sent[]

@@ -96,10 +96,13 @@ local function add_services(handle, services)
     end
   end
   table.sort(names)
+  local defined = {}
   for _, name in ipairs(names) do
     local target = handle:add_inline(name)
+    defined[name] = services[name]
     core.testing.as_service(target, services[name], service.inline(name, target))
   end
+  return defined
 end
 
 -- testing.host { services = { "services/orders.lua", name = function(service) ... end },
@@ -113,7 +116,7 @@ function testing.host(options)
   local host = setmetatable({ handle = handle, clock = clock, callers = {} }, Host)
   testing.open_hosts[host] = host
   local started, err = pcall(function()
-    add_services(handle, options.services or {})
+    host.defined = add_services(handle, options.services or {})
     handle:start()
   end)
   if not started then
@@ -246,6 +249,35 @@ function Host:stub(name, handlers)
     stub:message(pattern, handler)
   end
   self.handle:end_stub(target)
+end
+
+local function reload_inline(self, name, define)
+  local target = self.handle:begin_inline(name)
+  local ok, err = pcall(core.testing.as_service, target, define, service.inline(name, target))
+  if not ok then
+    self.handle:end_inline(target, false)
+    error(err, 0)
+  end
+  self.handle:end_inline(target, true)
+  self.defined[name] = define
+end
+
+-- Has a service's next generation take over, made from its file, or from source: Lua text in the
+-- place of the file, or for an inline service a function. Raises what refused it.
+function Host:reload(name, source)
+  if type(name) ~= "string" then
+    error(("host:reload: a service's name is expected, got %s"):format(type(name)), 2)
+  end
+  local define = self.defined[name]
+  local expected = define and "function" or "string"
+  if source ~= nil and type(source) ~= expected then
+    error(("host:reload: service %s: a %s is expected, got %s"):format(name, expected, type(source)), 2)
+  end
+  if define then
+    reload_inline(self, name, source or define)
+  else
+    self.handle:reload(name, source)
+  end
 end
 
 -- What was sent to the client of that name: a list of { kind, pattern, data, metadata }.

@@ -1,5 +1,5 @@
 /*
- * roost_host_reload_certificates: what it reads, what it refuses, and that a refusal changes
+ * roost_host_reload_config: what it reads, what it refuses, and that a refusal changes
  * nothing.
  */
 #include "net/tls_test.h"
@@ -95,7 +95,7 @@ static void assert_shown(const fixture *self, const char *subject) {
 
 static void nothing_is_loaded_yet(void **state) {
   fixture *self = *state;
-  assert_int_equal(roost_host_reload_certificates(self->host), ROOST_ESTATE);
+  assert_int_equal(roost_host_reload_config(self->host), ROOST_ESTATE);
   assert_string_not_equal(roost_host_error(self->host), "");
 }
 
@@ -103,13 +103,13 @@ static void new_files_are_shown_and_wrong_ones_are_not(void **state) {
   fixture *self = *state;
   assert_int_equal(roost_host_load_config(self->host, "host.lua"), 0);
   assert_shown(self, "CN=first");
-  assert_int_equal(roost_host_reload_certificates(self->host), 0);
+  assert_int_equal(roost_host_reload_config(self->host), 0);
   assert_shown(self, "CN=first");
   install(self, &self->second);
-  assert_int_equal(roost_host_reload_certificates(self->host), 0);
+  assert_int_equal(roost_host_reload_config(self->host), 0);
   assert_shown(self, "CN=second");
   put(self, "key.pem", self->first.key);
-  assert_int_equal(roost_host_reload_certificates(self->host), ROOST_ECONFIG);
+  assert_int_equal(roost_host_reload_config(self->host), ROOST_ECONFIG);
   assert_string_equal(roost_host_error(self->host),
                       "host.lua: servers[2].tls.key: key.pem: does not belong to the certificate "
                       "in cert.pem");
@@ -122,7 +122,7 @@ static void a_wrong_one_is_not_started_with(void **state) {
   assert_int_equal(roost_host_load_config(self->host, "host.lua"), ROOST_ECONFIG);
   assert_string_equal(roost_host_error(self->host),
                       "host.lua: servers[2].tls.cert: cert.pem: there is no certificate in it");
-  assert_int_equal(roost_host_reload_certificates(self->host), ROOST_ESTATE);
+  assert_int_equal(roost_host_reload_config(self->host), ROOST_ESTATE);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
