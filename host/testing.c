@@ -8,12 +8,12 @@
 #include "core/slice.h"
 #include "status.h"
 #include "testing_host.h"
+#include "testing_internal.h"
 #include "testing_stub.h"
 #include "vm/task.h"
 
 #define HOST_NAME             "roost.testing.host"
 #define PEER_NAME             "roost.testing.peer"
-#define RELOADING_NAME        "roost.testing.reloading"
 
 #define INSTRUCTIONS_PER_LOOK 1000000 /* at the clock */
 #define GIVE_UP_US            5000000 /* after a test should have ended */
@@ -24,12 +24,11 @@ typedef struct host_box {
   int ref;
 } host_box;
 
-/* Upvalue 1 of every function here. */
-static roost_exec *exec_of(lua_State *lua) {
+roost_exec *roost_testing_exec(lua_State *lua) {
   return lua_touserdata(lua, lua_upvalueindex(1));
 }
 
-static roost_test_host *check_host(lua_State *lua) {
+roost_test_host *roost_testing_check_host(lua_State *lua) {
   const host_box *box = luaL_checkudata(lua, 1, HOST_NAME);
   if (box->host == NULL || box->host->closing)
     luaL_error(lua, "the host is closed");
@@ -74,7 +73,7 @@ static void check_time(lua_State *lua, lua_Debug *info) {
 }
 
 /* Coroutines made from now on have the hook, too. */
-static void watch(roost_vm *vm) {
+void roost_testing_watch(roost_vm *vm) {
   vm->no_catch = false;
   lua_sethook(vm->lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
 }
@@ -83,18 +82,18 @@ static void watch_services(const roost_test_host *host) {
   const roost_dispatch *dispatch = host->worker ? host->worker->dispatch : NULL;
   for (size_t i = 0; dispatch != NULL && i < dispatch->service_count; i++)
     if (dispatch->services[i]->current != NULL)
-      watch(dispatch->services[i]->current->vm);
+      roost_testing_watch(dispatch->services[i]->current->vm);
 }
 
 /* guard(ms): after so much real time the main chunk's waits fail, and Lua that does not wait; until
  * it is set anew. */
 static int set_guard(lua_State *lua) {
-  roost_exec *exec = exec_of(lua);
+  roost_exec *exec = roost_testing_exec(lua);
   const roost_clock real = {.fake = false};
   exec->guard_until_us = roost_clock_now_us(&real) + (uint64_t)luaL_checkinteger(lua, 1) * 1000;
   roost_task_interrupt(exec->program.main, NULL);
   lua_sethook(lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
-  watch(roost_vm_of(lua));
+  roost_testing_watch(roost_vm_of(lua));
   for (roost_list *at = exec->hosts.next; at != &exec->hosts; at = at->next)
     watch_services(ROOST_LIST_ENTRY(at, roost_test_host, link));
   return 0;
@@ -137,7 +136,7 @@ static int new_host(lua_State *lua) {
   luaL_setmetatable(lua, HOST_NAME);
   lua_pushvalue(lua, -1);
   box->ref = luaL_ref(lua, LUA_REGISTRYINDEX);
-  int status = roost_test_host_new(&box->host, exec_of(lua), text);
+  int status = roost_test_host_new(&box->host, roost_testing_exec(lua), text);
   if (box->host == NULL) {
     luaL_unref(lua, LUA_REGISTRYINDEX, box->ref);
     return luaL_error(lua, "out of memory");
@@ -151,7 +150,7 @@ static int new_host(lua_State *lua) {
 
 /* host:add(path) */
 static int add_service(lua_State *lua) {
-  roost_test_host *host = check_host(lua);
+  roost_test_host *host = roost_testing_check_host(lua);
   check(lua, host, roost_test_host_add(host, luaL_checkstring(lua, 2)));
   if (host->exec->guard_until_us != 0)
     watch_services(host);
@@ -160,7 +159,7 @@ static int add_service(lua_State *lua) {
 
 /* host:add_inline(name) -> target for core.add_handler and core.set_hook */
 static int add_inline(lua_State *lua) {
-  roost_test_host *host = check_host(lua);
+  roost_test_host *host = roost_testing_check_host(lua);
   roost_generation *generation;
   check(lua, host, roost_test_host_add_inline(&generation, host, luaL_checkstring(lua, 2)));
   lua_pushlightuserdata(lua, generation);
@@ -171,10 +170,10 @@ static int started(lua_State *lua, int status, lua_KContext context) {
   (void)status;
   (void)context;
   roost_task_resumed(lua);
-  const roost_test_host *host = check_host(lua);
+  const roost_test_host *host = roost_testing_check_host(lua);
   const roost_worker *worker = host->worker;
   if (worker->state == ROOST_WORKER_STARTING)
-    return roost_task_wait_in(lua, &check_host(lua)->waiters, 0, started);
+    return roost_task_wait_in(lua, &roost_testing_check_host(lua)->waiters, 0, started);
   if (worker->state != ROOST_WORKER_FAILED)
     return 0;
   lua_pushlstring(lua, worker->error.ptr, worker->error.len);
@@ -183,135 +182,11 @@ static int started(lua_State *lua, int status, lua_KContext context) {
 
 /* host:start(): waits until every on_start is over */
 static int start(lua_State *lua) {
-  roost_test_host *host = check_host(lua);
+  roost_test_host *host = roost_testing_check_host(lua);
   lua_settop(lua, 1);
   check(lua, host, roost_test_host_start(host));
   return roost_task_wait_in(lua, &host->waiters, 0, started);
 }
-
-/* ------------------------------------------------------------------------- reloading --------- */
-
-/* A reload that a test waits for: a userdata, in the registry until it is over. */
-typedef struct reloading {
-  roost_reload_waiter waiter;
-  roost_list tasks; /* the one that waits */
-  roost_exec *exec;
-  roost_buffer refused;
-  int ref;
-  bool is_over;
-  bool is_refused;
-} reloading;
-
-static void on_reloaded(roost_reload_waiter *waiter, const roost_reload_result *result) {
-  reloading *self = ROOST_LIST_ENTRY(waiter, reloading, waiter);
-  self->is_over = true;
-  self->is_refused = result->to == 0;
-  (void)roost_buffer_append_slice(&self->refused, result->refused);
-  luaL_unref(self->exec->program.generation->vm->lua, LUA_REGISTRYINDEX, self->ref);
-  roost_task_wake_all(&self->tasks);
-}
-
-static int free_reloading(lua_State *lua) {
-  reloading *self = luaL_checkudata(lua, 1, RELOADING_NAME);
-  roost_list_remove(&self->waiter.link);
-  roost_buffer_deinit(&self->refused);
-  return 0;
-}
-
-static roost_service *check_service(lua_State *lua, const roost_test_host *host) {
-  const char *name = luaL_checkstring(lua, 2);
-  const roost_dispatch *dispatch = host->worker->dispatch;
-  for (size_t i = 0; i < dispatch->service_count; i++)
-    if (strcmp(dispatch->services[i]->name, name) == 0)
-      return dispatch->services[i];
-  luaL_error(lua, "there is no service \"%s\"", name);
-  return NULL;
-}
-
-static int reloaded(lua_State *lua, int status, lua_KContext context) {
-  reloading *self = (reloading *)context;
-  (void)status;
-  roost_task_resumed(lua);
-  if (!self->is_over)
-    return roost_task_wait_in(lua, &self->tasks, context, reloaded);
-  if (!self->is_refused)
-    return 0;
-  lua_pushlstring(lua, self->refused.ptr, self->refused.len);
-  return lua_error(lua);
-}
-
-/* Has next, which is loaded, take its service's place, and waits for that. */
-static int offer(lua_State *lua, roost_generation *next) {
-  roost_task_check_may_wait(lua);
-  reloading *self = lua_newuserdatauv(lua, sizeof *self, 0);
-  *self = (reloading){.waiter = {.fn = on_reloaded}, .exec = exec_of(lua)};
-  roost_list_init(&self->waiter.link);
-  roost_list_init(&self->tasks);
-  roost_buffer_init(&self->refused, self->exec->alloc);
-  luaL_setmetatable(lua, RELOADING_NAME);
-  lua_pushvalue(lua, -1);
-  self->ref = luaL_ref(lua, LUA_REGISTRYINDEX);
-  if (roost_reload_offer(next->service, next, &self->waiter) != 0) {
-    luaL_unref(lua, LUA_REGISTRYINDEX, self->ref);
-    roost_generation_free(next);
-    return luaL_error(lua, "a reload of it is under way");
-  }
-  return reloaded(lua, LUA_OK, (lua_KContext)self);
-}
-
-static int raise_unbuilt(lua_State *lua, roost_generation *next, int status) {
-  if (next->error.len > 0)
-    lua_pushlstring(lua, next->error.ptr, next->error.len);
-  else
-    lua_pushstring(lua, roost_status_name(status));
-  roost_generation_free(next);
-  return lua_error(lua);
-}
-
-/* host:reload(name, text): from its file, or from text where that is not nil */
-static int reload(lua_State *lua) {
-  const roost_test_host *host = check_host(lua);
-  roost_service *service = check_service(lua, host);
-  roost_generation *next;
-  roost_slice text;
-  text.ptr = luaL_optlstring(lua, 3, "", &text.len);
-  int status = roost_generation_new(&next, service);
-  if (status != 0)
-    return luaL_error(lua, "out of memory");
-  status = roost_buffer_append_slice(&next->text, text);
-  if (status == 0)
-    status = roost_generation_build(next, &host->exec->runner);
-  if (status == 0)
-    status = roost_generation_attach(next);
-  if (status != 0)
-    return raise_unbuilt(lua, next, status);
-  if (host->exec->guard_until_us != 0)
-    watch(next->vm);
-  return offer(lua, next);
-}
-
-/* host:begin_inline(name) -> target, for the handlers and hooks of its next generation */
-static int begin_inline(lua_State *lua) {
-  roost_test_host *host = check_host(lua);
-  roost_service *service = check_service(lua, host);
-  roost_generation *next;
-  if (roost_generation_borrow(&next, service, roost_vm_of(lua)) != 0)
-    return luaL_error(lua, "out of memory");
-  lua_pushlightuserdata(lua, next);
-  return 1;
-}
-
-/* host:end_inline(target, keep): has it take its service's place; or, where that is false, drops it
- */
-static int end_inline(lua_State *lua) {
-  roost_generation *next = lua_touserdata(lua, 2);
-  if (lua_toboolean(lua, 3))
-    return offer(lua, next);
-  roost_generation_free(next);
-  return 0;
-}
-
-/* ------------------------------------------------------------------------- closing ----------- */
 
 static int closed(lua_State *lua, int status, lua_KContext context) {
   const host_box *box = luaL_checkudata(lua, 1, HOST_NAME);
@@ -335,7 +210,7 @@ static int close_host(lua_State *lua) {
 
 /* host:log() -> JSON lines so far */
 static int get_log(lua_State *lua) {
-  roost_test_host *host = check_host(lua);
+  roost_test_host *host = roost_testing_check_host(lua);
   roost_test_host_collect_log(host);
   lua_pushlstring(lua, host->lines.ptr, host->lines.len);
   return 1;
@@ -343,7 +218,7 @@ static int get_log(lua_State *lua) {
 
 /* host:status() -> JSON */
 static int get_status(lua_State *lua) {
-  const roost_test_host *host = check_host(lua);
+  const roost_test_host *host = roost_testing_check_host(lua);
   roost_buffer *text = roost_bind_push_buffer(lua);
   if (roost_status_write(host->worker, text) != 0)
     return luaL_error(lua, "out of memory");
@@ -355,7 +230,7 @@ static int get_status(lua_State *lua) {
 /* host:stub(name, kind) -> target for core.add_handler where kind is "handlers" */
 static int begin_stub(lua_State *lua) {
   static const char *const kinds[] = {"down", "silent", "handlers", NULL};
-  roost_test_host *host = check_host(lua);
+  roost_test_host *host = roost_testing_check_host(lua);
   const char *name = luaL_checkstring(lua, 2);
   int kind = ROOST_TEST_STUB_DOWN + luaL_checkoption(lua, 3, NULL, kinds);
   roost_generation *generation;
@@ -368,7 +243,7 @@ static int begin_stub(lua_State *lua) {
 
 /* host:end_stub(target) */
 static int end_stub(lua_State *lua) {
-  roost_test_host *host = check_host(lua);
+  roost_test_host *host = roost_testing_check_host(lua);
   luaL_checktype(lua, 2, LUA_TLIGHTUSERDATA);
   check(lua, host, roost_test_stub_end(host, lua_touserdata(lua, 2)));
   return 0;
@@ -376,7 +251,8 @@ static int end_stub(lua_State *lua) {
 
 /* host:sent(name) -> JSON objects, a line each */
 static int get_sent(lua_State *lua) {
-  const roost_slice sent = roost_test_stub_sent(check_host(lua), luaL_checkstring(lua, 2));
+  const roost_slice sent =
+      roost_test_stub_sent(roost_testing_check_host(lua), luaL_checkstring(lua, 2));
   lua_pushlstring(lua, sent.ptr, sent.len);
   return 1;
 }
@@ -420,12 +296,12 @@ static const roost_address *opt_address(lua_State *lua, int index, roost_address
 
 /* host:connect(server or nil, address or nil, port or nil) -> peer */
 static int connect_peer(lua_State *lua) {
-  roost_test_host *host = check_host(lua);
+  roost_test_host *host = roost_testing_check_host(lua);
   const char *server = luaL_optstring(lua, 2, NULL);
   roost_address own;
   const roost_address *address = opt_address(lua, 3, &own);
   roost_test_peer *peer = lua_newuserdatauv(lua, sizeof *peer, 0);
-  *peer = (roost_test_peer){.ref = LUA_NOREF, .exec = exec_of(lua), .gone = peer_gone};
+  *peer = (roost_test_peer){.ref = LUA_NOREF, .exec = roost_testing_exec(lua), .gone = peer_gone};
   roost_test_peer_init(peer);
   luaL_setmetatable(lua, PEER_NAME);
   lua_pushvalue(lua, -1);
@@ -545,14 +421,14 @@ static int settled(lua_State *lua, int status, lua_KContext context) {
 
 /* settle(): waits until only timers are left */
 static int settle(lua_State *lua) {
-  roost_exec *exec = exec_of(lua);
+  roost_exec *exec = roost_testing_exec(lua);
   exec->quiet = false;
   return roost_task_wait_in(lua, &exec->settlers, 0, settled);
 }
 
 /* set_fake(boolean): the clock of this loop; waits until its timers go by it */
 static int set_fake(lua_State *lua) {
-  roost_exec *exec = exec_of(lua);
+  roost_exec *exec = roost_testing_exec(lua);
   const bool fake = lua_toboolean(lua, 1);
   if (exec->clock.fake == fake)
     return 0;
@@ -590,14 +466,12 @@ static void make_class(lua_State *lua, roost_exec *exec, const char *name,
 }
 
 void roost_testing_open(lua_State *lua, void *ud) {
-  static const luaL_Reg host_methods[] = {
-      {"add", add_service},       {"add_inline", add_inline},
-      {"start", start},           {"close", close_host},
-      {"log", get_log},           {"status", get_status},
-      {"stub", begin_stub},       {"end_stub", end_stub},
-      {"sent", get_sent},         {"connect", connect_peer},
-      {"reload", reload},         {"begin_inline", begin_inline},
-      {"end_inline", end_inline}, {NULL, NULL}};
+  static const luaL_Reg host_methods[] = {{"add", add_service}, {"add_inline", add_inline},
+                                          {"start", start},     {"close", close_host},
+                                          {"log", get_log},     {"status", get_status},
+                                          {"stub", begin_stub}, {"end_stub", end_stub},
+                                          {"sent", get_sent},   {"connect", connect_peer},
+                                          {NULL, NULL}};
   static const luaL_Reg peer_methods[] = {{"write", write_peer}, {"send", send_peer},
                                           {"read", read_peer},   {"frame", read_frame},
                                           {"close", close_peer}, {NULL, NULL}};
@@ -606,13 +480,10 @@ void roost_testing_open(lua_State *lua, void *ud) {
       {"guard", set_guard}, {"in_service", in_service}, {"as_service", as_service},
       {NULL, NULL}};
   make_class(lua, ud, HOST_NAME, host_methods);
+  roost_testing_open_reload(lua, ud, HOST_NAME);
   make_class(lua, ud, PEER_NAME, peer_methods);
   luaL_getmetatable(lua, PEER_NAME);
   lua_pushcfunction(lua, free_peer);
-  lua_setfield(lua, -2, "__gc");
-  lua_pop(lua, 1);
-  luaL_newmetatable(lua, RELOADING_NAME);
-  lua_pushcfunction(lua, free_reloading);
   lua_setfield(lua, -2, "__gc");
   lua_pop(lua, 1);
   lua_newtable(lua);
