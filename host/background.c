@@ -85,6 +85,11 @@ void roost_background_port_init(roost_background_port *port, roost_background *b
   pthread_mutex_init(&port->mutex, NULL);
 }
 
+void roost_background_port_flush(roost_background_port *port) {
+  if (port->background != NULL)
+    tell_finished(port);
+}
+
 void roost_background_port_deinit(roost_background_port *port) {
   if (port->background != NULL)
     pthread_mutex_destroy(&port->mutex);

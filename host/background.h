@@ -34,6 +34,9 @@ void roost_background_port_init(roost_background_port *port, roost_background *b
                                 roost_loop *loop);
 void roost_background_port_deinit(roost_background_port *port);
 
+/* Tells of what is finished at once, where the loop runs no more. */
+void roost_background_port_flush(roost_background_port *port);
+
 /* Jobs that come back by this port. The port's loop's thread. */
 roost_jobs roost_background_jobs(roost_background_port *port);
 

@@ -2,13 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "background.h"
 #include "certificates.h"
 #include "check.h"
 #include "config/settings.h"
+#include "configuration.h"
 #include "control.h"
 #include "core/slice.h"
 #include "net/crypto.h"
@@ -46,7 +46,9 @@ struct roost_host {
   roost_store *store;
   roost_worker *worker;
   roost_reloads *reloads;
-  roost_settings *settings; /* NULL before load_config */
+  const roost_settings *settings; /* the configuration's base; NULL before load_config */
+  roost_configuration *configuration;
+  char *path; /* of its file; NULL: compiled in */
   roost_override *overrides;
   size_t override_count;
   own_server *own_servers;
@@ -142,6 +144,8 @@ static void on_running(void *ud) {
 static void on_reloaded(void *ud) {
   const roost_host *host = ud;
   roost_reloads_note(host->reloads);
+  if (host->configuration != NULL)
+    roost_configuration_sweep(host->configuration);
 }
 
 static int make_store(roost_host *host) {
@@ -229,14 +233,23 @@ static void own_server_free(const roost_host *host, own_server *server) {
 
 static void drop_posted(roost_host *host);
 
+/* What is closed from now on is closed here. */
+static void end_background(roost_host *host) {
+  const roost_jobs none = {NULL, NULL};
+  roost_background_stop(host->builder, false);
+  roost_background_stop(host->reaper, true);
+  roost_background_port_flush(&host->reap_port);
+  if (host->worker != NULL)
+    roost_worker_set_jobs(host->worker, &none, &none);
+}
+
 void roost_host_free(roost_host *host) {
   if (host == NULL)
     return;
   drop_posted(host);
-  roost_background_stop(host->builder, false);
+  end_background(host);
   roost_reloads_free(host->reloads);
   roost_worker_free(host->worker);
-  roost_background_stop(host->reaper, true);
   roost_background_port_deinit(&host->build_port);
   roost_background_port_deinit(&host->reap_port);
   roost_store_free(host->store);
@@ -248,8 +261,9 @@ void roost_host_free(roost_host *host) {
     host->own_servers = server->next;
     own_server_free(host, server);
   }
-  roost_settings_free(host->settings);
+  roost_configuration_free(host->configuration);
   free_overrides(host);
+  roost_alloc_put_text(&host->alloc, host->path);
   roost_alloc_put_text(&host->alloc, (char *)host->config.services);
   roost_alloc_put_text(&host->alloc, (char *)host->config.lua_dir);
   roost_alloc_put_text(&host->alloc, (char *)host->config.working_dir);
@@ -322,17 +336,39 @@ static int listen_all(roost_host *host, roost_problems *problems) {
   return status;
 }
 
+static int load_settings(roost_host *host, const char *path, roost_problems *problems) {
+  const roost_configuration_config config = {.alloc = &host->alloc,
+                                             .log = host->log,
+                                             .store = host->store,
+                                             .worker = host->worker,
+                                             .reloads = host->reloads,
+                                             .builder = roost_background_jobs(&host->build_port)};
+  roost_settings *settings;
+  host->path = (char *)own_text(host, path);
+  if (path != NULL && host->path == NULL)
+    return ROOST_ENOMEM;
+  const roost_settings_source source = {.path = host->path,
+                                        .working_dir = host->config.working_dir,
+                                        .overrides = host->overrides,
+                                        .override_count = host->override_count};
+  int status = roost_settings_load(&settings, &host->alloc, &source, problems);
+  if (status != 0)
+    return status;
+  status = roost_configuration_new(&host->configuration, &config, settings, &source);
+  if (status == 0)
+    host->settings = settings;
+  else
+    roost_settings_free(settings);
+  return status;
+}
+
 static int load(roost_host *host, const char *path, roost_problems *problems) {
   if (host->config.services != NULL) {
     int status = add_override(host, "services", host->config.services, true);
     if (status != 0)
       return status;
   }
-  const roost_settings_source source = {.path = path,
-                                        .working_dir = host->config.working_dir,
-                                        .overrides = host->overrides,
-                                        .override_count = host->override_count};
-  int status = roost_settings_load(&host->settings, &host->alloc, &source, problems);
+  int status = load_settings(host, path, problems);
   if (status != 0)
     return status;
   roost_log_set_level(host->log, host->settings->log_level);
@@ -363,69 +399,11 @@ int roost_host_load_config(roost_host *host, const char *path) {
   return status;
 }
 
-static roost_server *find_server(const roost_host *host, const roost_server_config *config) {
-  for (size_t i = 0; i < host->worker->server_count; i++)
-    if (host->worker->servers[i]->config == config)
-      return host->worker->servers[i];
-  return NULL;
-}
-
-static void say_renewed(const roost_host *host, const roost_server_config *server,
-                        const roost_tls_context *context) {
-  const time_t expires = (time_t)roost_tls_context_expires(context);
-  char date[32];
-  struct tm parts;
-  roost_log_line line;
-  gmtime_r(&expires, &parts);
-  strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  roost_log_begin(&line, host->log, ROOST_LOG_INFO, ROOST_SLICE("certificates reloaded"));
-  roost_log_text(&line, "server", roost_slice_text(server->name));
-  roost_log_text(&line, "expires", roost_slice_text(date));
-  roost_log_end(&line);
-}
-
-static int renew_certificates(roost_host *host, roost_problems *problems) {
-  const roost_settings *settings = host->settings;
-  roost_tls_context **contexts;
-  int status =
-      roost_certificates_load(&contexts, &host->alloc, settings, ROOST_PROBLEM_WARNING, problems);
-  for (size_t i = 0; status == 0 && i < settings->server_count; i++) {
-    roost_server *server = find_server(host, &settings->servers[i]);
-    if (contexts[i] == NULL || server == NULL)
-      continue;
-    server->ops->secure(server, contexts[i]);
-    say_renewed(host, server->config, contexts[i]);
-  }
-  roost_certificates_free(&host->alloc, contexts, settings);
-  return status;
-}
-
-static void say_refused(const roost_host *host, const roost_problems *problems, int status) {
-  if (status == ROOST_ENOMEM)
-    roost_log_say(host->log, ROOST_LOG_ERROR,
-                  "certificates not reloaded, the old ones stay: out of memory");
-  for (size_t i = 0; i < problems->count; i++) {
-    roost_log_line line;
-    if (problems->items[i].severity != ROOST_PROBLEM_ERROR)
-      continue;
-    roost_log_begin(&line, host->log, ROOST_LOG_ERROR,
-                    ROOST_SLICE("certificates not reloaded, the old ones stay"));
-    roost_log_text(&line, "err", roost_slice_text(problems->items[i].text));
-    roost_log_end(&line);
-  }
-}
-
 int roost_host_reload_config(roost_host *host) {
-  roost_problems problems;
-  if (host->settings == NULL || host->broken)
-    return fail(host, ROOST_ESTATE, "there is no configuration whose certificates could be read");
-  roost_problems_init(&problems, &host->alloc);
-  const int status = renew_certificates(host, &problems);
-  say_refused(host, &problems, status);
-  roost_reloads_look(host->reloads);
-  report(host, &problems, status);
-  roost_problems_deinit(&problems);
-  return status;
+  if (host->configuration == NULL || host->broken)
+    return fail(host, ROOST_ESTATE, "there is no configuration that could be read again");
+  const int status = roost_configuration_reload(host->configuration);
+  return status == 0 ? 0 : fail(host, status, "out of memory");
 }
 
 int roost_host_reload(roost_host *host, const char *service) {

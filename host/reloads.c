@@ -175,10 +175,15 @@ static void say_problems(roost_reloads *reloads, const roost_problems *problems)
   reloads->told = now;
 }
 
-static void reload_changed(roost_reloads *reloads, const roost_scan *scan) {
-  for (size_t i = 0; i < scan->service_count; i++)
-    if (scan->services[i].is_changed)
-      (void)roost_worker_reload(reloads->config.worker, scan->services[i].name, NULL);
+static void treat_known(roost_reloads *reloads, const roost_scan *scan) {
+  roost_worker *worker = reloads->config.worker;
+  for (size_t i = 0; i < scan->service_count; i++) {
+    const roost_scan_service *service = &scan->services[i];
+    if (!service->is_wanted)
+      roost_worker_remove(worker, service->name);
+    else if (service->is_changed)
+      (void)roost_worker_reload(worker, service->name, NULL);
+  }
 }
 
 static void on_scanned(roost_job *job) {
@@ -190,8 +195,8 @@ static void on_scanned(roost_job *job) {
   reloads->folders = scan->folders;
   roost_buffer_init(&scan->folders, reloads->config.alloc);
   if (reloads->config.worker->state == ROOST_WORKER_RUNNING) {
-    roost_worker_take_found(reloads->config.worker, &scan->found);
-    reload_changed(reloads, scan);
+    (void)roost_worker_take_found(reloads->config.worker, &scan->found);
+    treat_known(reloads, scan);
   }
   roost_scan_free(scan);
   roost_list requests;

@@ -144,11 +144,12 @@ ROOST_API int roost_host_load_config(roost_host *host, const char *path);
  * poll. ROOST_ENOENT, ROOST_ESTATE: the host is not running. */
 ROOST_API int roost_host_reload(roost_host *host, const char *service);
 
-/* What roost run does at SIGHUP: reads the files that the configuration names for TLS again, so that
- * listeners show the new certificates to whoever connects from now on, and begins to reload the
- * services of which a file has changed. Nobody is disconnected. What is wrong is in the log, and
- * the old stays in use: all certificates, or each service. Also from inside a handler or a posted
- * function. Errors: ECONFIG (certificates), ESTATE (no configuration is loaded), ENOMEM. */
+/* Begins what roost run does at SIGHUP: reads the configuration again, aside, and takes from it
+ * services, service_options, clients, limits, log, reload, and of each listener allow, rate and
+ * certificates; reloads the services of which a file has changed. Nobody is disconnected. What has
+ * changed besides needs a restart, and the log says so; a configuration with an error changes
+ * nothing, and the log says what is wrong. Also from inside a handler or a posted function. Errors:
+ * ESTATE (no configuration is loaded), ENOMEM. */
 ROOST_API int roost_host_reload_config(roost_host *host);
 
 /* Adds a listener, as "tcp://127.0.0.1:0". Errors: EINVAL, ESYSTEM, EUNSUPPORTED, ENOMEM. */

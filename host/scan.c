@@ -1,6 +1,7 @@
 #include "scan.h"
 
 #include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -37,16 +38,18 @@ static void add_folder(roost_scan *scan, const char *parent, const char *name) {
     scan->folders.len = before;
 }
 
+static int full_path(const roost_scan *scan, const char *given, roost_buffer *path) {
+  roost_buffer_clear(path);
+  return *given == '/' ? roost_buffer_printf(path, "%s%c", given, '\0')
+                       : roost_buffer_printf(path, "%s/%s%c", scan->working_dir, given, '\0');
+}
+
 /* Folders that hold no service yet may come to hold one. */
 static void find_folders(roost_scan *scan) {
   roost_buffer path;
   roost_buffer_init(&path, scan->alloc);
   for (size_t i = 0; i < scan->path_count; i++) {
-    const char *given = scan->paths[i];
-    roost_buffer_clear(&path);
-    const int status = *given == '/'
-                           ? roost_buffer_printf(&path, "%s%c", given, '\0')
-                           : roost_buffer_printf(&path, "%s/%s%c", scan->working_dir, given, '\0');
+    const int status = full_path(scan, scan->paths[i], &path);
     DIR *dir = status == 0 ? opendir(path.ptr) : NULL;
     const struct dirent *entry;
     while (dir != NULL && (entry = readdir(dir)) != NULL)
@@ -57,11 +60,35 @@ static void find_folders(roost_scan *scan) {
   roost_buffer_deinit(&path);
 }
 
+/* Whether path is what a path of the configuration's names, or lies in it. A path that cannot be
+ * looked up may be any. */
+static bool is_in(const char *path, const char *given) {
+  char *real = realpath(given, NULL);
+  const size_t len = real != NULL ? strlen(real) : 0;
+  const bool found =
+      real == NULL || (strncmp(path, real, len) == 0 && (path[len] == '/' || path[len] == '\0'));
+  free(real);
+  return found;
+}
+
+static void find_unwanted(roost_scan *scan) {
+  roost_buffer given;
+  roost_buffer_init(&given, scan->alloc);
+  for (size_t i = 0; i < scan->path_count; i++) {
+    if (full_path(scan, scan->paths[i], &given) != 0)
+      break;
+    for (size_t at = 0; at < scan->service_count; at++)
+      scan->services[at].is_wanted |= is_in(scan->services[at].path, given.ptr);
+  }
+  roost_buffer_deinit(&given);
+}
+
 static void run(roost_job *job, roost_runner *runner) {
   roost_scan *scan = ROOST_LIST_ENTRY(job, roost_scan, job);
   (void)runner;
   find_services(scan);
   find_folders(scan);
+  find_unwanted(scan);
   for (size_t i = 0; i < scan->service_count; i++)
     scan->services[i].is_changed = roost_files_changed(&scan->services[i].files) != NULL;
 }
@@ -98,7 +125,8 @@ static int copy_services(roost_scan *scan, const roost_dispatch *dispatch) {
     const roost_service *from = dispatch->services[i];
     roost_scan_service *to = &scan->services[i];
     to->name = own(scan, from->name);
-    if (to->name == NULL || roost_files_copy(&to->files, &from->files) != 0)
+    to->path = own(scan, from->source.path);
+    if (to->name == NULL || to->path == NULL || roost_files_copy(&to->files, &from->files) != 0)
       return ROOST_ENOMEM;
   }
   return 0;
@@ -136,6 +164,7 @@ void roost_scan_free(roost_scan *scan) {
   roost_alloc_put(alloc, scan->paths, scan->path_count * sizeof *scan->paths);
   for (size_t i = 0; i < scan->service_count; i++) {
     roost_alloc_put_text(alloc, scan->services[i].name);
+    roost_alloc_put_text(alloc, scan->services[i].path);
     roost_files_deinit(&scan->services[i].files);
   }
   roost_alloc_put(alloc, scan->services, scan->service_count * sizeof *scan->services);

@@ -15,7 +15,9 @@
 typedef struct roost_scan_service {
   char *name;
   roost_files files; /* as they were when it was loaded */
+  char *path;        /* of its main file */
   bool is_changed;   /* one of them is another now */
+  bool is_wanted;    /* it lies in what the configuration names */
 } roost_scan_service;
 
 typedef struct roost_scan {

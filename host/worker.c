@@ -508,6 +508,12 @@ int roost_worker_take_found(roost_worker *worker, const roost_found_list *found)
   return 0;
 }
 
+void roost_worker_remove(roost_worker *worker, const char *name) {
+  roost_service *service = find_service(worker, name);
+  if (service != NULL && service->reload.next == NULL)
+    roost_dispatch_remove_service(worker->dispatch, service);
+}
+
 /* ------------------------------------------------------------------------- draining ---------- */
 
 static bool is_drained(const roost_worker *worker) {

@@ -146,6 +146,10 @@ int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_wai
  * file is another one now that is the next they are loaded from. ENOMEM. */
 int roost_worker_take_found(roost_worker *worker, const roost_found_list *found);
 
+/* Takes a service out: its generation retires. Nothing happens while a reload of it is under way,
+ * or there is none of that name. */
+void roost_worker_remove(roost_worker *worker, const char *name);
+
 /* Looks whether nothing runs any more, for whoever drives a loop with tasks of several owners. */
 void roost_worker_check_drained(roost_worker *worker);
 

@@ -25,7 +25,7 @@ static void stop(void *ud, roost_host *host) {
   roost_host_stop(host);
 }
 
-/* What went wrong is in the log. */
+/* What goes wrong is in the log. */
 static void reload(void *ud, roost_host *host) {
   (void)ud;
   (void)roost_host_reload_config(host);
@@ -124,8 +124,10 @@ const roost_command roost_command_run = {
         "                   VALUE a Lua literal or plain text; may be given several times\n"
         "\n"
         "SIGTERM and SIGINT end it in good order: it stops accepting and reading, lets what runs\n"
-        "finish, and exits with 0. A second one ends it at once, with 130. SIGHUP has it read the\n"
-        "certificates of its TLS listeners again; services and configuration stay as they are.\n"
+        "finish, and exits with 0. A second one ends it at once, with 130. SIGHUP has it read its\n"
+        "configuration again and reload services of which a file has changed: it takes services,\n"
+        "service_options, clients, limits, log, reload, and of each listener allow, rate and\n"
+        "certificates; other changes need a restart, and the log says so.\n"
         "It exits with 1 if the configuration is wrong, a service cannot be loaded, or a listener\n"
         "cannot be bound; roost check says more about all three.\n",
     .run = run};

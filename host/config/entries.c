@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/fingerprint.h"
 #include "config/keys_value.h"
 #include "config/schema.h"
 #include "config/settings.h"
@@ -84,6 +85,9 @@ static void check_rules(roost_keys_reader *reader, const roost_server_config *se
   }
 }
 
+/* What a running listener takes. */
+static const char *const changeable[] = {"tls", "allow", "rate", NULL};
+
 static void read_server(roost_keys_reader *reader, size_t index, void *ud) {
   lua_State *lua = reader->lua;
   roost_settings *settings = ud;
@@ -103,6 +107,7 @@ static void read_server(roost_keys_reader *reader, size_t index, void *ud) {
   }
   const size_t errors = reader->problems->errors;
   roost_keys_read(reader, roost_schema_tcp_server, server);
+  server->mark = roost_fingerprint(lua, -1, changeable);
   if (reader->problems->errors == errors) {
     finish_rate(reader, &server->rate);
     check_rules(reader, server);
@@ -210,10 +215,12 @@ static void read_client(roost_keys_reader *reader, roost_client_config *client) 
   lua_pushvalue(lua, -1);
   if (lua_isfunction(lua, -1))
     lua_call(lua, 0, 1);
-  if (lua_istable(lua, -1))
+  if (lua_istable(lua, -1)) {
     roost_client_read_table(reader, client);
-  else
+    client->mark = roost_fingerprint(lua, -1, NULL);
+  } else {
     roost_key_problem_kind(reader, &(roost_key){.kinds = ROOST_KEY_RECORD | ROOST_KEY_FUNCTION});
+  }
   lua_pop(lua, 1);
 }
 

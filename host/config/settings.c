@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "config/fingerprint.h"
 #include "config/override.h"
 #include "config/schema.h"
 #include "config/script.h"
@@ -66,6 +67,9 @@ static int run(lua_State *lua) {
   if (load->source->only_clients)
     keep_clients(lua);
   load->reader.lua = lua;
+  lua_getfield(lua, -1, "service_options");
+  load->settings->options_mark = roost_fingerprint(lua, -1, NULL);
+  lua_pop(lua, 1);
   roost_keys_read(&load->reader, roost_schema_host, load->settings);
   return 0;
 }

@@ -36,6 +36,7 @@ typedef struct roost_reload {
 typedef struct roost_settings {
   const char *file;            /* the configuration's name, as problems call it */
   const char *const *services; /* files and folders, as written; they exist; NULL-terminated */
+  uint64_t options_mark;       /* the same for all that has the same service_options */
   uint32_t workers;            /* 0: one per core */
   bool wildcards;              /* for the local transport */
   roost_server_config *servers;

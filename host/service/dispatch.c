@@ -277,6 +277,7 @@ int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config
     return ROOST_ENOMEM;
   dispatch->config = *config;
   pthread_mutex_init(&dispatch->lock, NULL);
+  roost_list_init(&dispatch->removed);
   roost_list_init(&dispatch->handlers);
   roost_list_init(&dispatch->gates);
   roost_list_init(&dispatch->calls);
@@ -286,6 +287,16 @@ int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config
   roost_list_init(&dispatch->draining);
   roost_list_init(&dispatch->outbounds);
   return 0;
+}
+
+static void free_removed(roost_dispatch *dispatch) {
+  roost_list *at = dispatch->removed.next;
+  while (at != &dispatch->removed) {
+    roost_service *service = ROOST_LIST_ENTRY(at, roost_service, link);
+    at = at->next;
+    if (service->draining == 0)
+      roost_service_free(service);
+  }
 }
 
 void roost_dispatch_remove_gate(roost_gate *gate) {
@@ -301,6 +312,7 @@ void roost_dispatch_free(roost_dispatch *dispatch) {
   const roost_alloc *alloc = dispatch->config.alloc;
   while (!roost_list_empty(&dispatch->draining))
     roost_generation_free(ROOST_LIST_ENTRY(dispatch->draining.next, roost_generation, link));
+  free_removed(dispatch);
   for (size_t i = 0; i < dispatch->service_count; i++)
     roost_service_free(dispatch->services[i]);
   roost_alloc_put(alloc, dispatch->services, dispatch->service_count * sizeof(roost_service *));
@@ -374,6 +386,44 @@ int roost_dispatch_add_service(roost_service **out, roost_dispatch *dispatch, co
   return 0;
 }
 
+static void say_removed(const roost_dispatch *dispatch, const roost_service *service) {
+  roost_log_line line;
+  roost_log_begin(&line, dispatch->config.log, ROOST_LOG_INFO, ROOST_SLICE("service removed"));
+  roost_log_text(&line, "service", roost_slice_text(service->name));
+  roost_log_end(&line);
+}
+
+/* The array keeps its size for the next one that is added. */
+static void take_out(roost_dispatch *dispatch, const roost_service *service) {
+  size_t at = 0;
+  while (dispatch->services[at] != service)
+    at++;
+  const size_t count = dispatch->service_count--;
+  memmove(dispatch->services + at, dispatch->services + at + 1,
+          (count - at - 1) * sizeof *dispatch->services);
+  roost_service **smaller =
+      roost_alloc_resize(dispatch->config.alloc, dispatch->services, count * sizeof *smaller,
+                         (count - 1) * sizeof *smaller);
+  if (smaller != NULL || count == 1)
+    dispatch->services = smaller;
+}
+
+int roost_dispatch_remove_service(roost_dispatch *dispatch, roost_service *service) {
+  roost_generation *generation = service->current;
+  service->current = NULL;
+  const int status = roost_dispatch_rebuild(dispatch, NULL, NULL);
+  if (status != 0) {
+    service->current = generation;
+    return status;
+  }
+  take_out(dispatch, service);
+  say_removed(dispatch, service);
+  roost_list_append(&dispatch->removed, &service->link);
+  if (generation != NULL)
+    roost_generation_retire(generation);
+  return 0;
+}
+
 int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, roost_handler_fn *fn,
                                void *ud, const char **why) {
   roost_handler from = {.timeout_ms = ROOST_TIMEOUT_DEFAULT, .fn = fn, .ud = ud};
@@ -422,6 +472,26 @@ static const roost_client_config *named(const roost_dispatch *dispatch, const ch
   return config->other_client ? config->other_client(config->other_client_ud, name) : NULL;
 }
 
+/* Whether it was made from that configuration, or one that says the same. */
+static bool is_of(const roost_outbound *outbound, const roost_client_config *config) {
+  const roost_client_config *own = outbound->config;
+  return own == config ||
+         (own->name != NULL && own->mark == config->mark && strcmp(own->name, config->name) == 0);
+}
+
+void roost_dispatch_sweep_clients(roost_dispatch *dispatch) {
+  roost_list *at = dispatch->outbounds.next;
+  while (at != &dispatch->outbounds) {
+    roost_outbound *outbound = ROOST_LIST_ENTRY(at, roost_outbound, link);
+    at = at->next;
+    if (outbound->config->name == NULL || !roost_list_empty(&outbound->watchers))
+      continue;
+    const roost_client_config *config = named(dispatch, outbound->config->name);
+    if (config == NULL || !is_of(outbound, config))
+      roost_outbound_free(outbound);
+  }
+}
+
 bool roost_dispatch_knows_client(roost_dispatch *dispatch, const char *name) {
   pthread_mutex_lock(&dispatch->lock);
   const bool known = named(dispatch, name) != NULL;
@@ -436,7 +506,7 @@ int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, c
     return ROOST_ENOENT;
   for (roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next) {
     roost_outbound *outbound = ROOST_LIST_ENTRY(at, roost_outbound, link);
-    if (outbound->config == config) {
+    if (is_of(outbound, config)) {
       *out = outbound;
       return 0;
     }
@@ -457,6 +527,7 @@ void roost_dispatch_flush(roost_dispatch *dispatch) {
   for (roost_list *at = dispatch->gates.next; at != &dispatch->gates; at = at->next)
     free_replaced(ROOST_LIST_ENTRY(at, roost_gate, link));
   roost_generation_flush(dispatch);
+  free_removed(dispatch);
   roost_reload_flush(dispatch);
 }
 

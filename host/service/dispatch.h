@@ -73,6 +73,7 @@ struct roost_dispatch {
   roost_dispatch_config config;
   roost_service **services; /* in the order of the configuration, then by name; owned */
   size_t service_count;
+  roost_list removed;  /* roost_service.link, whose generations are draining; owned */
   roost_list handlers; /* C handlers, owned */
   roost_list gates;
   roost_list calls;      /* all that run or are pinned */
@@ -110,6 +111,10 @@ roost_server *roost_dispatch_nth_server(const roost_dispatch *dispatch, size_t p
 int roost_dispatch_add_service(roost_service **out, roost_dispatch *dispatch, const char *name,
                                const char *root, const char *path);
 
+/* Takes out a service that is not being reloaded: no message reaches it any more, its generation
+ * retires, and it is freed with that. ENOMEM: nothing has changed. */
+int roost_dispatch_remove_service(roost_dispatch *dispatch, roost_service *service);
+
 /* Adds a C handler and rebuilds. EINVAL with a fixed text in *why, ENOMEM. */
 int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, roost_handler_fn *fn,
                                void *ud, const char **why);
@@ -131,6 +136,10 @@ bool roost_dispatch_knows_client(roost_dispatch *dispatch, const char *name);
 
 /* The outbound of a named client, which the dispatch owns. ENOENT, ENOMEM, EUNSUPPORTED. */
 int roost_dispatch_find_client(roost_outbound **out, roost_dispatch *dispatch, const char *name);
+
+/* Frees outbounds of named clients that are no longer there, or others now, and that nobody uses.
+ */
+void roost_dispatch_sweep_clients(roost_dispatch *dispatch);
 
 /* One for the caller, who owns it, but no longer than the dispatch lives. As roost_outbound_new. */
 int roost_dispatch_new_client(roost_outbound **out, roost_dispatch *dispatch,

@@ -14,6 +14,7 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
   if (service == NULL)
     return ROOST_ENOMEM;
   service->dispatch = dispatch;
+  roost_list_init(&service->link);
   service->name = roost_alloc_text(alloc, roost_slice_text(name));
   char *own_root = roost_alloc_text(alloc, roost_slice_text(root));
   char *own_path = roost_alloc_text(alloc, roost_slice_text(path));
@@ -48,6 +49,7 @@ void roost_service_free(roost_service *service) {
   if (service == NULL)
     return;
   const roost_alloc *alloc = service->dispatch->config.alloc;
+  roost_list_remove(&service->link);
   roost_reload_deinit(service);
   roost_generation_free(service->current);
   roost_files_deinit(&service->files);
@@ -95,21 +97,24 @@ static void leave_vm(roost_generation *generation) {
   generation->dispatch->config.binding->unload(generation);
 }
 
+/* The worker's timers and lists. */
+static void leave_worker(roost_generation *generation) {
+  generation->on_change = NULL;
+  roost_list_remove(&generation->link);
+  roost_timer_stop(generation->dispatch->config.wheel, &generation->timer);
+}
+
 /* All of it but its state. */
 static void free_rest(roost_generation *generation) {
   const roost_alloc *alloc = generation->dispatch->config.alloc;
+  if (generation->is_retired)
+    generation->service->draining--;
   while (!roost_list_empty(&generation->handlers))
     roost_handler_free(alloc, ROOST_LIST_ENTRY(generation->handlers.next, roost_handler, link));
   roost_buffer_deinit(&generation->error);
   roost_buffer_deinit(&generation->handed);
   roost_buffer_deinit(&generation->text);
   roost_alloc_put(alloc, generation, sizeof *generation);
-}
-
-static void leave_worker(roost_generation *generation) {
-  generation->on_change = NULL;
-  roost_list_remove(&generation->link);
-  roost_timer_stop(generation->dispatch->config.wheel, &generation->timer);
 }
 
 void roost_generation_free(roost_generation *generation) {
@@ -123,11 +128,16 @@ void roost_generation_free(roost_generation *generation) {
   free_rest(generation);
 }
 
+/* Finalizers may log something of the service, so that it stays until they have run. */
 static void close_aside(roost_job *job, roost_runner *runner) {
   roost_generation *generation = ROOST_LIST_ENTRY(job, roost_generation, job);
   generation->vm->runner = runner;
   roost_vm_close(generation->vm);
-  free_rest(generation);
+  generation->vm = NULL;
+}
+
+static void on_closed(roost_job *job) {
+  free_rest(ROOST_LIST_ENTRY(job, roost_generation, job));
 }
 
 /* Closing a large state takes long: another thread does it, once nothing in it is tied to this one.
@@ -141,7 +151,7 @@ void roost_generation_discard(roost_generation *generation) {
   leave_worker(generation);
   roost_vm_detach(generation->vm);
   roost_dispatch_drop_pending(dispatch, generation->vm);
-  generation->job = (roost_job){.run = close_aside};
+  generation->job = (roost_job){.run = close_aside, .done = on_closed};
   roost_job_start(&dispatch->config.reaper, &generation->job, dispatch->config.runner);
 }
 
@@ -439,6 +449,8 @@ static void on_timer(roost_timer *timer) {
 void roost_generation_retire(roost_generation *generation) {
   roost_dispatch *dispatch = generation->dispatch;
   roost_list_append(&dispatch->draining, &generation->link);
+  generation->is_retired = true;
+  generation->service->draining++;
   roost_timer_start(dispatch->config.wheel, &generation->timer, dispatch->config.drain_timeout_ms);
   roost_generation_stop(generation);
 }

@@ -40,6 +40,8 @@ typedef struct roost_service_stats {
 } roost_service_stats;
 
 struct roost_service {
+  roost_list link;           /* in dispatch->removed once it is taken out */
+  size_t draining;           /* generations that are retired and not closed yet */
   char *name;                /* owned */
   roost_source source;       /* texts owned */
   roost_generation *current; /* NULL: nothing could be loaded */
@@ -71,6 +73,7 @@ struct roost_generation {
   roost_job job;            /* builds or closes it */
   int built;                /* what came of building it */
   roost_timer timer;        /* start_timeout of on_start; drain_timeout */
+  bool is_retired;          /* counted in service->draining until it is freed */
   bool cut;                 /* drain_timeout is over */
   uint64_t load_timeout_ms; /* start_timeout of the main chunk */
   uint64_t load_until_us;   /* when that is over while it runs, else 0 */

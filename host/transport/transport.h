@@ -68,6 +68,7 @@ typedef struct roost_server_config {
   const char *serializer; /* modules, as bind/serializer.h has them; NULL: JSON */
   const char *deserializer;
   const roost_allow *allow; /* NULL: everybody may do everything */
+  uint64_t mark;            /* the same for all that has the same in it but for tls, allow, rate */
 } roost_server_config;
 
 /* Counters of one server; read by the same thread. */
@@ -213,6 +214,7 @@ typedef struct roost_client_config {
   roost_framing framing;
   const char *serializer; /* modules, as bind/serializer.h has them; NULL: JSON */
   const char *deserializer;
+  uint64_t mark; /* of a named one: the same for all that has the same in it */
 } roost_client_config;
 
 /* What a client tells. All on the loop's thread, never from inside a call of the sink's. */

@@ -76,10 +76,10 @@ describe('SIGHUP and certificates', () => {
   test('a bad one leaves the old one in use, with one line about it', async (t) => {
     const { authority, host, second, key, cert, install, subject } = await start(t);
     const refused = async (reason) => {
-      const before = host.find(/certificates not reloaded/).length;
+      const before = host.find(/configuration not reloaded/).length;
       host.signal('SIGHUP');
       const lines = await until(() => {
-        const found = host.find(/certificates not reloaded/);
+        const found = host.find(/configuration not reloaded/);
         return found.length > before && found;
       }, 'the line');
       assert.equal(lines.length, before + 1);
