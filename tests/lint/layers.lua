@@ -24,7 +24,7 @@ local may_include = {
 local narrower = { ["cli/run.c"] = { "cli" } }
 
 -- Which files may include the headers of a library; all patterns are Lua's.
-local lua_files = { "^bind/", "^config/.*%.c$", "^vm/.*%.c$", "^host/check%.c$", "^host/testing%.c$" }
+local lua_files = { "^bind/", "^config/.*%.c$", "^vm/.*%.c$", "^host/check%.c$", "^host/testing[%w_]*%.c$" }
 local socket_files = { "^core/", "^net/", "^transport/", "^config/", "^host/", "^cli/", "^admin/" }
 local libraries = {
   { headers = { "^lua%.h$", "^luaconf%.h$", "^lualib%.h$", "^lauxlib%.h$" }, files = lua_files },
