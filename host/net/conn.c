@@ -125,8 +125,9 @@ size_t roost_conn_queued(const roost_conn *conn) {
 }
 
 bool roost_conn_crowded(roost_conn *conn) {
-  const bool over_half = conn->send_limit > 0 && roost_conn_queued(conn) > conn->send_limit / 2;
-  if (!over_half && (roost_conn_queued(conn) == 0 || !roost_budget_is_over(conn)))
+  const size_t queued = roost_conn_queued(conn);
+  const bool over_half = conn->send_limit > 0 && queued > conn->send_limit / 2;
+  if (!over_half && (queued == 0 || !roost_budget_is_over(conn)))
     return false;
   conn->crowded = true; /* so that on_writable follows */
   return true;
