@@ -11,6 +11,7 @@
 #include "configuration.h"
 #include "control.h"
 #include "core/slice.h"
+#include "core/url.h"
 #include "net/crypto.h"
 #include "reloads.h"
 #include "roost.h"
@@ -419,37 +420,16 @@ int roost_host_reload(roost_host *host, const char *service) {
 
 /* ------------------------------------------------------------------------- listeners --------- */
 
-/* "tcp://HOST:PORT", with an IPv6 address in brackets. */
-static bool split_url(const char *url, roost_slice *name, uint16_t *port) {
-  static const char scheme[] = "tcp://";
-  if (strncmp(url, scheme, sizeof scheme - 1) != 0)
-    return false;
-  const char *host = url + sizeof scheme - 1;
-  const char *colon = strrchr(host, ':');
-  if (colon == NULL || colon == host)
-    return false;
-  char *end;
-  long number = strtol(colon + 1, &end, 10);
-  if (end == colon + 1 || *end != '\0' || number < 0 || number > UINT16_MAX)
-    return false;
-  *port = (uint16_t)number;
-  *name = roost_slice_of(host, (size_t)(colon - host));
-  bool bracketed = name->ptr[0] == '[' && name->ptr[name->len - 1] == ']';
-  if (bracketed)
-    *name = roost_slice_of(name->ptr + 1, name->len - 2);
-  return name->len > 0;
-}
-
 static int own_server_new(own_server **out, roost_host *host, const char *url) {
-  roost_slice name;
-  uint16_t port;
+  roost_url_parts parts;
   *out = NULL;
-  if (!split_url(url, &name, &port))
+  if (!roost_url_split(url, &parts) || !parts.has_port ||
+      !roost_slice_equal(parts.scheme, ROOST_SLICE("tcp")))
     return fail_about(host, ROOST_EINVAL, url, "expected tcp://HOST:PORT");
   own_server *server = roost_alloc_get(&host->alloc, sizeof *server);
   if (server == NULL)
     return fail(host, ROOST_ENOMEM, "out of memory");
-  server->host = roost_alloc_text(&host->alloc, name);
+  server->host = roost_alloc_text(&host->alloc, parts.host);
   if (server->host == NULL || !roost_is_loopback(server->host)) {
     bool exposed = server->host != NULL;
     own_server_free(host, server);
@@ -462,7 +442,7 @@ static int own_server_new(own_server **out, roost_host *host, const char *url) {
   roost_server_config_init(&server->config);
   server->config.name = server->name;
   server->config.host = server->host;
-  server->config.port = port;
+  server->config.port = parts.port;
   *out = server;
   return 0;
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "config/suggest.h"
+#include "core/slice.h"
+#include "core/url.h"
 
 #define DEFAULT_PORT 3000
 
@@ -82,41 +84,20 @@ int roost_args_next(roost_args *args) {
   return unknown(args, word, len);
 }
 
-/* Splits "HOST", "HOST:PORT" or "[HOST]:PORT"; returns what stands after the host. */
-static const char *copy_host(const char *text, roost_url *url) {
-  const bool brackets = text[0] == '[';
-  const char *host = text + brackets;
-  const size_t len = strcspn(host, brackets ? "]" : ":/");
-  if (len == 0 || len >= sizeof url->host || (brackets && host[len] != ']'))
-    return NULL;
-  memcpy(url->host, host, len);
-  url->host[len] = '\0';
-  return host + len + brackets;
-}
-
 bool roost_args_url(const char *text, roost_url *url, const char **why) {
   static const char *const later[] = {"nats", "redis", "mqtt", "amqp", "kafka"};
-  const char *colon = strstr(text, "://");
+  roost_url_parts parts;
+  const bool is_url = roost_url_split(text, &parts);
   *why = "expected tcp://HOST:PORT or tls://HOST:PORT";
-  if (colon == NULL)
-    return false;
-  const size_t scheme_len = (size_t)(colon - text);
   for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-    if (strlen(later[i]) == scheme_len && strncmp(later[i], text, scheme_len) == 0)
+    if (roost_slice_equal(parts.scheme, roost_slice_text(later[i])))
       *why = "this scheme is not supported yet, only tcp:// and tls:// are";
-  url->tls = strncmp(text, "tls", 3) == 0;
-  if (scheme_len != 3 || (!url->tls && strncmp(text, "tcp", 3) != 0))
+  url->tls = roost_slice_equal(parts.scheme, ROOST_SLICE("tls"));
+  if (!is_url || (!url->tls && !roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) ||
+      parts.host.len >= sizeof url->host || (parts.has_port && parts.port == 0))
     return false;
-  const char *rest = copy_host(colon + 3, url);
-  if (rest == NULL)
-    return false;
-  url->port = DEFAULT_PORT;
-  uint64_t port;
-  if (*rest == ':') {
-    if (!roost_args_number(rest + 1, 65535, &port) || port == 0)
-      return false;
-    url->port = (uint16_t)port;
-    return true;
-  }
-  return *rest == '\0';
+  memcpy(url->host, parts.host.ptr, parts.host.len);
+  url->host[parts.host.len] = '\0';
+  url->port = parts.has_port ? parts.port : DEFAULT_PORT;
+  return true;
 }

@@ -13,7 +13,7 @@ typedef struct roost_url_parts {
   bool has_port;
 } roost_url_parts;
 
-/* False where text is none. Any thread. */
+/* False where text is none; the scheme is set all the same where it has one. Any thread. */
 bool roost_url_split(const char *text, roost_url_parts *parts);
 
 #endif
