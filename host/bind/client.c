@@ -328,7 +328,8 @@ static int begin_handle(lua_State *lua, handle *self) {
 
 static void read_table(lua_State *lua, handle *self) {
   roost_buffer *error = roost_bind_push_buffer(lua);
-  int status = roost_client_table_read(&self->table, roost_vm_of(lua)->alloc, lua, 1, error);
+  int status = roost_client_table_read(&self->table, roost_vm_of(lua)->alloc, lua, 1,
+                                       self->dispatch->config.working_dir, error);
   if (status == ROOST_ECONFIG) {
     lua_pushlstring(lua, error->ptr, error->len);
     roost_error_raise_text(lua, "%s", lua_tostring(lua, -1));

@@ -28,7 +28,7 @@ static int say_all(const roost_problems *problems, roost_buffer *error) {
 }
 
 int roost_client_table_read(roost_client_table **out, const roost_alloc *alloc, lua_State *lua,
-                            int index, roost_buffer *error) {
+                            int index, const char *working_dir, roost_buffer *error) {
   reading self = {.table = roost_alloc_get(alloc, sizeof *self.table)};
   roost_problems problems;
   *out = NULL;
@@ -40,14 +40,13 @@ int roost_client_table_read(roost_client_table **out, const roost_alloc *alloc, 
   self.reader.arena = &self.table->arena;
   self.reader.problems = &problems;
   self.reader.file = "roost.client";
+  self.reader.working_dir = working_dir;
   lua_pushvalue(lua, index);
   lua_pushcfunction(lua, read);
   lua_insert(lua, -2);
   lua_pushlightuserdata(lua, &self);
   lua_insert(lua, -2);
   int status = lua_pcall(lua, 2, 0, 0) == LUA_OK ? self.reader.status : ROOST_ENOMEM;
-  if (status == ROOST_ENOMEM)
-    lua_settop(lua, lua_gettop(lua)); /* the error, if any, is the caller's to pop with the rest */
   if (status == 0 && problems.errors > 0)
     status = say_all(&problems, error);
   roost_keys_reader_deinit(&self.reader);

@@ -15,10 +15,12 @@ typedef struct roost_client_table {
   roost_arena arena; /* holds its texts */
 } roost_client_table;
 
-/* Reads the table at index. ECONFIG: error has all that is wrong, a line each; ENOMEM. The state's
- * thread. */
+/* Reads the table at index; relative paths in it start at working_dir (borrowed; NULL: where the
+ * process is). ECONFIG: error has all that is wrong, a line each; ENOMEM: the stack may have the
+ * error on top. The state's thread. */
 int roost_client_table_read(roost_client_table **out, const roost_alloc *alloc,
-                            struct lua_State *lua, int index, roost_buffer *error);
+                            struct lua_State *lua, int index, const char *working_dir,
+                            roost_buffer *error);
 
 /* NULL is allowed. */
 void roost_client_table_free(roost_client_table *table);

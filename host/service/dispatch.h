@@ -40,7 +40,7 @@ typedef struct roost_dispatch_config {
    * was refused. May be NULL. */
   void (*on_reloaded)(void *ud, roost_generation *generation);
   void *on_reloaded_ud;
-  const char *working_dir;     /* for lua/?.lua */
+  const char *working_dir;     /* for lua/?.lua, and for relative paths of roost.client{...} */
   const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
   uint64_t start_timeout_ms;   /* of a main chunk, and of on_start; 0: no limit */
   uint64_t drain_timeout_ms;   /* of a generation that is retired */
