@@ -205,11 +205,13 @@ static void set_address(lua_State *lua, const char *name, const roost_address *a
 }
 
 static void push_tls(lua_State *lua, const roost_tls_info *tls) {
-  lua_createtable(lua, 0, 3);
+  lua_createtable(lua, 0, 4);
   lua_pushstring(lua, tls->version);
   lua_setfield(lua, -2, "version");
   lua_pushstring(lua, tls->cipher);
   lua_setfield(lua, -2, "cipher");
+  lua_pushboolean(lua, tls->resumed);
+  lua_setfield(lua, -2, "resumed");
   roost_bind_push_certificate(lua, tls);
   lua_setfield(lua, -2, "peer");
 }

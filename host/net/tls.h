@@ -76,6 +76,7 @@ typedef struct roost_tls_info {
   bool verified;           /* it has a certificate of somebody trusted, and for the right name */
   const char *version;     /* "TLSv1.3"; constant */
   const char *cipher;      /* "TLS_AES_256_GCM_SHA384"; constant */
+  bool resumed;            /* a session was taken up: nothing was verified anew */
   roost_buffer texts;      /* holds what the others point at */
   size_t san_count;
 } roost_tls_info;

@@ -361,11 +361,13 @@ static int set_rules(building *at, SSL_CTX *ssl) {
   /* The chain is what cert has: to look for one at each handshake is dear. */
   SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_max_cert_list(ssl, MAX_CERT_BYTES);
-  /* Sessions live in their tickets, so that a host keeps nothing of who has left. */
+  /* Sessions live in their tickets, so that a server keeps nothing of who has left. */
   SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_timeout(ssl, ROOST_TLS_TICKET_SECONDS);
   if (at->context->is_server)
     roost_tls_tickets_use(at->context, ssl);
+  else
+    roost_tls_sessions_use(at->context, ssl);
   SSL_CTX_set_num_tickets(ssl, 1);
   if (SSL_CTX_set1_groups_list(ssl, GROUPS) != 1)
     return ROOST_ENOMEM;
@@ -456,8 +458,10 @@ static int build(building *at) {
       return ROOST_ENOMEM;
   }
   context->bio = roost_tls_bio_new();
-  if (context->bio == NULL ||
-      (context->is_server && roost_tls_tickets_new(&context->tickets, context->alloc) != 0))
+  if (context->bio == NULL)
+    return ROOST_ENOMEM;
+  if ((context->is_server ? roost_tls_tickets_new(&context->tickets, context->alloc)
+                          : roost_tls_sessions_new(&context->sessions, context->alloc)) != 0)
     return ROOST_ENOMEM;
   const int status = make_ssl(at, &context->ssl, &own);
   return status == 0 ? make_named(at) : status;
@@ -513,6 +517,7 @@ void roost_tls_context_release(roost_tls_context *context) {
   roost_alloc_put(alloc, context->named, context->named_count * sizeof *context->named);
   SSL_CTX_free(context->ssl);
   roost_tls_tickets_free(alloc, context->tickets);
+  roost_tls_sessions_free(alloc, context->sessions);
   roost_tls_bio_free(context->bio);
   roost_alloc_put_text(alloc, context->servername);
   roost_alloc_put(alloc, context, sizeof *context);
@@ -551,7 +556,10 @@ int roost_tls_context_connect(SSL **out, const roost_tls_context *context, const
     return 0;
   }
   SSL_set_connect_state(*out);
-  return expect_name(context, *out, name);
+  const int status = expect_name(context, *out, name);
+  if (status == 0)
+    roost_tls_sessions_resume(context, *out);
+  return status;
 }
 
 int64_t roost_tls_context_expires(const roost_tls_context *context) {

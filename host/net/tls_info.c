@@ -160,6 +160,7 @@ roost_tls_info *roost_tls_info_new(const roost_alloc *alloc, const SSL *ssl) {
   info->sans = no_names;
   info->version = SSL_get_version(ssl);
   info->cipher = SSL_get_cipher_name(ssl);
+  info->resumed = SSL_session_reused(ssl) == 1;
   roost_buffer_init(&info->texts, alloc);
   X509 *cert = SSL_get1_peer_certificate(ssl);
   if (cert == NULL)

@@ -20,6 +20,7 @@ struct bio_method_st;
 #define ROOST_TLS_TICKET_SECONDS 7200
 
 typedef struct roost_tls_tickets roost_tls_tickets;
+typedef struct roost_tls_sessions roost_tls_sessions;
 
 /* A further certificate, with all else as in the context it belongs to. */
 typedef struct roost_tls_named {
@@ -31,8 +32,9 @@ struct roost_tls_context {
   const roost_alloc *alloc;
   atomic_size_t holders;
   struct ssl_ctx_st *ssl;
-  struct bio_method_st *bio;  /* the pipe's, see tls_pipe.c */
-  roost_tls_tickets *tickets; /* of a server */
+  struct bio_method_st *bio;    /* the pipe's, see tls_pipe.c */
+  roost_tls_tickets *tickets;   /* of a server */
+  roost_tls_sessions *sessions; /* of a client */
   bool is_server;
   bool insecure;
   char *servername; /* NULL: as roost_pipe_tls is told */
@@ -53,6 +55,13 @@ void roost_tls_tickets_free(const roost_alloc *alloc, roost_tls_tickets *tickets
 
 /* Changes the key now, for tests; it changes itself in time. */
 bool roost_tls_tickets_renew(roost_tls_tickets *tickets);
+
+/* tls_session.c: the session that a client takes up again, and an SSL_CTX that keeps it. resume has
+ * a connection, whose expected name is set, begin with it where there is one for that name. */
+int roost_tls_sessions_new(roost_tls_sessions **out, const roost_alloc *alloc);
+void roost_tls_sessions_use(roost_tls_context *context, struct ssl_ctx_st *ssl);
+void roost_tls_sessions_resume(const roost_tls_context *context, struct ssl_st *ssl);
+void roost_tls_sessions_free(const roost_alloc *alloc, roost_tls_sessions *sessions);
 
 /* tls_pipe.c: the methods by which OpenSSL reads and writes; NULL when memory is short. */
 struct bio_method_st *roost_tls_bio_new(void);

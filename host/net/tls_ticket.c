@@ -76,7 +76,7 @@ static bool use(const roost_tls_tickets *tickets, ticket_key *key, unsigned char
 }
 
 /* OpenSSL's question, also by what it wants back: 1 sealed or opened, 2 opened and to be sealed
- * anew, 0 not ours: a whole handshake; -1 nothing works. */
+ * anew, 0 not ours: a whole handshake; -1 nothing works. In TLS 1.3 a ticket is used once. */
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *mac, int seals) {
   const roost_tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
@@ -100,7 +100,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
   OPENSSL_cleanse(&key, sizeof key);
   if (!works)
     return -1;
-  return which == 0 ? 1 : 2;
+  return which == 0 && (seals || SSL_version(ssl) < TLS1_3_VERSION) ? 1 : 2;
 }
 
 int roost_tls_tickets_new(roost_tls_tickets **out, const roost_alloc *alloc) {
