@@ -74,7 +74,8 @@ static int probe(bench *b) {
   if (roost_envelope_write_request(&b->packet, &message) != 0)
     return roost_input_out_of_memory(b->command);
   b->deadline_us = roost_clock_now_us(&b->clock) + b->args.timeout_ms * 1000;
-  int status = roost_cli_client_open(&client, &b->args.target.url, NULL, b->args.timeout_ms);
+  int status = roost_cli_client_open(&client, &b->args.target.url, b->args.target.tls.context,
+                                     b->args.timeout_ms);
   if (status == 0)
     status = roost_cli_client_send(&client, roost_buffer_slice(&b->packet));
   if (status == 0)
@@ -290,6 +291,7 @@ static int put_load(bench *b) {
   const roost_bench_load_config config = {
       .alloc = b->check.alloc,
       .url = &b->args.target.url,
+      .tls = b->args.target.tls.context,
       .connections = b->args.connections,
       .in_flight = b->args.in_flight,
       .rate = b->args.rate,
@@ -325,6 +327,7 @@ static int run(const roost_command *command, int argc, char **argv) {
   if (code == ROOST_EXIT_OK)
     code = put_load(&b);
   roost_bench_check_deinit(&b.check);
+  roost_cli_target_release(&b.args.target);
   for (size_t i = 0; i < count; i++)
     roost_buffer_deinit(buffers[i]);
   return code;
@@ -342,7 +345,7 @@ const roost_command roost_command_bench = {
         "call:\n"
         "JSON, or plain text; without DATA {} is sent, - reads it from stdin.\n"
         "\n"
-        "  --url URL          where to (tcp://127.0.0.1:3000)\n"
+        "  --url URL          where to (tcp://127.0.0.1:3000), tls:// with TLS\n"
         "  --client NAME      where that client of config/host.lua connects to\n"
         "  -c N               connections (10)\n"
         "  -p N               requests in flight on each (1; with --rate at most so many, 1024)\n"
@@ -355,8 +358,7 @@ const roost_command roost_command_bench = {
         "                     is what every one must be; the order of members does not matter\n"
         "  --any              every value will do\n"
         "  --timeout MS       how long to wait for connections, and for answers (5000)\n"
-        "  --json             print one line of JSON\n"
-        "\n"
+        "  --json             print one line of JSON\n" ROOST_CLI_TLS_HELP "\n"
         "A stream is answered when it ends. Ctrl-C ends it early and prints what there is.\n"
         "It exits with 1 if an answer was an error, wrong, or missing, or the connection is lost,\n"
         "with 3 if it could not connect, and with 4 if nothing was answered in time.\n",

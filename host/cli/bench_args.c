@@ -37,6 +37,7 @@ static const roost_option options[] = {{"--url", "URL", NULL},
                                        {"--expect", "JSON", NULL},
                                        {"--any", NULL, NULL},
                                        {"--json", NULL, NULL},
+                                       ROOST_CLI_TLS_OPTIONS,
                                        {0}};
 
 /* A count from 1 to max. */
@@ -101,8 +102,11 @@ static int read_option(roost_bench_args *bench, const roost_args *args, int opti
   case OPTION_JSON:
     bench->json = true;
     return ROOST_EXIT_OK;
-  default:
+  case ROOST_ARGS_WORD:
     return add_word(bench, args);
+  default:
+    (void)roost_cli_tls_take(&bench->target.tls, options[option].name, args->value);
+    return ROOST_EXIT_OK;
   }
 }
 
@@ -112,13 +116,6 @@ static int check(roost_bench_args *bench, const roost_command *command) {
     return roost_usage_error(command, "no PATTERN given");
   if (bench->any && bench->expect != NULL)
     return roost_usage_error(command, "--expect and --any contradict each other");
-  const int code = roost_cli_target_find(&bench->target, command);
-  if (code != ROOST_EXIT_OK)
-    return code;
-  if (bench->target.url.tls) {
-    roost_cli_target_release(&bench->target);
-    return roost_usage_error(command, "%s: TLS is not measured", bench->target.text);
-  }
   if (bench->in_flight == 0) {
     const uint64_t most = ROOST_BENCH_PLACES_MAX / bench->connections;
     bench->in_flight = bench->rate == 0              ? 1
@@ -127,7 +124,7 @@ static int check(roost_bench_args *bench, const roost_command *command) {
   }
   if (bench->in_flight > ROOST_BENCH_PLACES_MAX / bench->connections)
     return roost_usage_error(command, "-c times -p is more than %u", ROOST_BENCH_PLACES_MAX);
-  return ROOST_EXIT_OK;
+  return roost_cli_target_find(&bench->target, command);
 }
 
 int roost_bench_args_read(roost_bench_args *bench, const roost_command *command, int argc,

@@ -21,8 +21,8 @@ typedef struct roost_bench_args {
   const char *data;    /* NULL: not given */
 } roost_bench_args;
 
-/* Reads the arguments. *go_on is false where the command is over already; the exit code is
- * returned then. */
+/* Reads the arguments, and the files they name. *go_on is false where the command is over already;
+ * the exit code is returned then. Else the target is to be released. */
 int roost_bench_args_read(roost_bench_args *bench, const roost_command *command, int argc,
                           char **argv, bool *go_on);
 

@@ -98,18 +98,16 @@ void roost_bench_load_watch(load *l, peer *p, bool wants_write) {
 static void flush(load *l, peer *p) {
   while (p->queue_len > 0 && !l->over) {
     const size_t len = render(l, p);
-    const ssize_t n = send(p->fd, l->scratch, len, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0 && errno == EAGAIN)
+    const ssize_t n = roost_bench_peer_write(p, l->scratch, len);
+    if (n == -EAGAIN)
       break;
     if (n < 0) {
-      lost(l, strerror(errno));
+      lost(l, roost_bench_peer_why(p, n));
       return;
     }
     l->bytes_out += (uint64_t)n;
     drop_sent(l, p, (size_t)n);
-    if ((size_t)n < len)
+    if ((size_t)n < len && p->tls == NULL) /* TLS takes a record at a time */
       break;
   }
   roost_bench_load_watch(l, p, p->queue_len > 0);
@@ -173,21 +171,23 @@ static void take(load *l, peer *p, roost_slice bytes, uint64_t at_ns) {
     roost_bench_load_finish(l, ROOST_BENCH_LOST, "this is no Nest peer: %s", p->input.reader.error);
 }
 
+/* Takes what has come: what TLS has decrypted, to its end, for nothing would tell of it again. */
 static void receive(load *l, peer *p) {
-  const ssize_t n = recv(p->fd, l->scratch, ROOST_BENCH_SCRATCH_BYTES, 0);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR))
-    return;
-  if (n <= 0) {
-    lost(l, n == 0 ? "Connection closed" : strerror(errno));
-    return;
-  }
-  const uint64_t at_ns = roost_bench_now_ns();
-  l->heard_ns = at_ns;
-  l->bytes_in += (uint64_t)n;
-  take(l, p, roost_slice_of(l->scratch, (size_t)n), at_ns);
-  if (l->config->rate == 0 && at_ns < l->end_ns)
+  do {
+    const ssize_t n = roost_bench_peer_read(p, l->scratch, ROOST_BENCH_SCRATCH_BYTES);
+    if (n == -EAGAIN)
+      break;
+    if (n <= 0) {
+      lost(l, n == 0 ? "Connection closed" : roost_bench_peer_why(p, n));
+      return;
+    }
+    l->heard_ns = roost_bench_now_ns();
+    l->bytes_in += (uint64_t)n;
+    take(l, p, roost_slice_of(l->scratch, (size_t)n), l->heard_ns);
+  } while (p->tls != NULL && !l->over);
+  if (l->config->rate == 0 && l->heard_ns < l->end_ns)
     while (p->free_count > 0)
-      enqueue(l, p, at_ns, at_ns);
+      enqueue(l, p, l->heard_ns, l->heard_ns);
   flush_touched(l);
 }
 

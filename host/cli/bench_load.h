@@ -13,10 +13,12 @@
 #include "cli/args.h"
 #include "cli/bench_check.h"
 #include "cli/histogram.h"
+#include "net/tls.h"
 
 typedef struct roost_bench_load_config {
   const roost_alloc *alloc;
-  const roost_url *url;
+  const roost_url *url;   /* borrowed, as the next */
+  roost_tls_context *tls; /* NULL: none */
   size_t connections;
   size_t in_flight; /* at most, per connection */
   double rate;      /* requests per second; 0: closed loop */

@@ -8,6 +8,7 @@
 #define ROOST_CLI_BENCH_LOAD_INTERNAL_H
 
 #include "cli/bench_load.h"
+#include "net/tls_stream.h"
 
 #define ROOST_BENCH_SCRATCH_BYTES ((size_t)256 << 10) /* one read, one write */
 #define ROOST_BENCH_EVENTS        256
@@ -16,6 +17,8 @@
 /* One connection. */
 typedef struct roost_bench_peer {
   int fd;                    /* -1: none */
+  roost_tls_stream *tls;     /* NULL: none, or not connected yet */
+  bool ready;                /* connected, and TLS is there if wanted */
   bool wants_write;          /* it is watched for room to write */
   bool touched;              /* it is in load->touched */
   roost_bench_input input;   /* what has come */
@@ -56,9 +59,11 @@ typedef struct roost_bench_load {
   uint64_t looked_ns;  /* when signals and time-outs were looked for last */
   uint64_t bytes_in;   /* since the start, as the next one */
   uint64_t bytes_out;
-  bool ready;     /* the peers are set up */
-  bool measuring; /* the warm-up is over */
-  bool over;      /* result->end says why */
+  char refusal[256]; /* why a connection could not be made */
+  bool is_full;      /* because there are no more descriptors */
+  bool ready;        /* the peers are set up */
+  bool measuring;    /* the warm-up is over */
+  bool over;         /* result->end says why */
 } roost_bench_load;
 
 /* Monotonic. */
@@ -70,6 +75,14 @@ void roost_bench_load_finish(roost_bench_load *load, roost_bench_end end, const 
 
 /* Has the peer watched for what it receives, and for room to write. */
 void roost_bench_load_watch(roost_bench_load *load, roost_bench_peer *peer, bool wants_write);
+
+/* As recv and send on the peer's connection: bytes, 0 at its end, or a negative errno, -EAGAIN: not
+ * now. */
+ssize_t roost_bench_peer_read(const roost_bench_peer *peer, char *to, size_t room);
+ssize_t roost_bench_peer_write(const roost_bench_peer *peer, const char *from, size_t len);
+
+/* What a negative errno of theirs means. */
+const char *roost_bench_peer_why(const roost_bench_peer *peer, ssize_t status);
 
 /* Makes everything the load needs and all its connections; what fails finishes the load. */
 void roost_bench_peers_open(roost_bench_load *load);

@@ -30,33 +30,54 @@ static bool begin_connect(load *l, peer *p, const struct addrinfo *address) {
   return epoll_ctl(l->poll, EPOLL_CTL_ADD, p->fd, &event) == 0;
 }
 
-static void end_connect(load *l, peer *p, size_t *missing) {
+/* Why the connection was not made; 0 where it was. */
+static int connect_error(const peer *p) {
   int error = 0;
   socklen_t size = sizeof error;
-  if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-    error = errno;
-  if (error != 0) {
-    errno = error;
-    *missing = SIZE_MAX;
-    return;
-  }
-  roost_bench_load_watch(l, p, false);
-  --*missing;
+  return getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 ? errno : error;
 }
 
-/* Waits until the connections begun are there. False with errno where one could not be made. */
+/* Goes on where a connection has got to. 1: it is there, 0: not yet, or a negative errno. */
+static int advance(load *l, peer *p) {
+  if (p->tls == NULL) {
+    const int error = connect_error(p);
+    if (error != 0)
+      return -error;
+    roost_bench_load_watch(l, p, false);
+    if (l->config->tls == NULL)
+      return 1;
+    const int status = roost_tls_stream_new(&p->tls, l->config->alloc, l->config->tls,
+                                            l->config->url->host, p->fd);
+    if (status != 0)
+      return status == ROOST_EINVAL ? -EINVAL : -ENOMEM;
+  }
+  const int status = roost_tls_stream_handshake(p->tls);
+  if (status == -EAGAIN)
+    roost_bench_load_watch(l, p, roost_tls_stream_wants_write(p->tls));
+  else if (status == 0)
+    roost_bench_load_watch(l, p, false);
+  return status == 0 ? 1 : status == -EAGAIN ? 0 : status;
+}
+
+/* Waits until the connections begun are there. False with l->refusal where one could not be made.
+ */
 static bool finish_connects(load *l, size_t missing) {
   const uint64_t deadline_ns = roost_bench_now_ns() + l->config->timeout_ns;
   struct epoll_event events[ROOST_BENCH_EVENTS];
   while (missing > 0) {
     const int count = epoll_wait(l->poll, events, ROOST_BENCH_EVENTS, ROOST_BENCH_LONGEST_MS);
     for (int i = 0; i < count; i++) {
-      end_connect(l, events[i].data.ptr, &missing);
-      if (missing == SIZE_MAX)
+      peer *p = events[i].data.ptr;
+      const int status = p->ready ? 0 : advance(l, p);
+      if (status < 0) {
+        snprintf(l->refusal, sizeof l->refusal, "%s", roost_bench_peer_why(p, status));
         return false;
+      }
+      p->ready = p->ready || status > 0;
+      missing -= (size_t)status;
     }
     if (count <= 0 && roost_bench_now_ns() > deadline_ns) {
-      errno = ETIMEDOUT;
+      snprintf(l->refusal, sizeof l->refusal, "%s", strerror(ETIMEDOUT));
       return false;
     }
   }
@@ -65,24 +86,34 @@ static bool finish_connects(load *l, size_t missing) {
 
 static void close_peers(load *l) {
   for (size_t i = 0; i < l->config->connections; i++) {
-    if (l->peers[i].fd >= 0)
-      close(l->peers[i].fd);
-    l->peers[i].fd = -1;
+    peer *p = &l->peers[i];
+    roost_tls_stream_free(p->tls);
+    if (p->fd >= 0)
+      close(p->fd);
+    p->tls = NULL;
+    p->fd = -1;
+    p->ready = false;
   }
+}
+
+/* True, or false with the reason noted. */
+static bool begin(load *l, peer *p, const struct addrinfo *address) {
+  if (begin_connect(l, p, address))
+    return true;
+  l->is_full = errno == EMFILE || errno == ENFILE;
+  snprintf(l->refusal, sizeof l->refusal, "%s", strerror(errno));
+  return false;
 }
 
 /* All connections to one address; the first goes ahead to find out whether anybody is there. */
 static bool connect_all(load *l, const struct addrinfo *address) {
   const size_t count = l->config->connections;
-  bool fine = begin_connect(l, &l->peers[0], address) && finish_connects(l, 1);
+  bool fine = begin(l, &l->peers[0], address) && finish_connects(l, 1);
   for (size_t i = 1; i < count && fine; i++)
-    fine = begin_connect(l, &l->peers[i], address);
+    fine = begin(l, &l->peers[i], address);
   fine = fine && finish_connects(l, count - 1);
-  if (!fine) {
-    const int error = errno;
+  if (!fine)
     close_peers(l);
-    errno = error;
-  }
   return fine;
 }
 
@@ -100,10 +131,30 @@ static void connect_peers(load *l) {
   for (const struct addrinfo *at = list; at != NULL && !connected; at = at->ai_next)
     connected = connect_all(l, at);
   if (!connected)
-    roost_bench_load_finish(
-        l, errno == EMFILE || errno == ENFILE ? ROOST_BENCH_FAILED : ROOST_BENCH_NO_CONNECTION,
-        "%s", strerror(errno));
+    roost_bench_load_finish(l, l->is_full ? ROOST_BENCH_FAILED : ROOST_BENCH_NO_CONNECTION, "%s",
+                            l->refusal);
   freeaddrinfo(list);
+}
+
+/* ------------------------------------------------------------------------- bytes ------------- */
+
+ssize_t roost_bench_peer_read(const peer *p, char *to, size_t room) {
+  if (p->tls != NULL)
+    return roost_tls_stream_read(p->tls, to, room);
+  const ssize_t n = recv(p->fd, to, room, 0);
+  return n >= 0 ? n : errno == EINTR ? -EAGAIN : -errno;
+}
+
+ssize_t roost_bench_peer_write(const peer *p, const char *from, size_t len) {
+  if (p->tls != NULL)
+    return roost_tls_stream_write(p->tls, from, len);
+  const ssize_t n = send(p->fd, from, len, MSG_NOSIGNAL);
+  return n >= 0 ? n : errno == EINTR ? -EAGAIN : -errno;
+}
+
+const char *roost_bench_peer_why(const peer *p, ssize_t status) {
+  const char *why = p->tls != NULL ? roost_tls_stream_why(p->tls) : "";
+  return *why != '\0' ? why : strerror((int)-status);
 }
 
 /* ------------------------------------------------------------------------- setting up -------- */

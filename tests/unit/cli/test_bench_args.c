@@ -110,7 +110,8 @@ static void says_what_is_wrong(void **state) {
   assert_refused("--warmup", "x", "--warmup wants a number from 0 to 1000000, got \"x\"");
   assert_refused("--timeout", "0", "--timeout wants a number from 1 to 1000000000, got \"0\"");
   assert_refused("--url", "here", "--url here: expected tcp://HOST:PORT or tls://HOST:PORT");
-  assert_refused("--url", "tls://a:1", "tls://a:1: TLS is not measured");
+  assert_refused("--tls-name", "a", "--tls-name is for tls:// URLs");
+  assert_refused("--tls-ca", "/none", "--tls-ca is for tls:// URLs");
   assert_int_equal(READ(&bench, &go_on, "--json"), ROOST_EXIT_USAGE);
   assert_string_equal(usage_error, "no PATTERN given");
   assert_int_equal(READ(&bench, &go_on, "x", "1", "2"), ROOST_EXIT_USAGE);
