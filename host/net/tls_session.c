@@ -1,8 +1,9 @@
 /*
- * The session that a client's server gave last: the next connection takes it up, which spares both
- * sides the costly half of a handshake. In TLS 1.3 each is used once, so that nobody who listens
- * can tell which connections belong together, and the server gives a new one every time; in TLS 1.2
- * it is used again and again, until the server does not know it any more.
+ * The session that a client's server gave last: the next connections take it up, which spares both
+ * sides the costly half of a handshake, until the server gives another one or knows it no more.
+ * (TLS 1.3 would have each used once, so that nobody who listens can tell which connections belong
+ * together; a service's address tells that anyway, and NestJS servers give one per whole
+ * handshake.)
  */
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -56,10 +57,7 @@ void roost_tls_sessions_resume(const roost_tls_context *context, SSL *ssl) {
   pthread_mutex_lock(&sessions->mutex);
   if (sessions->last != NULL && strcmp(sessions->name, name) == 0) {
     session = sessions->last;
-    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
-      sessions->last = NULL;
-    else
-      SSL_SESSION_up_ref(session);
+    SSL_SESSION_up_ref(session);
   }
   pthread_mutex_unlock(&sessions->mutex);
   /* One that is refused, here or by the server, only means a whole handshake. */

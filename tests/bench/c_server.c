@@ -2,6 +2,8 @@
  * A Nest TCP server without Lua, on the host's own net/, wire/ and transport/: the limit that the
  * host with its scripts is measured against. It knows {"cmd":"sum"} (adds up an array of numbers)
  * and "echo" (returns its data). Prints the port it took; ends when it is killed.
+ *
+ *   roost_bench_c_server [PORT [KEY CERT]]    files in PEM: with TLS
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +65,25 @@ static void on_gone(void *ud, roost_origin *origin, bool reachable) {
   (void)reachable;
 }
 
+/* Opens it on loop, with TLS where key and cert are given. False with the reason in *why. */
+static bool open_server(roost_server **server, roost_loop *loop, const roost_server_config *config,
+                        const roost_sink_ops *sink, const char **why) {
+  static roost_buffer text;
+  roost_tls_context *context;
+  if (roost_tcp_server_open(server, loop, config, NULL, sink, NULL, why) != 0)
+    return false;
+  if (config->tls == NULL)
+    return (*server)->ops->start(*server) == 0;
+  roost_buffer_init(&text, roost_alloc_default());
+  if (roost_tls_server_context(&context, roost_alloc_default(), config->tls, &text) != 0) {
+    *why = roost_buffer_append_byte(&text, '\0') == 0 ? text.ptr : "out of memory";
+    return false;
+  }
+  (*server)->ops->secure(*server, context);
+  roost_tls_context_release(context);
+  return (*server)->ops->start(*server) == 0;
+}
+
 int main(int argc, char **argv) {
   static const roost_sink_ops sink = {.on_message = on_message, .on_gone = on_gone};
   roost_clock clock = {.fake = false};
@@ -73,9 +94,11 @@ int main(int argc, char **argv) {
   roost_server_config_init(&config);
   config.host = "127.0.0.1";
   config.port = argc > 1 ? (uint16_t)atoi(argv[1]) : 0;
+  const roost_tls_config tls = {.key = argc > 3 ? argv[2] : NULL,
+                                .cert = argc > 3 ? argv[3] : NULL};
+  config.tls = argc > 3 ? &tls : NULL;
   if (roost_loop_new(&loop, roost_alloc_default(), &clock) != 0 ||
-      roost_tcp_server_open(&server, loop, &config, NULL, &sink, NULL, &why) != 0 ||
-      server->ops->start(server) != 0) {
+      !open_server(&server, loop, &config, &sink, &why)) {
     fprintf(stderr, "c_server: %s\n", why);
     return 1;
   }

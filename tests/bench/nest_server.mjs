@@ -1,6 +1,7 @@
 // A real NestJS 12 TCP server with the two handlers that the benchmarks call, on the port given, or
-// on any. Prints its port.
+// on any; with TLS where a key and a certificate are named: [PORT [KEY CERT]]. Prints its port.
 // Its packages are those of the interop tests (ROOST_NPM_DIR/nest12).
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -39,9 +40,11 @@ Controller()(Handlers);
 class App {}
 Module({ controllers: [Handlers] })(App);
 
+const [port = '0', key, cert] = process.argv.slice(2);
 const app = await NestFactory.createMicroservice(App, {
   transport: Transport.TCP,
-  options: { host: '127.0.0.1', port: Number(process.argv[2] ?? 0) },
+  options: { host: '127.0.0.1', port: Number(port),
+    ...(key && { tlsOptions: { key: readFileSync(key), cert: readFileSync(cert) } }) },
   logger: false,
 });
 await app.listen();

@@ -5,11 +5,12 @@ import { benchBin, here, npmDir, roostBin, start, waitForLine } from './lib.mjs'
 
 const CPU = 0;
 
-/** In the order of the tables. A command takes the port, 0 for any. */
+/** In the order of the tables. A command takes the port, 0 for any, and the files for TLS, if any. */
 export const servers = {
   nest: {
     title: 'NestJS',
-    command: (port) => [process.execPath, join(here, 'nest_server.mjs'), String(port)],
+    command: (port, { key, cert } = {}) => [process.execPath, join(here, 'nest_server.mjs'),
+      String(port), ...(key ? [key, cert] : [])],
   },
   luv: {
     title: 'luv + lua-cjson',
@@ -17,13 +18,15 @@ export const servers = {
   },
   roost: {
     title: 'Roost',
-    command: (port) => [roostBin, 'run', join(here, 'host.lua'), '--set',
-      `services=${join(here, 'service.lua')}`, '--set', `servers.1.port=${port}`],
+    command: (port, { key, cert } = {}) => [roostBin, 'run', join(here, 'host.lua'), '--set',
+      `services=${join(here, 'service.lua')}`, '--set', `servers.1.port=${port}`,
+      ...(key ? ['--set', `servers.1.tls.key=${key}`, '--set', `servers.1.tls.cert=${cert}`] : [])],
     logs: true,
   },
   c: {
     title: 'C only',
-    command: (port) => [join(benchBin, 'roost_bench_c_server'), String(port)],
+    command: (port, { key, cert } = {}) => [join(benchBin, 'roost_bench_c_server'), String(port),
+      ...(key ? [key, cert] : [])],
   },
 };
 
@@ -34,9 +37,12 @@ export function spawnServer(command, options) {
   return start(CPU, command, { env: { ...process.env, ROOST_NPM_DIR: npmDir }, ...options });
 }
 
-/** Starts one on a port of its own: { child, port }. The host logs its address, others print it. */
-export async function launch({ command, logs }) {
-  const child = spawnServer(command(0), { stdio: ['ignore', 'pipe', logs ? 'pipe' : 'inherit'] });
+/**
+ * Starts one on a port of its own, with TLS where its files are given: { child, port }. The host
+ * logs its address, others print it.
+ */
+export async function launch({ command, logs }, files) {
+  const child = spawnServer(command(0, files), { stdio: ['ignore', 'pipe', logs ? 'pipe' : 'inherit'] });
   const port = logs ? await waitForLine(child, child.stderr, /address=127\.0\.0\.1:(\d+)/)
     : await waitForLine(child, child.stdout, /^(\d+)$/);
   return { child, port: Number(port) };

@@ -74,6 +74,7 @@ static void a_session_is_for_the_name_it_began_with(void **state) {
   assert_false(visit(&self, "127.0.0.1"));
   assert_true(visit(&self, "127.0.0.1"));
   assert_false(visit(&self, "server.test"));
+  assert_false(visit(&self, "127.0.0.1"));
   deinit(&self);
 }
 
