@@ -42,13 +42,18 @@ static handle *check_handle(lua_State *lua, int index) {
   return luaL_checkudata(lua, index, HANDLE_NAME);
 }
 
-roost_outbound *roost_bind_check_client(lua_State *lua, int index) {
-  const handle *self = check_handle(lua, index);
+roost_outbound *roost_bind_client_of(lua_State *lua, int index) {
+  const handle *self = lua_touserdata(lua, index);
   if (self->outbound == NULL && !self->gone)
     roost_task_check_begun(lua);
   if (self->outbound == NULL)
     roost_error_raise_text(lua, "the client has ended with its service");
   return self->outbound;
+}
+
+roost_outbound *roost_bind_check_client(lua_State *lua, int index) {
+  (void)check_handle(lua, index);
+  return roost_bind_client_of(lua, index);
 }
 
 int roost_bind_write_route(roost_buffer *pattern, const char **why) {
@@ -360,19 +365,6 @@ static int open_client(lua_State *lua) {
   return begin_handle(lua, self);
 }
 
-/* core.traceparent() -> that of the request being served, or nil */
-static int get_traceparent(lua_State *lua) {
-  static const char name[] = "\"traceparent\"";
-  const roost_call *call = roost_bind_current_call(lua);
-  if (call == NULL || call->metadata.ptr == NULL ||
-      memmem(call->metadata.ptr, call->metadata.len, name, sizeof name - 1) == NULL)
-    return 0;
-  roost_bind_push_ctx(lua, (roost_call *)call, 0);
-  lua_getfield(lua, -1, "metadata");
-  lua_getfield(lua, -1, "traceparent");
-  return lua_isstring(lua, -1) ? 1 : 0;
-}
-
 /* core.check_begun(): raises in a main chunk */
 static int check_begun(lua_State *lua) {
   roost_task_check_begun(lua);
@@ -380,26 +372,16 @@ static int check_begun(lua_State *lua) {
 }
 
 void roost_bind_open_client(lua_State *lua) {
-  static const luaL_Reg methods[] = {{"call", roost_bind_client_call},
-                                     {"request", roost_bind_client_request},
-                                     {"emit", roost_bind_client_emit},
-                                     {"connect", connect_handle},
-                                     {"close", close_handle},
-                                     {"state", get_state},
-                                     {"watch", watch},
-                                     {"event", next_event},
-                                     {"info", get_info},
-                                     {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"client", open_client},
-                                       {"traceparent", get_traceparent},
-                                       {"check_begun", check_begun},
-                                       {NULL, NULL}};
-  roost_bind_open_request(lua);
+  static const luaL_Reg methods[] = {
+      {"connect", connect_handle}, {"close", close_handle}, {"state", get_state}, {"watch", watch},
+      {"event", next_event},       {"info", get_info},      {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"client", open_client}, {"check_begun", check_begun}, {NULL, NULL}};
+  luaL_setfuncs(lua, functions, 0);
   luaL_newmetatable(lua, HANDLE_NAME);
   luaL_newlib(lua, methods);
   lua_setfield(lua, -2, "__index");
   lua_pushcfunction(lua, free_handle);
   lua_setfield(lua, -2, "__gc");
-  lua_pop(lua, 1);
-  luaL_setfuncs(lua, functions, 0);
+  roost_bind_open_request(lua);
 }

@@ -21,12 +21,13 @@ void roost_bind_push_failure(struct lua_State *lua, const roost_outbound *outbou
  * roost_pattern_normalise. */
 int roost_bind_write_route(roost_buffer *pattern, const char **why);
 
-/* Makes the class of requests. */
-void roost_bind_open_request(struct lua_State *lua);
+/* That of the handle at index, which is one for sure. Raises as the first. */
+roost_outbound *roost_bind_client_of(struct lua_State *lua, int index);
 
-/* Methods of a handle: (handle, pattern, data, timeout in ms or nil, metadata or nil). */
-int roost_bind_client_call(struct lua_State *lua);
-int roost_bind_client_request(struct lua_State *lua);
-int roost_bind_client_emit(struct lua_State *lua);
+/* With core and the class of handles on top: adds to core what makes requests, and pops the class.
+ *   call_client(handle, pattern, data, timeout in ms or nil, metadata or nil) -> last value or nil
+ *   request_client(...) -> request, whose next gives the values
+ *   emit_client(...) -> true where the event was sent at once, else a request */
+void roost_bind_open_request(struct lua_State *lua);
 
 #endif

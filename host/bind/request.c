@@ -5,6 +5,8 @@
  * the C function that waits (call), or in the stream that reads it, so that a cancel, a time-out of
  * the caller's or a reset frees its place at once. Replies wait in it as their bytes: decoding
  * makes Lua values, which is the waiting task's business.
+ * Shelf: requests of call, which nobody but call ever holds, are put there and used again: the
+ * anchors, a table, keep them; each is there at its place.
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -17,7 +19,8 @@
 #include "vm/value.h"
 
 #define REQUEST_NAME "roost.request"
-#define KEPT_BYTES   4096 /* of the replies' buffer, while none waits */
+#define KEPT_BYTES   4096 /* of a buffer that is not in use */
+#define SHELF_MAX    256  /* requests that are kept for more */
 
 /* In front of each reply in the buffer. */
 typedef struct item {
@@ -26,8 +29,17 @@ typedef struct item {
   bool is_value; /* else it is undefined, and has no bytes */
 } item;
 
+typedef struct shelf {
+  roost_list idle; /* request.idle */
+  size_t count;    /* of those that are anchored, in use or not */
+} shelf;
+
 typedef struct request {
   roost_pending pending;
+  shelf *shelf;       /* where it goes when it is over; NULL: nowhere */
+  lua_Integer place;  /* among the anchors */
+  roost_list idle;    /* in shelf->idle */
+  roost_buffer said;  /* the pattern, and the metadata; until it is sent */
   roost_list waiters; /* the task that waits */
   roost_buffer items; /* replies not taken yet */
   size_t taken;       /* bytes of them */
@@ -100,30 +112,90 @@ static const roost_pending_ops pending_ops = {on_reply, on_sent, on_failed};
 
 /* ------------------------------------------------------------------------- its life ---------- */
 
+/* Room on the stack for __close to be called, also where memory is short by then: else a request
+ * would stay out there. */
+#define CLOSE_ROOM (2 * LUA_MINSTACK)
+
+/* Upvalues of the functions that make requests. */
+enum { HANDLE_CLASS = 1, REQUEST_CLASS, SHELF, ANCHORS };
+
 static request *push_request(lua_State *lua) {
+  luaL_checkstack(lua, CLOSE_ROOM, NULL);
   request *self = lua_newuserdatauv(lua, sizeof *self, 0);
   const roost_alloc *alloc = roost_vm_of(lua)->alloc;
   *self = (request){0};
   roost_pending_init(&self->pending, alloc, &pending_ops);
   self->pending.owner = roost_vm_of(lua);
+  roost_list_init(&self->idle);
   roost_list_init(&self->waiters);
+  roost_buffer_init(&self->said, alloc);
   roost_buffer_init(&self->items, alloc);
   roost_buffer_init(&self->err, alloc);
-  luaL_setmetatable(lua, REQUEST_NAME);
+  lua_pushvalue(lua, lua_upvalueindex(REQUEST_CLASS));
+  lua_setmetatable(lua, -2);
   return self;
 }
 
-/* __gc, and __close, which the function that makes it calls, too: whoever waited has left. */
+/* One that was used before, or a new one. */
+static request *push_used_request(lua_State *lua) {
+  luaL_checkstack(lua, CLOSE_ROOM, NULL);
+  shelf *from = lua_touserdata(lua, lua_upvalueindex(SHELF));
+  if (!roost_list_empty(&from->idle)) {
+    request *self = ROOST_LIST_ENTRY(from->idle.next, request, idle);
+    lua_rawgeti(lua, lua_upvalueindex(ANCHORS), self->place);
+    roost_list_remove(&self->idle);
+    self->over = false;
+    self->status = 0;
+    return self;
+  }
+  request *self = push_request(lua);
+  if (from->count == SHELF_MAX)
+    return self;
+  lua_pushvalue(lua, -1);
+  lua_rawseti(lua, lua_upvalueindex(ANCHORS), (lua_Integer)from->count + 1);
+  self->place = (lua_Integer)++from->count;
+  self->shelf = from;
+  return self;
+}
+
+static void empty(roost_buffer *buffer) {
+  roost_buffer_clear(buffer);
+  roost_buffer_trim(buffer, KEPT_BYTES);
+}
+
+/* Whoever waited has left. */
+static void put_back(request *self) {
+  roost_pending_drop(&self->pending);
+  roost_list_remove(&self->waiters);
+  empty(&self->said);
+  empty(&self->items);
+  empty(&self->err);
+  self->taken = 0;
+  self->over = true;
+  roost_list_append(self->shelf->idle.prev, &self->idle);
+}
+
+static int free_request(lua_State *lua) {
+  request *self = lua_touserdata(lua, 1);
+  roost_pending_deinit(&self->pending);
+  roost_list_remove(&self->idle);
+  roost_buffer_deinit(&self->said);
+  roost_buffer_deinit(&self->items);
+  roost_buffer_deinit(&self->err);
+  self->over = true;
+  return 0;
+}
+
+/* __close, which the function that makes it calls, too. */
 static int close_request(lua_State *lua) {
   request *self = lua_touserdata(lua, 1);
   if (self->returned) {
     self->returned = false;
     return 0;
   }
-  roost_pending_deinit(&self->pending);
-  roost_buffer_deinit(&self->items);
-  roost_buffer_deinit(&self->err);
-  self->over = true;
+  if (self->shelf == NULL)
+    return free_request(lua);
+  put_back(self);
   return 0;
 }
 
@@ -134,34 +206,80 @@ static int write_data(lua_State *lua, roost_format format, int index, roost_buff
                                        : roost_value_write_json(lua, index, out);
 }
 
-/* Pushes the JSON text of a pattern: an event over TCP carries its route, as text. */
-static roost_slice push_pattern(lua_State *lua, int index, bool as_route) {
+/* Writes the JSON text of a pattern: an event over TCP carries its route, as text. */
+static void write_pattern(lua_State *lua, int index, bool as_route, roost_buffer *out) {
   const char *why = "out of memory";
-  roost_buffer *text = roost_bind_push_buffer(lua);
-  int status = roost_value_write_json(lua, index, text);
+  roost_buffer_clear(out);
+  int status = roost_value_write_json(lua, index, out);
   if (status == 0 && as_route)
-    status = roost_bind_write_route(text, &why);
+    status = roost_bind_write_route(out, &why);
   else if (status == ROOST_EINVAL)
     why = lua_tostring(lua, -1);
   if (status != 0)
     roost_error_raise_text(lua, "the pattern cannot be sent: %s", why);
-  return roost_buffer_slice(text);
 }
 
-/* Pushes the JSON text of the metadata at index; ptr NULL where there is none. */
-static roost_slice push_metadata(lua_State *lua, int index) {
-  if (lua_isnoneornil(lua, index))
-    return (roost_slice){NULL, 0};
-  roost_buffer *text = roost_bind_push_buffer(lua);
-  int status = roost_value_write_json(lua, index, text);
+/* Pushes the trace context of the request that is being served; false: it has none. */
+static bool push_traceparent(lua_State *lua) {
+  static const char name[] = "\"traceparent\"";
+  roost_call *call = roost_bind_current_call(lua);
+  if (call == NULL || call->metadata.ptr == NULL ||
+      memmem(call->metadata.ptr, call->metadata.len, name, sizeof name - 1) == NULL)
+    return false;
+  const int top = lua_gettop(lua);
+  roost_bind_push_ctx(lua, call, 0);
+  lua_getfield(lua, -1, "metadata");
+  lua_getfield(lua, -1, "traceparent");
+  if (!lua_isstring(lua, -1)) {
+    lua_settop(lua, top);
+    return false;
+  }
+  lua_replace(lua, top + 1);
+  lua_settop(lua, top + 1);
+  return true;
+}
+
+/* Has the metadata at index carry the trace context on, unless it says one of its own. */
+static void add_traceparent(lua_State *lua, int index) {
+  if (!push_traceparent(lua))
+    return;
+  lua_createtable(lua, 0, 4);
+  if (lua_istable(lua, index)) {
+    lua_pushnil(lua);
+    while (lua_next(lua, index)) {
+      lua_pushvalue(lua, -2);
+      lua_insert(lua, -2);
+      lua_rawset(lua, -4);
+    }
+  }
+  if (lua_getfield(lua, -1, "traceparent") == LUA_TNIL) {
+    lua_pushvalue(lua, -3);
+    lua_setfield(lua, -3, "traceparent");
+  }
+  lua_pop(lua, 1);
+  lua_replace(lua, index);
+  lua_pop(lua, 1);
+}
+
+/* Appends the JSON text of the metadata at index; false where there is none. */
+static bool write_metadata(lua_State *lua, int index, roost_buffer *out) {
+  add_traceparent(lua, index);
+  if (lua_isnil(lua, index))
+    return false;
+  int status = roost_value_write_json(lua, index, out);
   if (status != 0)
     roost_error_raise_text(lua, "the metadata cannot be sent: %s",
                            status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
-  return roost_buffer_slice(text);
+  return true;
 }
 
 static int raise_failure(lua_State *lua, const roost_outbound *outbound, int status,
                          const char *why);
+
+/* Milliseconds until then, at least one. */
+static uint64_t left_of(uint64_t due_ms, const roost_outbound *outbound) {
+  return due_ms > outbound->wheel->now_ms ? due_ms - outbound->wheel->now_ms : 1;
+}
 
 /* As the caller says (0: none), else as the configuration does, else what is left of the time of
  * the request that is being served. */
@@ -172,19 +290,24 @@ static uint64_t timeout_of(lua_State *lua, int index, const roost_outbound *outb
     return outbound->config->timeout;
   const roost_call *call = roost_bind_current_call(lua);
   const uint64_t due_ms = call != NULL ? roost_call_due_ms(call) : UINT64_MAX;
-  if (due_ms == UINT64_MAX)
-    return 0;
-  return due_ms > outbound->wheel->now_ms ? due_ms - outbound->wheel->now_ms : 1;
+  return due_ms == UINT64_MAX ? 0 : left_of(due_ms, outbound);
 }
 
-/* Sends what stands at 2 (pattern), 3 (data), 4 (timeout in ms or nil), 5 (metadata or nil).
- * Returns as roost_outbound_end. Its errors may leave a message half written: the request must be
- * to be closed. */
-static int send(lua_State *lua, roost_outbound *outbound, request *self) {
-  const roost_message said = {.pattern = push_pattern(lua, 2, self->is_event),
-                              .metadata = push_metadata(lua, 5)};
+/* Sends what stands at 2 (pattern), 3 (data), 4 (timeout in ms or nil), 5 (metadata or nil);
+ * due_ms: when its time, of which a part is over, will be (0: none of it is). Returns as
+ * roost_outbound_end. Its errors may leave a message half written: the request must be to be
+ * closed. */
+static int send(lua_State *lua, roost_outbound *outbound, request *self, lua_KContext due_ms) {
   int status;
+  write_pattern(lua, 2, self->is_event, &self->said);
+  const size_t pattern_len = self->said.len;
+  const bool has_metadata = write_metadata(lua, 5, &self->said);
+  roost_message said = {.pattern = roost_slice_of(self->said.ptr, pattern_len)};
+  if (has_metadata)
+    said.metadata = roost_slice_of(self->said.ptr + pattern_len, self->said.len - pattern_len);
   self->pending.timeout_ms = timeout_of(lua, 4, outbound);
+  self->pending.waited_ms =
+      due_ms == 0 ? 0 : self->pending.timeout_ms - left_of((uint64_t)due_ms, outbound);
   roost_buffer *out =
       roost_outbound_begin(outbound, &self->pending, !self->is_event, &said, &status);
   if (out == NULL)
@@ -291,6 +414,13 @@ static int check_failure(lua_State *lua, const roost_outbound *outbound, const r
 
 /* ------------------------------------------------------------------------- replies ----------- */
 
+/* Nothing that could be sent. */
+static bool is_missing(lua_State *lua, int index) {
+  const int type = lua_type(lua, index);
+  return type == LUA_TNIL ||
+         (type == LUA_TLIGHTUSERDATA && lua_touserdata(lua, index) == NULL); /* roost.null */
+}
+
 /* Pushes the next value that waits; undefined is null. */
 static void push_item(lua_State *lua, request *self) {
   item head;
@@ -309,16 +439,27 @@ static void push_item(lua_State *lua, request *self) {
   self->taken = 0;
 }
 
+/* The handle at 1, pattern and data at 2 and 3: the arguments of a function that makes requests. */
+static roost_outbound *check_arguments(lua_State *lua) {
+  lua_settop(lua, 5);
+  if (!lua_getmetatable(lua, 1) || !lua_rawequal(lua, -1, lua_upvalueindex(HANDLE_CLASS)))
+    luaL_typeerror(lua, 1, "client");
+  lua_pop(lua, 1);
+  if (is_missing(lua, 2) || is_missing(lua, 3))
+    roost_error_raise(lua, "InvalidMessageError", "EINVAL",
+                      "The invalid data or message pattern (undefined/null)");
+  return roost_bind_client_of(lua, 1);
+}
+
 /* The request lies at index 6, to be closed; the handle at 1. */
 static int call_over(lua_State *lua, int status, lua_KContext context) {
   request *self = lua_touserdata(lua, 6);
-  const roost_outbound *outbound = roost_bind_check_client(lua, 1);
   (void)status;
   (void)context;
   roost_task_resumed(lua);
   if (!self->over)
     return roost_task_wait_in(lua, &self->waiters, 0, call_over);
-  check_failure(lua, outbound, self);
+  check_failure(lua, roost_bind_client_of(lua, 1), self);
   if (self->items.len == 0)
     lua_pushnil(lua);
   else
@@ -343,20 +484,20 @@ static int wait_for_room(lua_State *lua, roost_outbound *outbound, lua_KContext 
 }
 
 static int call(lua_State *lua, int status, lua_KContext due_ms) {
-  roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  roost_outbound *outbound = roost_bind_client_of(lua, 1);
   if (status == LUA_YIELD)
     roost_task_resumed(lua);
   if (roost_outbound_crowded(outbound))
     return wait_for_room(lua, outbound, due_ms, call);
-  request *self = push_request(lua);
+  request *self = push_used_request(lua);
   self->only_last = true;
   lua_toclose(lua, 6);
-  send(lua, outbound, self);
+  send(lua, outbound, self, due_ms);
   return roost_task_wait_in(lua, &self->waiters, 0, call_over);
 }
 
-int roost_bind_client_call(lua_State *lua) {
-  lua_settop(lua, 5);
+static int call_client(lua_State *lua) {
+  check_arguments(lua);
   roost_task_check_may_wait(lua);
   return call(lua, LUA_OK, 0);
 }
@@ -369,30 +510,29 @@ static int return_request(lua_State *lua, request *self) {
 }
 
 static int begin_request(lua_State *lua, int status, lua_KContext due_ms) {
-  roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  roost_outbound *outbound = roost_bind_client_of(lua, 1);
   if (status == LUA_YIELD)
     roost_task_resumed(lua);
   if (roost_outbound_crowded(outbound))
     return wait_for_room(lua, outbound, due_ms, begin_request);
   request *self = push_request(lua);
   lua_toclose(lua, 6);
-  send(lua, outbound, self);
+  send(lua, outbound, self, due_ms);
   return return_request(lua, self);
 }
 
-int roost_bind_client_request(lua_State *lua) {
-  lua_settop(lua, 5);
+static int request_client(lua_State *lua) {
+  check_arguments(lua);
   roost_task_check_may_wait(lua);
   return begin_request(lua, LUA_OK, 0);
 }
 
-int roost_bind_client_emit(lua_State *lua) {
-  roost_outbound *outbound = roost_bind_check_client(lua, 1);
-  lua_settop(lua, 5);
+static int emit_client(lua_State *lua) {
+  roost_outbound *outbound = check_arguments(lua);
   request *self = push_request(lua);
   self->is_event = true;
   lua_toclose(lua, 6);
-  if (send(lua, outbound, self) == 0)
+  if (send(lua, outbound, self, 0) == 0)
     return return_request(lua, self);
   lua_pushboolean(lua, true);
   return 1;
@@ -426,15 +566,27 @@ static int next_reply(lua_State *lua) {
   return roost_task_wait_in(lua, &self->waiters, 0, next_over);
 }
 
+static void push_shelf(lua_State *lua) {
+  shelf *made = lua_newuserdatauv(lua, sizeof *made, 0);
+  *made = (shelf){.count = 0};
+  roost_list_init(&made->idle);
+}
+
 void roost_bind_open_request(lua_State *lua) {
+  static const luaL_Reg functions[] = {{"call_client", call_client},
+                                       {"request_client", request_client},
+                                       {"emit_client", emit_client},
+                                       {NULL, NULL}};
   luaL_newmetatable(lua, REQUEST_NAME);
   lua_pushcfunction(lua, close_request);
   lua_setfield(lua, -2, "__close");
-  lua_pushcfunction(lua, close_request);
+  lua_pushcfunction(lua, free_request);
   lua_setfield(lua, -2, "__gc");
   lua_createtable(lua, 0, 1);
   lua_pushcfunction(lua, next_reply);
   lua_setfield(lua, -2, "next");
   lua_setfield(lua, -2, "__index");
-  lua_pop(lua, 1);
+  push_shelf(lua);
+  lua_newtable(lua);
+  luaL_setfuncs(lua, functions, 4);
 }

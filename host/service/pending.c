@@ -1,5 +1,6 @@
 #include "service/pending.h"
 
+#include "core/hex.h"
 #include "core/slice.h"
 #include "vm/task.h"
 
@@ -18,28 +19,25 @@ static char hex_digit(uint64_t value) {
 /* An id as JSON text: the outbound's own digits, then the slot's. */
 static roost_slice write_id(const roost_outbound *outbound, uint64_t slot,
                             char out[ID_DIGITS + 2]) {
-  char *at = out;
-  *at++ = '"';
-  for (size_t i = 0; i < sizeof outbound->prefix; i++)
-    *at++ = outbound->prefix[i];
-  for (int shift = 60; shift >= 0; shift -= 4)
-    *at++ = hex_digit(slot >> shift);
-  *at++ = '"';
+  char *digits = out + 1 + sizeof outbound->prefix;
+  out[0] = '"';
+  memcpy(out + 1, outbound->prefix, sizeof outbound->prefix);
+  roost_hex_write8(digits, (uint32_t)(slot >> 32));
+  roost_hex_write8(digits + 8, (uint32_t)slot);
+  out[ID_DIGITS + 1] = '"';
   return roost_slice_of(out, ID_DIGITS + 2);
 }
 
 /* What an id was written for; 0 where it is none of ours. */
 static uint64_t read_id(const roost_outbound *outbound, roost_slice id) {
-  uint64_t slot = 0;
+  uint32_t high;
+  uint32_t low;
   if (id.len != ID_DIGITS + 2 || memcmp(id.ptr + 1, outbound->prefix, sizeof outbound->prefix) != 0)
     return 0;
-  for (const char *at = id.ptr + 1 + sizeof outbound->prefix; at < id.ptr + ID_DIGITS + 1; at++) {
-    const unsigned digit = *at <= '9' ? (unsigned)(*at - '0') : (unsigned)(*at - 'a') + 10;
-    if (digit > 15)
-      return 0;
-    slot = slot << 4 | digit;
-  }
-  return slot;
+  const char *digits = id.ptr + 1 + sizeof outbound->prefix;
+  if (!roost_hex_read8(digits, &high) || !roost_hex_read8(digits + 8, &low))
+    return 0;
+  return (uint64_t)high << 32 | low;
 }
 
 /* ------------------------------------------------------------------------- leaving ----------- */
@@ -57,7 +55,8 @@ static void leave(roost_pending *pending) {
   if (!roost_list_empty(&pending->link))
     outbound->held_bytes -= pending->held.len;
   roost_list_remove(&pending->link);
-  roost_timer_stop(outbound->wheel, &pending->deadline);
+  if (roost_timer_running(&pending->deadline))
+    roost_timer_stop(outbound->wheel, &pending->deadline);
   roost_buffer_clear(&pending->held);
   roost_buffer_trim(&pending->held, KEEP_BYTES);
   if (pending->slot != 0)
@@ -213,10 +212,17 @@ static roost_message head_of(const roost_outbound *outbound, const roost_pending
   return head;
 }
 
+/* Bounds the first wait for a reply, of which a part may be over. */
+static void start_deadline(roost_outbound *outbound, roost_pending *pending) {
+  const uint64_t left_ms =
+      pending->timeout_ms > pending->waited_ms ? pending->timeout_ms - pending->waited_ms : 1;
+  if (pending->timeout_ms > 0 && !roost_timer_running(&pending->deadline))
+    roost_timer_start(outbound->wheel, &pending->deadline, left_ms);
+}
+
 static void wait_for_reply(roost_outbound *outbound, roost_pending *pending) {
   roost_list_append(&outbound->waiting, &pending->link);
-  if (pending->timeout_ms > 0 && !roost_timer_running(&pending->deadline))
-    roost_timer_start(outbound->wheel, &pending->deadline, pending->timeout_ms);
+  start_deadline(outbound, pending);
 }
 
 static roost_message held_head(const roost_outbound *outbound, const roost_pending *pending,
@@ -307,9 +313,7 @@ static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending
 
 static roost_buffer *begin_now(roost_outbound *outbound, roost_pending *pending,
                                const roost_message *said) {
-  char id[ID_DIGITS + 2];
-  const roost_message head = head_of(outbound, pending, said, id);
-  roost_buffer *out = outbound->client->ops->begin(outbound->client, &head);
+  roost_buffer *out = outbound->client->ops->begin(outbound->client, said);
   if (out != NULL)
     outbound->writing = pending;
   return out;
@@ -355,8 +359,8 @@ int roost_outbound_end(roost_outbound *outbound, roost_pending *pending,
     return end_now(outbound, pending, said);
   outbound->held_bytes += pending->held.len;
   roost_list_append(&outbound->held, &pending->link);
-  if (pending->timeout_ms > 0 && pending->slot != 0)
-    roost_timer_start(outbound->wheel, &pending->deadline, pending->timeout_ms);
+  if (pending->slot != 0)
+    start_deadline(outbound, pending);
   const int status = roost_outbound_connect(outbound);
   if (status != 0)
     leave(pending);

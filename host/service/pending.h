@@ -44,6 +44,7 @@ struct roost_pending {
   const void *owner;   /* the caller's, for roost_outbound_drop */
   uint64_t slot;       /* of its id; 0: an event */
   uint64_t timeout_ms; /* wait for the next reply; 0: none */
+  uint64_t waited_ms;  /* of the first wait, before it was begun */
   roost_timer deadline;
   roost_buffer held;   /* what is to be sent: pattern, metadata, data */
   size_t pattern_len;  /* of held */

@@ -85,29 +85,34 @@ static int write_scattered(encoder *e, roost_path *here) {
   return status != 0 ? status : roost_buffer_append_byte(e->out, ']');
 }
 
-static inline bool is_index(lua_State *lua, int at, lua_Integer i) {
-  return lua_isinteger(lua, at) && lua_tointeger(lua, at) == i;
+/* Whether the table on top has keys beside 1..count, all of which it has. */
+static bool has_others(lua_State *lua, lua_Integer count) {
+  lua_pushinteger(lua, count);
+  if (!lua_next(lua, -2))
+    return false;
+  lua_pop(lua, 2);
+  return true;
 }
 
-/* A table that has no text for its first key, which is on the stack with its value: nearly always a
- * list, and then lua_next gives its elements in order; what it gives otherwise is looked at again.
- */
+/* A table on top of which its first key, no text, lies with its value: nearly always a list. What
+ * is none is looked at again. */
 static int write_elements(encoder *e, roost_path *here) {
   lua_State *lua = e->lua;
-  size_t before = e->out->len;
-  lua_Integer i = 0;
-  do {
-    if (!is_index(lua, -2, ++i)) {
-      lua_pop(lua, 2);
-      e->out->len = before;
-      return write_scattered(e, here);
-    }
-    int status = write_element(e, here, i);
+  const size_t before = e->out->len;
+  lua_pop(lua, 2);
+  const lua_Integer count = (lua_Integer)lua_rawlen(lua, -1);
+  bool is_list = count > 0;
+  for (lua_Integer i = 1; i <= count && is_list; i++) {
+    is_list = lua_rawgeti(lua, -1, i) != LUA_TNIL;
+    const int status = is_list ? write_element(e, here, i) : 0;
     if (status != 0)
       return status;
     lua_pop(lua, 1);
-  } while (lua_next(lua, -2));
-  return roost_buffer_append_byte(e->out, ']');
+  }
+  if (is_list && !has_others(lua, count))
+    return roost_buffer_append_byte(e->out, ']');
+  e->out->len = before;
+  return write_scattered(e, here);
 }
 
 /* A table whose first key, on the stack with its value, is text. */

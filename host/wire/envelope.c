@@ -171,7 +171,41 @@ static int read_reply_object(walk *w, roost_reply *reply) {
   return status;
 }
 
+/* Goes past a literal; false where something else stands there. */
+static inline bool pass_literal(const char **at, const char *end, roost_slice literal) {
+  if ((size_t)(end - *at) < literal.len || memcmp(*at, literal.ptr, literal.len) != 0)
+    return false;
+  *at += literal.len;
+  return true;
+}
+
+/* Reads a reply as peers write nearly all of them, {"response":V,"isDisposed":true,"id":"I"} with
+ * or without its middle; false where it is another one. */
+static bool read_usual_reply(roost_reply *reply, roost_slice text) {
+  const char *at = text.ptr;
+  const char *end = text.ptr + text.len;
+  bool escaped;
+  if (!pass_literal(&at, end, ROOST_SLICE("{\"response\":")))
+    return false;
+  const char *value = at;
+  at = at < end ? roost_json_pass(text.ptr, at, end, ROOST_JSON_DEPTH_MAX) : NULL;
+  if (at == NULL)
+    return false;
+  const roost_slice response = {value, (size_t)(at - value)};
+  const bool last = pass_literal(&at, end, ROOST_SLICE(",\"isDisposed\":true"));
+  if (!pass_literal(&at, end, ROOST_SLICE(",\"id\":\"")))
+    return false;
+  const char *id = at - 1;
+  at = roost_json_quote(text.ptr, at, end, &escaped);
+  if (end - at != 2 || at[0] != '"' || at[1] != '}')
+    return false;
+  *reply = (roost_reply){.id = {id, (size_t)(at + 1 - id)}, .response = response, .last = last};
+  return true;
+}
+
 int roost_envelope_read_reply(roost_reply *reply, roost_slice text) {
+  if (text.len > 0 && read_usual_reply(reply, text))
+    return 1;
   *reply = (roost_reply){.foreign = false};
   walk w;
   bool is_object = walk_start(&w, text);
@@ -255,20 +289,37 @@ static roost_slice name_of(roost_slice name, roost_slice value) {
   return value.ptr != NULL ? name : (roost_slice){NULL, 0};
 }
 
+/* Copies a part to its place; returns where the next one goes. */
+static inline char *put(char *to, roost_slice part) {
+  if (part.len > 0)
+    memcpy(to, part.ptr, part.len);
+  return to + part.len;
+}
+
 int roost_envelope_request_begin(roost_buffer *out, const roost_message *message) {
-  roost_slice parts[] = {ROOST_SLICE("{\"pattern\":"), message->pattern, ROOST_SLICE(",\"data\":")};
-  return append_parts(out, parts, sizeof parts / sizeof parts[0]);
+  const roost_slice before = ROOST_SLICE("{\"pattern\":");
+  const roost_slice after = ROOST_SLICE(",\"data\":");
+  const int status = roost_buffer_reserve(out, before.len + message->pattern.len + after.len);
+  if (status != 0)
+    return status;
+  char *to = put(out->ptr + out->len, before);
+  to = put(put(to, message->pattern), after);
+  out->len = (size_t)(to - out->ptr);
+  return 0;
 }
 
 int roost_envelope_request_end(roost_buffer *out, const roost_message *message) {
-  roost_slice parts[] = {
-      name_of(ROOST_SLICE(",\"metadata\":"), message->metadata),
-      message->metadata,
-      name_of(ROOST_SLICE(",\"id\":"), message->id),
-      message->id,
-      ROOST_SLICE("}"),
-  };
-  return append_parts(out, parts, sizeof parts / sizeof parts[0]);
+  const roost_slice metadata = name_of(ROOST_SLICE(",\"metadata\":"), message->metadata);
+  const roost_slice id = name_of(ROOST_SLICE(",\"id\":"), message->id);
+  const int status = roost_buffer_reserve(out, metadata.len + message->metadata.len + id.len +
+                                                   message->id.len + 1);
+  if (status != 0)
+    return status;
+  char *to = put(put(out->ptr + out->len, metadata), message->metadata);
+  to = put(put(to, id), message->id);
+  *to++ = '}';
+  out->len = (size_t)(to - out->ptr);
+  return 0;
 }
 
 int roost_envelope_write_request(roost_buffer *out, const roost_message *message) {

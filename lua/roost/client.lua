@@ -21,12 +21,7 @@ local known_options = {
 }
 
 -- Level: of the user's line, seen from here.
-local function check(name, pattern, data, options, level)
-  if pattern == nil or pattern == core.null or data == nil or data == core.null then
-    error(core.error("InvalidMessageError", "EINVAL",
-      "The invalid data or message pattern (undefined/null)"), 0)
-  end
-  if options == nil then return end
+local function check(name, options, level)
   if type(options) ~= "table" then
     error(("client:%s: the options must be a table, got %s"):format(name, type(options)), level)
   end
@@ -44,30 +39,33 @@ local function timeout_of(options)
   return options and options.timeout and math.max(0, math.ceil(options.timeout))
 end
 
--- The caller's, with the trace context of the request that is being served.
-local function metadata_of(options)
-  local metadata = options and options.metadata
-  local parent = core.traceparent()
-  if parent == nil or (metadata and metadata.traceparent ~= nil) then return metadata end
-  local with_parent = { traceparent = parent }
-  for key, value in pairs(metadata or {}) do with_parent[key] = value end
-  return with_parent
-end
-
 -- Calls -----------------------------------------------------------------------------------------
+
+local call_client, request_client, emit_client = core.call_client, core.request_client, core.emit_client
 
 -- The last value of the reply; nil where it is empty. Raises the peer's error.
 function Client:call(pattern, data, options)
-  check("call", pattern, data, options, 3)
-  return self.handle:call(pattern, data, timeout_of(options), metadata_of(options))
+  if options == nil then return call_client(self.handle, pattern, data) end
+  check("call", options, 3)
+  return call_client(self.handle, pattern, data, timeout_of(options), options.metadata)
+end
+
+-- Raises at once where nothing could be sent.
+local function check_message(pattern, data)
+  if pattern == nil or pattern == core.null or data == nil or data == core.null then
+    error(core.error("InvalidMessageError", "EINVAL",
+      "The invalid data or message pattern (undefined/null)"), 0)
+  end
 end
 
 -- A cold stream of the replies: each subscription is a request of its own.
 function Client:send(pattern, data, options)
-  check("send", pattern, data, options, 3)
+  check_message(pattern, data)
+  if options ~= nil then check("send", options, 3) end
   return stream.create(function(out)
     local handle = self.handle
-    local request <close> = handle:request(pattern, data, timeout_of(options), metadata_of(options))
+    local request <close> = request_client(handle, pattern, data, timeout_of(options),
+      options and options.metadata)
     repeat
       local any, value = request:next(handle)
     until not any or not out:next(value)
@@ -89,10 +87,12 @@ end
 
 -- An event: sent at once. The stream completes once the transport has it.
 function Client:emit(pattern, data, options)
-  check("emit", pattern, data, options, 3)
+  check_message(pattern, data)
+  if options ~= nil then check("emit", options, 3) end
   core.check_begun()
   local result = outcome()
-  local ok, sent, trace = core.catch(self.handle.emit, self.handle, pattern, data, nil, metadata_of(options))
+  local ok, sent, trace = core.catch(emit_client, self.handle, pattern, data, nil,
+    options and options.metadata)
   if ok and sent == true then
     result:complete()
     return result

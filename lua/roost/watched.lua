@@ -99,15 +99,14 @@ function watched.extend(class, what, names)
     return listen(self, event, fn)
   end
 
-  function class.__index(self, key)
-    if key == "status" then return setmetatable({ owner = self }, Status) end
-    return class[key]
-  end
+  class.__index = class
 end
 
 -- An object of such a class. announce(self, change, value) tells of what the handle's event() gave.
 function watched.new(class, handle, announce)
-  return setmetatable({ handle = handle, listeners = {}, announce = announce }, class)
+  local self = setmetatable({ handle = handle, listeners = {}, announce = announce }, class)
+  self.status = setmetatable({ owner = self }, Status)
+  return self
 end
 
 return watched
