@@ -15,6 +15,7 @@
 #define HOST_NAME             "roost.testing.host"
 #define PEER_NAME             "roost.testing.peer"
 
+#define MAX_SANS              64      /* of a caller's certificate */
 #define INSTRUCTIONS_PER_LOOK 1000000 /* at the clock */
 #define GIVE_UP_US            5000000 /* after a test should have ended */
 
@@ -294,7 +295,40 @@ static const roost_address *opt_address(lua_State *lua, int index, roost_address
   return address;
 }
 
-/* host:connect(server or nil, address or nil, port or nil) -> peer */
+/* Text of a member of the table at index; "" where it is missing. It stays in the table. */
+static const char *opt_text(lua_State *lua, int index, const char *name) {
+  const char *text = lua_getfield(lua, index, name) == LUA_TSTRING ? lua_tostring(lua, -1) : "";
+  lua_pop(lua, 1);
+  return text;
+}
+
+/* What the table { subject, sans, fingerprint, verified } at index says of the caller; NULL where
+ * there is none. To be released. */
+static const roost_tls_info *opt_tls(lua_State *lua, int index, const roost_alloc *alloc) {
+  const char *sans[MAX_SANS];
+  const roost_tls_info *info;
+  const int top = lua_gettop(lua);
+  if (lua_isnoneornil(lua, index))
+    return NULL;
+  roost_tls_claim claim = {.subject = opt_text(lua, index, "subject"),
+                           .fingerprint = opt_text(lua, index, "fingerprint"),
+                           .sans = sans,
+                           .verified = true};
+  if (lua_getfield(lua, index, "verified") == LUA_TBOOLEAN)
+    claim.verified = lua_toboolean(lua, -1);
+  lua_getfield(lua, index, "sans");
+  while (lua_istable(lua, -1) && claim.san_count < MAX_SANS &&
+         lua_rawgeti(lua, -1, (lua_Integer)claim.san_count + 1) == LUA_TSTRING) {
+    sans[claim.san_count++] = lua_tostring(lua, -1);
+    lua_pop(lua, 1);
+  }
+  lua_settop(lua, top);
+  if (roost_tls_info_claim(&info, alloc, &claim) != 0)
+    luaL_error(lua, "out of memory");
+  return info;
+}
+
+/* host:connect(server or nil, address or nil, port or nil, tls or nil) -> peer */
 static int connect_peer(lua_State *lua) {
   roost_test_host *host = roost_testing_check_host(lua);
   const char *server = luaL_optstring(lua, 2, NULL);
@@ -306,7 +340,9 @@ static int connect_peer(lua_State *lua) {
   luaL_setmetatable(lua, PEER_NAME);
   lua_pushvalue(lua, -1);
   peer->ref = luaL_ref(lua, LUA_REGISTRYINDEX);
-  int status = roost_test_host_connect(host, peer, server, address);
+  const roost_tls_info *tls = opt_tls(lua, 5, host->exec->alloc);
+  int status = roost_test_host_connect(host, peer, server, address, tls);
+  roost_tls_info_release(tls);
   if (status == 0)
     return 1;
   if (peer->conn == NULL)

@@ -185,7 +185,7 @@ static roost_server *find_server(const roost_test_host *host, const char *name) 
 }
 
 int roost_test_host_connect(roost_test_host *host, roost_test_peer *peer, const char *server,
-                            const roost_address *address) {
+                            const roost_address *address, const roost_tls_info *tls) {
   roost_server *to = find_server(host, server);
   roost_conn *other;
   if (to == NULL)
@@ -198,6 +198,7 @@ int roost_test_host_connect(roost_test_host *host, roost_test_peer *peer, const 
   roost_conn_set_ops(peer->conn, &conn_ops, peer);
   if (address != NULL)
     roost_conn_set_remote(other, address);
+  roost_conn_set_tls_info(other, tls);
   return roost_tcp_server_adopt(to, other);
 }
 

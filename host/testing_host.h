@@ -62,9 +62,9 @@ int roost_test_host_start(roost_test_host *host);
 void roost_test_peer_init(roost_test_peer *peer);
 
 /* Connects peer to the server with that name (NULL: the first one); address NULL leaves the
- * caller's as it is. ENOENT, ESTATE, ENOMEM. */
+ * caller's as it is, tls NULL is a caller without TLS. ENOENT, ESTATE, ENOMEM. */
 int roost_test_host_connect(roost_test_host *host, roost_test_peer *peer, const char *server,
-                            const roost_address *address);
+                            const roost_address *address, const roost_tls_info *tls);
 
 /* Closes the peer's connection; may be called again. */
 void roost_test_peer_close(roost_test_peer *peer);

@@ -237,6 +237,7 @@ void roost_conn_discard(roost_conn *conn) {
   roost_loop *loop = conn->loop;
   roost_timer_stop(&loop->wheel, &conn->timer);
   roost_conn_forget_tls(conn);
+  roost_tls_info_release(conn->played);
   loop->buffer_bytes -= conn->counted_bytes;
   roost_buffer_deinit(&conn->out);
   roost_buffer_deinit(&conn->sending);

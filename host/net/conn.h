@@ -60,8 +60,9 @@ roost_loop *roost_conn_loop(const roost_conn *conn);
 const roost_address *roost_conn_remote(const roost_conn *conn);
 const roost_address *roost_conn_local(const roost_conn *conn);
 
-/* Says whom a connection in memory stands for. */
+/* Says whom a connection in memory stands for, and what is known of him by TLS; held. */
 void roost_conn_set_remote(roost_conn *conn, const roost_address *address);
+void roost_conn_set_tls_info(roost_conn *conn, const roost_tls_info *info);
 
 int roost_conn_descriptor(const roost_conn *conn); /* -1 for a pair in memory */
 

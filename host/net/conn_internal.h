@@ -29,10 +29,11 @@ struct roost_conn {
   roost_list link;       /* in loop->conns */
   roost_list dirty_link; /* in loop->dirty, while marked */
   roost_loop *loop;
-  roost_pipe *pipe;          /* owned; NULL while connecting */
-  roost_dial *dial;          /* while connecting */
-  roost_conn_tls *tls;       /* to begin once connected; NULL: nothing */
-  const roost_conn_ops *ops; /* NULL until the owner has said */
+  roost_pipe *pipe;             /* owned; NULL while connecting */
+  roost_dial *dial;             /* while connecting */
+  roost_conn_tls *tls;          /* to begin once connected; NULL: nothing */
+  const roost_tls_info *played; /* said of the peer by a test; held; NULL: nothing */
+  const roost_conn_ops *ops;    /* NULL until the owner has said */
   void *ud;
   roost_buffer out;              /* appended to by the owner */
   roost_buffer sending;          /* written in part */

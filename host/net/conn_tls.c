@@ -135,7 +135,14 @@ void roost_conn_connected(roost_conn *conn) {
   }
 }
 
+void roost_conn_set_tls_info(roost_conn *conn, const roost_tls_info *info) {
+  roost_tls_info_release(conn->played);
+  conn->played = roost_tls_info_hold(info);
+}
+
 const roost_tls_info *roost_conn_tls_info(roost_conn *conn) {
+  if (conn->played != NULL)
+    return conn->played;
   const bool has_pipe = conn->pipe != NULL && conn->state != ROOST_CONN_SECURING;
   return has_pipe ? roost_tls_pipe_info(conn->pipe) : NULL;
 }

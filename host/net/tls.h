@@ -81,6 +81,19 @@ typedef struct roost_tls_info {
   size_t san_count;
 } roost_tls_info;
 
+/* What a test says of a peer; texts as above, borrowed. */
+typedef struct roost_tls_claim {
+  const char *subject;
+  const char *fingerprint;
+  const char *const *sans; /* san_count of them */
+  size_t san_count;
+  bool verified;
+} roost_tls_claim;
+
+/* The info of a peer that is only played. ENOMEM, EINVAL (too many names). */
+int roost_tls_info_claim(const roost_tls_info **out, const roost_alloc *alloc,
+                         const roost_tls_claim *claim);
+
 const roost_tls_info *roost_tls_info_hold(const roost_tls_info *info);
 void roost_tls_info_release(const roost_tls_info *held);
 

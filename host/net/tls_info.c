@@ -124,6 +124,26 @@ static void put_sans(writing *at, const X509 *cert) {
 
 /* --------------------------------------------------------------------- the whole ------------- */
 
+/* Points the info at what was written: the subject first, and where the others begin. */
+static int point_at_texts(roost_tls_info *info, const writing *at, size_t common_name,
+                          size_t fingerprint) {
+  if (at->status != 0)
+    return at->status;
+  info->subject = info->texts.ptr;
+  info->common_name = info->texts.ptr + common_name;
+  info->fingerprint = info->texts.ptr + fingerprint;
+  if (at->san_count == 0)
+    return 0;
+  const char **sans = roost_alloc_get(info->alloc, (at->san_count + 1) * sizeof *sans);
+  if (sans == NULL)
+    return ROOST_ENOMEM;
+  for (size_t i = 0; i < at->san_count; i++)
+    sans[i] = info->texts.ptr + at->sans[i];
+  info->sans = sans;
+  info->san_count = at->san_count;
+  return 0;
+}
+
 static int describe(roost_tls_info *info, const X509 *cert) {
   writing at = {.texts = &info->texts};
   put_subject(&at, cert);
@@ -132,24 +152,11 @@ static int describe(roost_tls_info *info, const X509 *cert) {
   const size_t fingerprint = info->texts.len;
   put_fingerprint(&at, cert);
   put_sans(&at, cert);
-  if (at.status != 0)
-    return at.status;
-  info->subject = info->texts.ptr;
-  info->common_name = info->texts.ptr + common_name;
-  info->fingerprint = info->texts.ptr + fingerprint;
-  if (at.san_count == 0)
-    return 0;
-  const char **sans = roost_alloc_get(info->alloc, (at.san_count + 1) * sizeof *sans);
-  if (sans == NULL)
-    return ROOST_ENOMEM;
-  for (size_t i = 0; i < at.san_count; i++)
-    sans[i] = info->texts.ptr + at.sans[i];
-  info->sans = sans;
-  info->san_count = at.san_count;
-  return 0;
+  return point_at_texts(info, &at, common_name, fingerprint);
 }
 
-roost_tls_info *roost_tls_info_new(const roost_alloc *alloc, const SSL *ssl) {
+/* Knows nothing yet. */
+static roost_tls_info *make(const roost_alloc *alloc) {
   static const char *const no_names[] = {NULL};
   roost_tls_info *info = roost_alloc_get(alloc, sizeof *info);
   if (info == NULL)
@@ -158,10 +165,17 @@ roost_tls_info *roost_tls_info_new(const roost_alloc *alloc, const SSL *ssl) {
   info->holders = 1;
   info->subject = info->common_name = info->fingerprint = "";
   info->sans = no_names;
+  roost_buffer_init(&info->texts, alloc);
+  return info;
+}
+
+roost_tls_info *roost_tls_info_new(const roost_alloc *alloc, const SSL *ssl) {
+  roost_tls_info *info = make(alloc);
+  if (info == NULL)
+    return NULL;
   info->version = SSL_get_version(ssl);
   info->cipher = SSL_get_cipher_name(ssl);
   info->resumed = SSL_session_reused(ssl) == 1;
-  roost_buffer_init(&info->texts, alloc);
   X509 *cert = SSL_get1_peer_certificate(ssl);
   if (cert == NULL)
     return info;
@@ -173,6 +187,51 @@ roost_tls_info *roost_tls_info_new(const roost_alloc *alloc, const SSL *ssl) {
     return info;
   roost_tls_info_release(info);
   return NULL;
+}
+
+/* ------------------------------------------------------------------------- one that is played */
+
+/* The only common name of a subject's text; "" where it has none or several. */
+static roost_slice find_common_name(const char *subject) {
+  roost_slice found = {"", 0};
+  for (const char *at = subject; *at != '\0';) {
+    const size_t len = strcspn(at, ",");
+    if (strncmp(at, "CN=", 3) == 0 && found.len > 0)
+      return (roost_slice){"", 0};
+    if (strncmp(at, "CN=", 3) == 0)
+      found = roost_slice_of(at + 3, len - 3);
+    at += len + (at[len] == ',');
+  }
+  return found;
+}
+
+int roost_tls_info_claim(const roost_tls_info **out, const roost_alloc *alloc,
+                         const roost_tls_claim *claim) {
+  roost_tls_info *info = make(alloc);
+  *out = info;
+  if (info == NULL)
+    return ROOST_ENOMEM;
+  info->verified = claim->verified;
+  info->version = "TLSv1.3";
+  info->cipher = "TLS_AES_128_GCM_SHA256";
+  writing at = {.texts = &info->texts, .status = claim->san_count > MAX_SANS ? ROOST_EINVAL : 0};
+  put(&at, claim->subject, strlen(claim->subject) + 1);
+  const size_t common_name = info->texts.len;
+  const roost_slice name = find_common_name(claim->subject);
+  put(&at, name.ptr, name.len);
+  end_text(&at);
+  const size_t fingerprint = info->texts.len;
+  put(&at, claim->fingerprint, strlen(claim->fingerprint) + 1);
+  for (size_t i = 0; i < claim->san_count && at.status == 0; i++) {
+    begin_san(&at, claim->sans[i]);
+    end_text(&at);
+  }
+  const int status = point_at_texts(info, &at, common_name, fingerprint);
+  if (status != 0) {
+    roost_tls_info_release(info);
+    *out = NULL;
+  }
+  return status;
 }
 
 const roost_tls_info *roost_tls_info_hold(const roost_tls_info *info) {

@@ -683,11 +683,19 @@ function testing.raises(fn, ...) end
 ---@class roost.testing.caller
 ---@field address? string An IP address.
 ---@field port? integer A port.
+---@field tls? roost.testing.certificate What is known of it by TLS; without it, it calls without TLS.
+
+---@class roost.testing.certificate
+---@field subject? string As "CN=billing,O=Acme".
+---@field sans? string[] As "DNS:billing.test".
+---@field fingerprint? string SHA-256, 64 hexadecimal digits.
+---@field verified? boolean Whether somebody trusted vouches for it; it is so unless it says false.
 
 ---@class roost.testing.peer_options
 ---@field server? string The name of the server; without it the first.
 ---@field address? string An IP address.
 ---@field port? integer A port.
+---@field tls? roost.testing.certificate What is known of it by TLS; without it, it has none.
 
 ---What `testing.host` makes. Works as a `<close>` variable.
 ---@class roost.testing.host

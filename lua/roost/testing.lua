@@ -136,23 +136,37 @@ end
 
 Host.__close = Host.close
 
-local peer_options = { server = "string", address = "string", port = "number" }
+local peer_options = { server = "string", address = "string", port = "number", tls = "table" }
+local tls_options = { subject = "string", sans = "table", fingerprint = "string", verified = "boolean" }
 
--- A raw peer on a connection in memory; options: { server =, address =, port = }
+local function check_peer(what, options, types)
+  check_members(what, options, types)
+  if options.tls ~= nil then check_members(what .. ": tls", options.tls, tls_options) end
+end
+
+-- A raw peer on a connection in memory; options: { server =, address =, port =, tls = }
 function Host:connect(options)
   options = options or {}
-  local ok, err = pcall(check_members, "host:connect", options, peer_options)
+  local ok, err = pcall(check_peer, "host:connect", options, peer_options)
   if not ok then error(err, 2) end
-  return caller.peer(self.handle:connect(options.server, options.address, options.port))
+  return caller.peer(self.handle:connect(options.server, options.address, options.port, options.tls))
+end
+
+-- A text that tells callers with one certificate from others.
+local function certificate_key(tls)
+  if tls == nil then return "plain" end
+  return ("%q %q %s %s"):format(tls.subject or "", tls.fingerprint or "", tls.verified,
+    table.concat(tls.sans or {}, " "))
 end
 
 -- The caller that a call's options ask for.
 local function caller_for(host, options)
   local peer = options.peer or {}
-  local key = ("%s %s %s"):format(options.server, peer.address, peer.port)
+  local key = ("%s %s %s %s"):format(options.server, peer.address, peer.port, certificate_key(peer.tls))
   local known = host.callers[key]
   if known and not known.closed then return known end
-  known = caller.new(host:connect { server = options.server, address = peer.address, port = peer.port })
+  known = caller.new(host:connect { server = options.server, address = peer.address, port = peer.port,
+    tls = peer.tls })
   host.callers[key] = known
   return known
 end
@@ -162,11 +176,11 @@ local call_options = {
   timeout = "number", metadata = "table", peer = "table", server = "string",
   qos = "any", retain = "any", priority = "any", expiration = "any", key = "any", partition = "any",
 }
-local call_peer_options = { address = "string", port = "number" }
+local call_peer_options = { address = "string", port = "number", tls = "table" }
 
 local function check_call_options(method, options)
   check_members(method, options, call_options)
-  check_members(method .. ": peer", options.peer or {}, call_peer_options)
+  check_peer(method .. ": peer", options.peer or {}, call_peer_options)
 end
 
 -- The options of a call, checked; its errors point at the line of the spec, three levels up.

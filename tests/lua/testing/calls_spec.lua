@@ -252,4 +252,46 @@ describe("testing: calls", function()
     assert.matches("70000 is no port", complaint { address = "::1", port = 70000 })
     assert.matches("calls_spec.lua:%d+: host:call: peer: unknown option 'adress'", complaint { adress = "::1" })
   end)
+
+  it("of the options, peer.tls says what certificate the caller has", function()
+    local fingerprint = ("0a"):rep(32)
+    local who
+    local other <close> = testing.host {
+      services = { inline = function(service)
+        service:message("who", function(_, ctx) who = ctx.peer.tls return roost.null end)
+        service:message("named", function() return "in" end)
+        service:message("vouched", function() return "in" end)
+      end },
+      config = { servers = { { allow = {
+        { peer = "*", patterns = { "who" } },
+        { peer = "CN=billing", patterns = { "named" } },
+        { peer = "DNS:*.test", patterns = { "vouched" } },
+        { peer = "sha256:" .. fingerprint, patterns = { "vouched" } },
+      } } } },
+    }
+    local function call(pattern, tls) return other:call(pattern, {}, { peer = { tls = tls } }) end
+    local function is_refused(pattern, tls)
+      assert.equal("Forbidden resource", testing.raises(call, pattern, tls).message)
+    end
+    call "who"
+    assert.is_nil(who)
+    call("who", { subject = "CN=billing,O=Acme", sans = { "DNS:b.test", "URI:x" }, fingerprint = fingerprint })
+    assert.same({ "CN=billing,O=Acme", { "DNS:b.test", "URI:x" }, fingerprint, true, "TLSv1.3" },
+      { who.subject, who.sans, who.fingerprint, who.verified, who.version })
+    call("who", {})
+    assert.same({ {}, true }, { who.sans, who.verified })
+    assert.equal("in", call("named", { subject = "O=Acme,CN=billing" }))
+    is_refused("named", { subject = "CN=billing", verified = false })
+    is_refused("named", { subject = "CN=other" })
+    is_refused("named", { subject = "CN=billing,CN=other" })
+    is_refused("named", nil)
+    assert.equal("in", call("vouched", { sans = { "DNS:a.test" } }))
+    assert.equal("in", call("vouched", { fingerprint = fingerprint, verified = false }))
+    is_refused("vouched", { sans = { "DNS:a.other" } })
+    local peer = other:connect { tls = { subject = "CN=billing" } }
+    peer:send { pattern = "named", data = 1, id = 1 }
+    assert.equal("in", peer:receive().response)
+    assert.matches("calls_spec.lua:%d+: host:call: peer: tls: unknown option 'cn'",
+      testing.raises(function() call("who", { cn = "x" }) end).message)
+  end)
 end)
