@@ -55,13 +55,12 @@ void roost_tls_sessions_resume(const roost_tls_context *context, SSL *ssl) {
   if (!read_name(ssl, name))
     return;
   pthread_mutex_lock(&sessions->mutex);
-  if (sessions->last != NULL && strcmp(sessions->name, name) == 0) {
-    session = sessions->last;
-    SSL_SESSION_up_ref(session);
-  }
+  if (sessions->last != NULL && strcmp(sessions->name, name) == 0 &&
+      SSL_SESSION_is_resumable(sessions->last) == 1)
+    session = SSL_SESSION_dup(sessions->last); /* OpenSSL spoils one of TLS 1.3 by its first use */
   pthread_mutex_unlock(&sessions->mutex);
   /* One that is refused, here or by the server, only means a whole handshake. */
-  if (session != NULL && SSL_SESSION_is_resumable(session) == 1)
+  if (session != NULL)
     (void)SSL_set_session(ssl, session);
   SSL_SESSION_free(session);
 }

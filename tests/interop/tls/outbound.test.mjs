@@ -32,10 +32,12 @@ for (const version of [12, 11]) {
       const server = await authority.issue('nest');
       const own = { key: readFileSync(server.key, 'utf8'), cert: readFileSync(server.cert, 'utf8') };
       const ca = readFileSync(authority.ca, 'utf8');
-      const [open, mutual] = await Promise.all([own,
-        { ...own, ca, requestCert: true, rejectUnauthorized: true }].map((tlsOptions) =>
-        startNestServer(suite, { tlsOptions }, [], version)));
-      Object.assign(made, { ca: authority.ca, server, open, mutual,
+      const expired = await authority.issue('expired', { days: -1 });
+      const old = { key: readFileSync(expired.key, 'utf8'), cert: readFileSync(expired.cert, 'utf8') };
+      const [open, mutual, late, plain] = await Promise.all([own,
+        { ...own, ca, requestCert: true, rejectUnauthorized: true }, old, undefined].map((tlsOptions) =>
+        startNestServer(suite, tlsOptions && { tlsOptions }, [], version)));
+      Object.assign(made, { ca: authority.ca, server, own, open, mutual, late, plain,
         client: await authority.issue('billing') });
     });
 
@@ -54,6 +56,39 @@ print(roost.json.encode { value = client:call("echo", { 1, 2 }), tls = client:un
       assert.equal(await run(t, keys, `local text = ("x"):rep(2^20)
 print(client:call("echo", text) == text)`), true);
     });
+    test('a stream of 1,000, and errors', async (t) => {
+      const keys = { port: made.open.port, tls: { ca: made.ca } };
+      const got = await run(t, keys, `local items = client:send("count", { upto = 1000 }):collect()
+local ok, err = pcall(client.call, client, "fail", "rpc object")
+local known, unknown = pcall(client.call, client, "nobody knows", 1)
+print(roost.json.encode { count = #items, first = items[1], last = items[1000],
+  ok = ok, code = err.code, known = known, message = unknown.message })`);
+      assert.deepEqual(got, { count: 1000, first: 1, last: 1000, ok: false, code: 42, known: false,
+        message: 'There is no matching message handler defined in the remote service.' });
+    });
+    test('a session is taken up again by the next connection', async (t) => {
+      const keys = { port: made.open.port, tls: { ca: made.ca } };
+      assert.deepEqual(await run(t, keys, `local resumed = roost.array {}
+for i = 1, 4 do
+  client:call("echo", i)
+  local tls = client:unwrap().tls
+  resumed[i] = tls.resumed and tls.peer.verified and tls.peer.subject or tls.resumed
+  client:close()
+end
+print(roost.json.encode(resumed))`), [false, 'CN=nest', 'CN=nest', 'CN=nest']);
+    });
+    test('a server that is killed in the middle of a request, and comes back', async (t) => {
+      const options = { tlsOptions: made.own };
+      const first = await startNestServer(t, options, [], version);
+      const running = run(t, { port: first.port, tls: { ca: made.ca }, retry_attempts: 200, retry_delay: 50 }, `
+client:call("echo", 1)
+local ok, err = pcall(client.call, client, "wait", { ms = 60000, value = 1 })
+print(roost.json.encode { ok = ok, code = err.code, again = client:call("echo", "again") })`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await first.kill();
+      await startNestServer(t, { ...options, port: first.port }, [], version);
+      assert.deepEqual(await running, { ok: false, code: 'ECLOSED', again: 'again' });
+    });
     test('with a certificate of our own', async (t) => {
       const { key, cert } = made.client;
       const keys = { port: made.mutual.port, tls: { ca: made.ca, key, cert } };
@@ -62,6 +97,20 @@ print(client:call("echo", text) == text)`), true);
     test('without the certificate the server wants', async (t) => {
       const got = await run(t, { port: made.mutual.port, tls: { ca: made.ca } }, failure);
       assert.deepEqual([got.ok, got.name, got.code], [false, 'ConnectionError', 'ETLS']);
+    });
+    test('a server whose certificate has expired', async (t) => {
+      const got = await run(t, { port: made.late.port, tls: { ca: made.ca } }, failure);
+      assert.deepEqual([got.name, got.code], ['ConnectionError', 'ETLS']);
+      assert.match(got.detail, /^the server's certificate: certificate has expired$/);
+    });
+    test('a plain client at a TLS port', async (t) => {
+      const got = await run(t, { port: made.open.port }, failure);
+      assert.deepEqual([got.ok, got.name, got.code], [false, 'ConnectionError', 'ECLOSED']);
+    });
+    test('a client of TLS at a plain port', async (t) => {
+      const got = await run(t, { port: made.plain.port, tls: { ca: made.ca } }, failure);
+      assert.deepEqual([got.ok, got.name, got.code], [false, 'ConnectionError', 'ETLS']);
+      assert.match(got.detail, /hung up during the handshake|does not speak TLS/);
     });
     const refusals = [
       ['a server nobody vouches for', { tls: true }, /^the server's certificate: /],
