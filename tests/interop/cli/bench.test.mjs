@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { before, describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
@@ -11,6 +12,7 @@ import { serviceFile, startHost } from '../lib/host.mjs';
 import { freePort } from '../lib/peer.mjs';
 import { luaService } from '../lib/service.mjs';
 import { startNestServer } from '../lib/target.mjs';
+import { makeAuthority } from '../lib/tls.mjs';
 import { suiteScope, undo, until, within } from '../lib/wait.mjs';
 
 const body = `
@@ -352,3 +354,46 @@ describe('roost bench against Nest 12', () => {
     assert.equal(report.errors, report.requests);
   });
 });
+
+for (const [peer, start] of [
+  ['a host', (t, tls) => startHost(t, { services: [serviceFile('wire')], server: { tls } })],
+  ['Nest 12', (t, { key, cert }) => startNestServer(t, {
+    tlsOptions: { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') } })],
+]) {
+  describe(`roost bench over TLS against ${peer}`, () => {
+    const suite = suiteScope();
+    let authority, port;
+    before(async () => {
+      authority = await makeAuthority(suite);
+      const { key, cert } = await authority.issue('server');
+      ({ port } = await start(suite, { key, cert }));
+    });
+    const secure = async (...args) => {
+      const result = await roost(['bench', '--url', `tls://127.0.0.1:${port}`, '-d', '0.3', '--json',
+        ...args]);
+      return { ...result, report: result.stdout && JSON.parse(result.stdout) };
+    };
+
+    test('a request', async () => isFine(await secure('--tls-ca', authority.ca, '-p', '16',
+      '{"cmd":"sum"}', '[1,2,3]')));
+    test('a rate', async () => isFine(await secure('--tls-ca', authority.ca, '--rate', '500',
+      'echo', '1')));
+    test('requests and replies larger than a record', async () => isFine(await secure('--tls-ca',
+      authority.ca, '-c', '3', '-p', '4', 'echo', JSON.stringify('x'.repeat(100_000)))));
+    test('nobody is trusted: 3', async () => {
+      const { code, stderr } = await secure('--any', 'echo', '1');
+      assert.equal(code, 3);
+      assert.match(stderr, /could not connect to tls:.*: the server's certificate: unable to get/);
+    });
+    test('nobody is trusted, without a first call: 3', async () => {
+      const { code, stderr } = await secure('--expect', '1', 'echo', '1');
+      assert.equal(code, 3);
+      assert.match(stderr, /could not connect to tls:.*certificate/);
+    });
+    test('--insecure says so', async () => {
+      const result = await secure('--insecure', 'echo', '1');
+      assert.match(result.stderr, /--insecure: .*not verified/);
+      assert.equal(result.code, 0);
+    });
+  });
+}

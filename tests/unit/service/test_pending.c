@@ -516,6 +516,32 @@ static void waiting_for_the_connection_counts(void **state) {
   stop(&self);
 }
 
+/* What was waited before it was begun is taken from the first wait, and from no other. */
+static void waiting_for_room_counts(void **state) {
+  static pending_test self;
+  waiting who[3];
+  (void)state;
+  start(&self);
+  go_up(&self);
+  for (size_t i = 0; i < 3; i++) {
+    init_waiting(&self, &who[i]);
+    who[i].pending.waited_ms = i == 2 ? 50 : 30;
+    request(&self, &who[i], 50);
+  }
+  pass(&self, 1); /* 50 of 50 were over */
+  assert_int_equal(who[2].status, ROOST_ETIMEDOUT);
+  pass(&self, 18);
+  answer(&self, who[1].id, "1", false);
+  pass(&self, 1);
+  assert_int_equal(who[0].status, ROOST_ETIMEDOUT);
+  pass(&self, 48);
+  assert_int_equal(who[1].failures, 0);
+  pass(&self, 1);
+  assert_int_equal(who[1].status, ROOST_ETIMEDOUT);
+  expect_empty(&self);
+  stop(&self);
+}
+
 /* --------------------------------------------------------------------- held ------------------ */
 
 static void the_first_use_connects_and_all_wait_for_it(void **state) {
@@ -1007,6 +1033,7 @@ int main(void) {
       cmocka_unit_test(each_reply_arms_the_deadline_anew),
       cmocka_unit_test(the_last_reply_stops_the_deadline),
       cmocka_unit_test(waiting_for_the_connection_counts),
+      cmocka_unit_test(waiting_for_room_counts),
       cmocka_unit_test(the_first_use_connects_and_all_wait_for_it),
       cmocka_unit_test(no_more_than_the_send_limit_is_held),
       cmocka_unit_test(what_is_held_goes_as_the_transport_takes_it_and_in_order),
