@@ -60,11 +60,36 @@ static void check_request(roost_slice text) {
   check_written(&message);
 }
 
+static bool same_place(roost_slice a, roost_slice a_text, roost_slice b, roost_slice b_text) {
+  return (a.ptr == NULL) == (b.ptr == NULL) && a.len == b.len &&
+         (a.ptr == NULL || a.ptr - a_text.ptr == b.ptr - b_text.ptr);
+}
+
+/* A space behind it keeps a reply from being read as the usual one, and must change nothing else.
+ */
+static void check_spaced(const roost_reply *reply, int status, roost_slice text) {
+  roost_reply other;
+  roost_buffer spaced;
+  roost_buffer_init(&spaced, roost_alloc_default());
+  PROMISE(roost_buffer_append_slice(&spaced, text) == 0);
+  PROMISE(roost_buffer_append_byte(&spaced, ' ') == 0);
+  const roost_slice long_text = roost_buffer_slice(&spaced);
+  PROMISE(roost_envelope_read_reply(&other, long_text) == status);
+  if (status == 1 && !reply->foreign) {
+    PROMISE(!other.foreign && reply->last == other.last);
+    PROMISE(same_place(reply->id, text, other.id, long_text));
+    PROMISE(same_place(reply->err, text, other.err, long_text));
+    PROMISE(same_place(reply->response, text, other.response, long_text));
+  }
+  roost_buffer_deinit(&spaced);
+}
+
 static void check_reply(roost_slice text) {
   roost_reply reply;
   int status = roost_envelope_read_reply(&reply, text);
   PROMISE(status == 1 || status == 0 || status == ROOST_EPROTO);
   PROMISE(status == ROOST_EPROTO ? roost_json_validate(text) != 0 : is_json(text));
+  check_spaced(&reply, status, text);
   if (status != 1)
     return;
   check_member(reply.id, text, true);
