@@ -223,7 +223,10 @@ static void push_tls(lua_State *lua, const roost_tls_info *tls) {
 
 /* handle:info() -> { transport, connected, local, remote, fd }, nil where there is no connection */
 static int get_info(lua_State *lua) {
-  const roost_outbound *outbound = roost_bind_check_client(lua, 1);
+  const handle *self = check_handle(lua, 1);
+  if (self->outbound == NULL && !self->gone) /* not made yet: a main chunk */
+    return 0;
+  const roost_outbound *outbound = roost_bind_client_of(lua, 1);
   const roost_client *client = outbound->client;
   if (outbound->state != ROOST_OUTBOUND_UP)
     return 0;
