@@ -2,6 +2,7 @@
 
 #include "config/entries.h"
 #include "config/rules.h"
+#include "config/services.h"
 #include "config/settings.h"
 #include "config/tls.h"
 
@@ -12,6 +13,7 @@
 #define SETTING(member)          ROOST_KEY_AT(roost_settings, member)
 #define LIMIT(member)            ROOST_KEY_AT(roost_limits, member)
 #define RELOAD(member)           ROOST_KEY_AT(roost_reload, member)
+#define SERVICE(member)          ROOST_KEY_AT(roost_service_options, member)
 #define SERVER(member)           ROOST_KEY_AT(roost_server_config, member)
 #define RATE(member)             ROOST_KEY_AT(roost_rate, member)
 #define CLIENT(member)           ROOST_KEY_AT(roost_client_row, config.member)
@@ -140,27 +142,21 @@ const roost_key roost_schema_client[] = {
 
 /* ------------------------------------------------------------------------- the host ---------- */
 
-static const roost_key service_option_keys[] = {
+const roost_key roost_schema_service_options[] = {
     {BOOLEAN("sandbox", false), .later = ROOST_KEY_LATER_UNSAFE},
-    {ROOST_KEY_BYTES("memory", ROOST_KEY_UNSET), .min = 1, .later = ROOST_KEY_LATER},
-    {ROOST_KEY_MS("cpu", ROOST_KEY_UNSET), .later = ROOST_KEY_LATER},
+    {ROOST_KEY_BYTES("memory", ROOST_KEY_UNSET), SERVICE(memory), .min = 1},
+    {ROOST_KEY_MS("cpu", ROOST_KEY_UNSET), SERVICE(cpu)},
     {0}};
-static const roost_key service_option = {.kinds = ROOST_KEY_RECORD, .keys = service_option_keys};
 
 static const char *const stuck[] = {[ROOST_STUCK_LOG] = "log", [ROOST_STUCK_ABORT] = "abort", NULL};
 
 static const roost_key limit_keys[] = {
-    {ROOST_KEY_BYTES("service_memory", 64 * MEBIBYTE), LIMIT(service_memory),
-     .later = ROOST_KEY_LATER},
+    {ROOST_KEY_BYTES("service_memory", 64 * MEBIBYTE), LIMIT(service_memory)},
     {ROOST_KEY_BYTES("store_memory", 64 * MEBIBYTE), LIMIT(store_memory)},
     {ROOST_KEY_BYTES("buffer_memory", 256 * MEBIBYTE), LIMIT(buffer_memory), .min = 1},
-    {ROOST_KEY_MS("handler_cpu", 1000), LIMIT(handler_cpu), .later = ROOST_KEY_LATER},
+    {ROOST_KEY_MS("handler_cpu", 1000), LIMIT(handler_cpu)},
     {ROOST_KEY_MS("request_timeout", 30000), LIMIT(request_timeout)},
-    {.name = "stuck",
-     .kinds = ROOST_KEY_TEXT,
-     LIMIT(stuck),
-     .choices = stuck,
-     .later = ROOST_KEY_LATER},
+    {.name = "stuck", .kinds = ROOST_KEY_TEXT, LIMIT(stuck), .choices = stuck},
     {0}};
 
 static const roost_key reload_keys[] = {
@@ -208,7 +204,7 @@ const roost_key roost_schema_host[] = {
      .min = 1,
      .text = "services",
      .element = &any_text},
-    {.name = "service_options", .kinds = ROOST_KEY_MAP, .element = &service_option},
+    {.name = "service_options", .kinds = ROOST_KEY_MAP, .read = roost_service_options_read},
     {.name = "workers", /* "auto" is stored as its index, 0 */
      .kinds = ROOST_KEY_NUMBER | ROOST_KEY_TEXT,
      SETTING(workers),

@@ -12,6 +12,9 @@
 /* The whole file; read into a roost_settings, whose arena the reader uses. */
 extern const roost_key roost_schema_host[];
 
+/* One entry of service_options; read into a roost_service_options. */
+extern const roost_key roost_schema_service_options[];
+
 /* One server of transport tcp; read into a roost_server_config. The row of transport is the first.
  */
 extern const roost_key roost_schema_tcp_server[];

@@ -202,3 +202,11 @@ void roost_settings_free(roost_settings *settings) {
   roost_arena_deinit(&settings->arena);
   roost_alloc_put(alloc, settings, sizeof *settings);
 }
+
+const roost_service_options *roost_settings_service(const roost_settings *settings,
+                                                    const char *name) {
+  for (size_t i = 0; i < settings->service_option_count; i++)
+    if (strcmp(settings->service_options[i].name, name) == 0)
+      return &settings->service_options[i];
+  return NULL;
+}

@@ -33,12 +33,23 @@ typedef struct roost_reload {
   uint64_t start_timeout; /* for a main chunk and on_start */
 } roost_reload;
 
+/* What an option of a service is where the file does not say: as limits has it. */
+#define ROOST_SERVICE_UNSET ((uint64_t)INT64_MIN)
+
+typedef struct roost_service_options {
+  const char *name; /* of the service */
+  uint64_t memory;  /* bytes of its state; or UNSET */
+  uint64_t cpu;     /* as limits.handler_cpu; or UNSET */
+} roost_service_options;
+
 typedef struct roost_settings {
   const char *file;            /* the configuration's name, as problems call it */
   const char *const *services; /* files and folders, as written; they exist; NULL-terminated */
   uint64_t options_mark;       /* the same for all that has the same service_options */
-  uint32_t workers;            /* 0: one per core */
-  bool wildcards;              /* for the local transport */
+  roost_service_options *service_options; /* in no order */
+  size_t service_option_count;
+  uint32_t workers; /* 0: one per core */
+  bool wildcards;   /* for the local transport */
   roost_server_config *servers;
   size_t server_count;
   roost_client_config *clients;
@@ -75,6 +86,10 @@ int roost_settings_load(roost_settings **out, const roost_alloc *alloc,
 
 /* NULL is allowed. */
 void roost_settings_free(roost_settings *settings);
+
+/* The options of a service; NULL: the file has none for it. Borrowed from settings. */
+const roost_service_options *roost_settings_service(const roost_settings *settings,
+                                                    const char *name);
 
 /* True for localhost, 127.0.0.0/8 and ::1. */
 bool roost_is_loopback(const char *host);

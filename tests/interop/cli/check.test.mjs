@@ -196,10 +196,6 @@ describe('keys that this version does not know what to do with', () => {
   warns('workers', { workers: 2 }, /workers/);
   warns('reload.watch', { reload: { watch: true } }, /watch/);
   warns('admin', { admin: { socket: false, http: false } }, /admin/);
-  warns('service_options', { service_options: { test: { memory: 1e6 } } }, /service_options/);
-  warns('limits.service_memory', { limits: { service_memory: 1e6 } }, /service_memory/);
-  warns('limits.handler_cpu', { limits: { handler_cpu: 5 } }, /handler_cpu/);
-  warns('limits.stuck', { limits: { stuck: 'abort' } }, /stuck/);
   warns('instances', {}, /instances/,
     good.replace('roost.service()', 'roost.service { instances = 1 }'));
 });

@@ -58,7 +58,9 @@ static void the_file_compiled_in_is_all_defaults(void **state) {
 static void every_member_is_stored(void **state) {
   load_case *load = *state;
   load_text(load, "return { services = {}, wildcards = true,\n"
-                  "limits = { request_timeout = 1, buffer_memory = 2, store_memory = 3 },\n"
+                  "limits = { request_timeout = 1, buffer_memory = 2, store_memory = 3,\n"
+                  "service_memory = 19, handler_cpu = 20, stuck = 'abort' },\n"
+                  "service_options = { both = { memory = 21, cpu = 22 }, one = { cpu = 0 } },\n"
                   "reload = { debounce = 4, drain_timeout = 5, start_timeout = 6 },\n"
                   "log = { level = 'error', format = 'json' },\n"
                   "servers = { { name = 'n', transport = 'tcp', host = '::1', port = 65535,\n"
@@ -74,6 +76,14 @@ static void every_member_is_stored(void **state) {
   assert_int_equal(settings->limits.request_timeout, 1);
   assert_int_equal(settings->limits.buffer_memory, 2);
   assert_int_equal(settings->limits.store_memory, 3);
+  assert_int_equal(settings->limits.service_memory, 19);
+  assert_int_equal(settings->limits.handler_cpu, 20);
+  assert_int_equal(settings->limits.stuck, ROOST_STUCK_ABORT);
+  assert_int_equal(roost_settings_service(settings, "both")->memory, 21);
+  assert_int_equal(roost_settings_service(settings, "both")->cpu, 22);
+  assert_true(roost_settings_service(settings, "one")->memory == ROOST_SERVICE_UNSET);
+  assert_int_equal(roost_settings_service(settings, "one")->cpu, 0);
+  assert_null(roost_settings_service(settings, "other"));
   assert_int_equal(settings->reload.debounce, 4);
   assert_int_equal(settings->reload.drain_timeout, 5);
   assert_int_equal(settings->reload.start_timeout, 6);
