@@ -35,6 +35,18 @@ static void check_exposed(const roost_found_list *found, const roost_settings *s
   }
 }
 
+/* Options of a service that is not there are as good as none, and it may have another name. */
+static void check_options(const roost_found_list *found, const roost_settings *settings,
+                          roost_problems *problems) {
+  for (size_t i = 0; i < settings->service_option_count; i++) {
+    const char *name = settings->service_options[i].name;
+    if (!is_found(found, name))
+      roost_problems_add(problems, ROOST_PROBLEM_WARNING,
+                         "%s: service_options: there is no service named \"%s\"", settings->file,
+                         name);
+  }
+}
+
 int roost_check_find_services(roost_found_list *found, const roost_settings *settings,
                               const char *working_dir, roost_problems *problems) {
   size_t errors = problems->errors;
@@ -47,6 +59,7 @@ int roost_check_find_services(roost_found_list *found, const roost_settings *set
       return status;
   }
   check_exposed(found, settings, problems);
+  check_options(found, settings, problems);
   return problems->errors > errors ? ROOST_ECONFIG : 0;
 }
 

@@ -119,6 +119,14 @@ int roost_test_host_add(roost_test_host *host, const char *path) {
 int roost_test_host_add_inline(roost_generation **out, roost_test_host *host, const char *name) {
   *out = NULL;
   int status = refuse_twin(host, name);
+  const roost_service_options *options = roost_settings_service(host->settings, name);
+  if (options != NULL && options->sandbox) {
+    roost_problems_add(&host->problems, ROOST_PROBLEM_ERROR,
+                       "service_options.%s.sandbox: a service inside of a test is no sandbox; "
+                       "put it into a file",
+                       name);
+    status = ROOST_ECONFIG;
+  }
   return status == 0
              ? roost_worker_add_inline(out, host->worker, name, host->exec->program.generation->vm)
              : status;

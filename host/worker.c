@@ -14,7 +14,7 @@ static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
                                                    .start_timeout_ms = 10000,
                                                    .drain_timeout_ms = 30000,
                                                    .reload_retry_ms = RELOAD_RETRY_MS,
-                                                   .service_memory_bytes = 0,
+                                                   .service = {(size_t)64 << 20, 1000},
                                                    .buffer_memory_bytes = (size_t)256 << 20};
 
 /* ------------------------------------------------------------------------- the turn ---------- */
@@ -120,12 +120,14 @@ static int make_parts(roost_worker *worker) {
 }
 
 void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
-  const roost_worker_limits limits = {.request_timeout_ms = settings->limits.request_timeout,
-                                      .start_timeout_ms = settings->reload.start_timeout,
-                                      .drain_timeout_ms = settings->reload.drain_timeout,
-                                      .reload_retry_ms = worker->limits.reload_retry_ms,
-                                      .service_memory_bytes = 0,
-                                      .buffer_memory_bytes = settings->limits.buffer_memory};
+  const roost_worker_limits limits = {
+      .request_timeout_ms = settings->limits.request_timeout,
+      .start_timeout_ms = settings->reload.start_timeout,
+      .drain_timeout_ms = settings->reload.drain_timeout,
+      .reload_retry_ms = worker->limits.reload_retry_ms,
+      .service = {settings->limits.service_memory, settings->limits.handler_cpu},
+      .buffer_memory_bytes = settings->limits.buffer_memory};
+  worker->settings = settings;
   roost_worker_set_limits(worker, &limits);
   worker->local_config.wildcards = settings->wildcards;
   worker->services = settings->services != NULL ? settings->services[0] : NULL;
@@ -145,7 +147,7 @@ void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *li
   worker->dispatch->config.drain_timeout_ms = limits->drain_timeout_ms;
   worker->dispatch->config.reload_retry_ms = limits->reload_retry_ms;
   worker->dispatch->config.request_timeout_ms = limits->request_timeout_ms;
-  worker->dispatch->config.service_memory = limits->service_memory_bytes;
+  worker->dispatch->config.service_limits = limits->service;
 }
 
 void roost_worker_set_jobs(roost_worker *worker, const roost_jobs *builder,
@@ -246,12 +248,32 @@ static void on_reloaded(void *ud, roost_generation *generation) {
     worker->config.on_reloaded(worker->config.ud);
 }
 
+/* What its states may take, as the configuration has it now. */
+static void set_service_limits(const roost_worker *worker, roost_service *service) {
+  const roost_service_options *options =
+      worker->settings != NULL ? roost_settings_service(worker->settings, service->name) : NULL;
+  service->limits = worker->limits.service;
+  service->sandbox = options != NULL && options->sandbox;
+  if (options != NULL && options->memory != ROOST_SERVICE_UNSET)
+    service->limits.memory_bytes = (size_t)options->memory;
+  if (options != NULL && options->cpu != ROOST_SERVICE_UNSET)
+    service->limits.cpu_ms = options->cpu;
+}
+
+/* Every service of a file is added here: one that is to be a sandbox never runs without. */
+static int add_service(roost_service **out, const roost_worker *worker, const roost_found *found) {
+  int status =
+      roost_dispatch_add_service(out, worker->dispatch, found->name, found->root, found->path);
+  if (status == 0)
+    set_service_limits(worker, *out);
+  return status;
+}
+
 static int load_one(roost_worker *worker, const roost_found *found, roost_problems *problems) {
   roost_service *service;
   roost_generation *generation;
   roost_buffer error;
-  int status =
-      roost_dispatch_add_service(&service, worker->dispatch, found->name, found->root, found->path);
+  int status = add_service(&service, worker, found);
   if (status != 0)
     return status;
   roost_buffer_init(&error, worker->config.alloc);
@@ -495,8 +517,7 @@ int roost_worker_take_found(roost_worker *worker, const roost_found_list *found)
     const bool is_new = service == NULL;
     int status = 0;
     if (is_new)
-      status = roost_dispatch_add_service(&service, worker->dispatch, item->name, item->root,
-                                          item->path);
+      status = add_service(&service, worker, item);
     else if (strcmp(service->source.path, item->path) != 0 && !service->reload.building)
       status = roost_service_move(service, item->root, item->path);
     if (status != 0)

@@ -50,9 +50,9 @@ typedef struct roost_worker_limits {
   uint64_t request_timeout_ms; /* 0: none */
   uint64_t start_timeout_ms;   /* of on_start; 0: none */
   uint64_t drain_timeout_ms;
-  uint64_t reload_retry_ms;    /* see roost_dispatch_config */
-  size_t service_memory_bytes; /* of one state; 0: no limit */
-  size_t buffer_memory_bytes;  /* of all connections; 0: no limit */
+  uint64_t reload_retry_ms;     /* see roost_dispatch_config */
+  roost_service_limits service; /* of those without options of their own */
+  size_t buffer_memory_bytes;   /* of all connections; 0: no limit */
 } roost_worker_limits;
 
 typedef struct roost_worker {
@@ -66,6 +66,7 @@ typedef struct roost_worker {
   roost_server_config local_config; /* of that gate */
   roost_serializers *serializers;   /* NULL: none was asked for yet */
   const char *services;             /* borrowed; where serializers look for lib/?.lua; or NULL */
+  const roost_settings *settings;   /* borrowed: what was applied last; NULL: nothing yet */
   roost_server **servers;           /* in the order they were made */
   size_t server_count;
   size_t drained_count; /* of servers */
@@ -109,7 +110,7 @@ int roost_worker_add_inline(roost_generation **out, roost_worker *worker, const 
 int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
                                  roost_problems *problems);
 
-/* Takes the limits of a configuration. */
+/* Takes the limits of a configuration, which is borrowed. */
 void roost_worker_apply(roost_worker *worker, const roost_settings *settings);
 
 /* Loads the modules that servers and named clients have for serializers: what is wrong goes into

@@ -5,10 +5,12 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <string.h>
 
 #include "config/client_table.h"
 #include "core/slice.h"
 #include "vm/error.h"
+#include "vm/sandbox.h"
 #include "vm/task.h"
 #include "wire/json.h"
 #include "wire/pattern.h"
@@ -194,8 +196,12 @@ static int connect_handle(lua_State *lua) {
   return roost_task_wait_in(lua, &self->waiters, 0, connected);
 }
 
-/* handle:close() */
+/* handle:close(). A named client is shared with other services: a sandbox leaves it alone. */
 static int close_handle(lua_State *lua) {
+  const handle *self = check_handle(lua, 1);
+  if (self->name != NULL && roost_sandbox_on(lua))
+    return roost_error_raise_text(lua, "client:close: a sandboxed service may not close a client "
+                                       "that others share");
   roost_outbound_close(roost_bind_check_client(lua, 1));
   return 0;
 }
@@ -336,6 +342,48 @@ static int begin_handle(lua_State *lua, handle *self) {
   return 1;
 }
 
+/* Whether the value on top names a file: text that is no PEM, or a list with such a one. */
+static bool names_file(lua_State *lua) {
+  if (lua_type(lua, -1) == LUA_TSTRING)
+    return strstr(lua_tostring(lua, -1), "-----BEGIN") == NULL;
+  if (!lua_istable(lua, -1))
+    return false;
+  bool found = false;
+  for (lua_Unsigned i = lua_rawlen(lua, -1); i > 0 && !found; i--) {
+    lua_rawgeti(lua, -1, (lua_Integer)i);
+    found = lua_type(lua, -1) == LUA_TSTRING && names_file(lua);
+    lua_pop(lua, 1);
+  }
+  return found;
+}
+
+static void push_member(lua_State *lua, int table, const char *name) {
+  lua_pushstring(lua, name);
+  lua_rawget(lua, table);
+}
+
+/* A sandbox's own client, from the table at index 1: files of the host's are not read for it, its
+ * private keys least of all, and no module is run outside of the sandbox. */
+static void check_own_client(lua_State *lua) {
+  static const char *const modules[] = {"serializer", "deserializer"};
+  static const char *const texts[] = {"key", "cert", "ca"};
+  for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
+    push_member(lua, 1, modules[i]);
+    if (!lua_isnil(lua, -1))
+      roost_error_raise_text(lua, "roost.client: %s: not in a sandboxed service", modules[i]);
+    lua_pop(lua, 1);
+  }
+  push_member(lua, 1, "tls");
+  for (size_t i = 0; lua_istable(lua, -1) && i < sizeof texts / sizeof texts[0]; i++) {
+    push_member(lua, lua_gettop(lua), texts[i]);
+    if (names_file(lua))
+      roost_error_raise_text(
+          lua, "roost.client: tls.%s: a sandboxed service gives PEM text, not a file", texts[i]);
+    lua_pop(lua, 1);
+  }
+  lua_pop(lua, 1);
+}
+
 static void read_table(lua_State *lua, handle *self) {
   roost_buffer *error = roost_bind_push_buffer(lua);
   int status = roost_client_table_read(&self->table, roost_vm_of(lua)->alloc, lua, 1,
@@ -357,6 +405,8 @@ static int open_client(lua_State *lua) {
     luaL_checktype(lua, 1, LUA_TTABLE);
   if (vm->closing)
     return roost_error_raise_text(lua, "the service has ended");
+  if (!is_named && roost_sandbox_on(lua))
+    check_own_client(lua);
   handle *self = push_handle(lua);
   if (!is_named) {
     read_table(lua, self);

@@ -11,6 +11,7 @@
 #include "bind/bind.h"
 #include "core/error_text.h"
 #include "vm/error.h"
+#include "vm/sandbox.h"
 
 #define HANDLE_NAME "roost.server.handle"
 #define EVENTS_MAX  1024 /* kept for who reads them slowly */
@@ -222,8 +223,11 @@ static int free_handle(lua_State *lua) {
   return 0;
 }
 
-/* core.server(name or place) -> handle */
+/* core.server(name or place) -> handle. Listeners are everybody's: a sandbox neither closes them
+ * nor hears who connects. */
 static int open_server(lua_State *lua) {
+  if (roost_sandbox_on(lua))
+    return roost_error_raise_text(lua, "roost.server: not in a sandboxed service");
   handle *self = lua_newuserdatauv(lua, sizeof *self, 1);
   *self = (handle){.link = {.attach = attach, .detach = detach},
                    .watcher = {.told = on_told, .gone = on_gone}};

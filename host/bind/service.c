@@ -5,6 +5,7 @@
 #include <lua.h>
 
 #include "bind/bind.h"
+#include "vm/sandbox.h"
 #include "vm/source.h"
 #include "vm/value.h"
 
@@ -18,9 +19,9 @@ void roost_bind_unload(roost_generation *generation) {
 }
 
 /* What is being registered to: the generation given by a test for its inline service, or the
- * state's own. */
+ * state's own. A sandbox has no such services, and what its code says of a target is no pointer. */
 static roost_generation *check_target(lua_State *lua, int index) {
-  roost_generation *inline_one = lua_touserdata(lua, index);
+  roost_generation *inline_one = roost_sandbox_on(lua) ? NULL : lua_touserdata(lua, index);
   roost_generation *generation = inline_one != NULL ? inline_one : roost_bind_generation(lua);
   bool loading = inline_one != NULL || generation->vm->current == NULL;
   if (!loading || generation->state != ROOST_GENERATION_LOADED)

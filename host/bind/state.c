@@ -6,6 +6,7 @@
 #include "core/embedded.h"
 #include "vm/error.h"
 #include "vm/pack.h"
+#include "vm/sandbox.h"
 #include "vm/source.h"
 
 static const char core_key;
@@ -39,10 +40,12 @@ static void push_module(lua_State *lua, const roost_embedded_file *file) {
   const char *chunk_name = lua_pushfstring(lua, "=%s", file->name);
   if (folder != NULL) {
     push_module_path(lua, folder, file->name);
-    roost_source_load_file(lua, lua_tostring(lua, -1), chunk_name);
+    roost_source_load_file(lua, lua_tostring(lua, -1), chunk_name, NULL);
   } else if (luaL_loadbufferx(lua, file->ptr, file->len, chunk_name, "t") != LUA_OK) {
     lua_error(lua);
   }
+  roost_sandbox_push_host(lua);
+  lua_setupvalue(lua, -2, 1); /* its _ENV; every main chunk has one */
 }
 
 void roost_bind_push_module(lua_State *lua, const char *name) {
@@ -103,16 +106,28 @@ void roost_bind_open(lua_State *lua, const roost_generation *generation) {
   preload_lua_half(lua);
 }
 
+static void close_off(lua_State *lua, const roost_generation *generation) {
+  static const roost_sandbox_offer offers[] = {
+      {"roost", "roost"}, {"cjson", "roost.cjson"}, {NULL, NULL}};
+  roost_sandbox_enter(lua, &generation->service->source, generation->dispatch->config.working_dir,
+                      offers);
+}
+
 static int load_service(lua_State *lua) {
   const roost_generation *generation = roost_bind_generation(lua);
   const roost_service *service = generation->service;
   roost_bind_open(lua, generation);
+  const char *mode = service->sandbox ? "t" : NULL;
+  if (service->sandbox)
+    close_off(lua, generation);
   if (generation->text.len > 0)
-    roost_source_load_text(lua, &service->source, roost_buffer_slice(&generation->text));
+    roost_source_load_text(lua, &service->source, roost_buffer_slice(&generation->text), mode);
   else
-    roost_source_load(lua, &service->source);
+    roost_source_load(lua, &service->source, mode);
   lua_call(lua, 0, 1);
-  lua_getglobal(lua, "require");
+  roost_sandbox_push_host(lua);
+  lua_getfield(lua, -1, "require");
+  lua_remove(lua, -2);
   lua_pushliteral(lua, "roost.service");
   lua_call(lua, 1, 1);
   lua_getfield(lua, -1, "check_returned");

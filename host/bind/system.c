@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "bind/bind.h"
+#include "vm/sandbox.h"
 
 #define RANDOM_MAX (1 << 20)
 
@@ -26,9 +27,11 @@ static int wall_time(lua_State *lua) {
   return 1;
 }
 
-/* env(name, default) -> text, or default */
+/* env(name, default) -> text, or default. A sandbox has an empty environment: in the real one are
+ * passwords. */
 static int env(lua_State *lua) {
-  const char *value = getenv(luaL_checkstring(lua, 1));
+  const char *name = luaL_checkstring(lua, 1);
+  const char *value = roost_sandbox_on(lua) ? NULL : getenv(name);
   lua_settop(lua, 2);
   if (value != NULL)
     lua_pushstring(lua, value);

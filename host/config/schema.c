@@ -143,7 +143,7 @@ const roost_key roost_schema_client[] = {
 /* ------------------------------------------------------------------------- the host ---------- */
 
 const roost_key roost_schema_service_options[] = {
-    {BOOLEAN("sandbox", false), .later = ROOST_KEY_LATER_UNSAFE},
+    {BOOLEAN("sandbox", false), SERVICE(sandbox)},
     {ROOST_KEY_BYTES("memory", ROOST_KEY_UNSET), SERVICE(memory), .min = 1},
     {ROOST_KEY_MS("cpu", ROOST_KEY_UNSET), SERVICE(cpu)},
     {0}};

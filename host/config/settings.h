@@ -38,6 +38,7 @@ typedef struct roost_reload {
 
 typedef struct roost_service_options {
   const char *name; /* of the service */
+  bool sandbox;     /* its code is not trusted: see vm/sandbox.h */
   uint64_t memory;  /* bytes of its state; or UNSET */
   uint64_t cpu;     /* as limits.handler_cpu; or UNSET */
 } roost_service_options;

@@ -46,7 +46,7 @@ typedef struct roost_dispatch_config {
   uint64_t drain_timeout_ms;   /* of a generation that is retired */
   uint64_t reload_retry_ms;    /* until a refused reload is tried again, at first; 0: it is not */
   uint64_t request_timeout_ms; /* of handlers that say none; 0: no limit */
-  size_t service_memory;       /* bytes per Lua state */
+  roost_service_limits service_limits; /* of services that say nothing else */
 } roost_dispatch_config;
 
 typedef struct roost_dispatch_stats {

@@ -15,6 +15,7 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
     return ROOST_ENOMEM;
   service->dispatch = dispatch;
   roost_list_init(&service->link);
+  service->limits = dispatch->config.service_limits;
   service->name = roost_alloc_text(alloc, roost_slice_text(name));
   char *own_root = roost_alloc_text(alloc, roost_slice_text(root));
   char *own_path = roost_alloc_text(alloc, roost_slice_text(path));
@@ -169,7 +170,7 @@ static int open_vm(roost_generation *generation, roost_runner *runner) {
   roost_vm_config vm = {.alloc = config->alloc,
                         .runner = runner,
                         .wheel = config->wheel,
-                        .memory_limit = config->service_memory,
+                        .memory_limit = generation->service->limits.memory_bytes,
                         .owner = generation};
   int status = roost_vm_open(&generation->vm, &vm);
   if (status == 0)

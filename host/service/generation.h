@@ -39,13 +39,21 @@ typedef struct roost_service_stats {
   uint64_t in_flight;
 } roost_service_stats;
 
+/* What each of its states may take. */
+typedef struct roost_service_limits {
+  size_t memory_bytes; /* 0: no limit */
+  uint64_t cpu_ms;     /* of its thread's time, between two waits; 0: no limit */
+} roost_service_limits;
+
 struct roost_service {
-  roost_list link;           /* in dispatch->removed once it is taken out */
-  size_t draining;           /* generations that are retired and not closed yet */
-  char *name;                /* owned */
-  roost_source source;       /* texts owned */
-  roost_generation *current; /* NULL: nothing could be loaded */
-  uint32_t generations;      /* loaded so far */
+  roost_list link;             /* in dispatch->removed once it is taken out */
+  size_t draining;             /* generations that are retired and not closed yet */
+  char *name;                  /* owned */
+  roost_source source;         /* texts owned */
+  roost_service_limits limits; /* of generations loaded later; at first the dispatch's */
+  bool sandbox;                /* and whether their code is not trusted: see vm/sandbox.h */
+  roost_generation *current;   /* NULL: nothing could be loaded */
+  uint32_t generations;        /* loaded so far */
   roost_service_stats stats;
   roost_buffer last_error;  /* what a handler raised last, cut short; empty: nothing yet */
   roost_dispatch *dispatch; /* borrowed */

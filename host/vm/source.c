@@ -9,8 +9,7 @@
 
 #include "vm/vm.h"
 
-/* The part of path below root, or path itself. */
-static const char *below(const char *path, const char *root) {
+const char *roost_source_below(const char *path, const char *root) {
   size_t len = strlen(root);
   if (strncmp(path, root, len) == 0 && path[len] == '/')
     return path + len + 1;
@@ -80,37 +79,39 @@ static roost_slice code_of(const char *text, size_t len) {
   return (roost_slice){at, (size_t)(end - at)};
 }
 
-static void compile(lua_State *lua, roost_slice text, const char *chunk_name) {
+static void compile(lua_State *lua, roost_slice text, const char *chunk_name, const char *mode) {
   const roost_slice code = code_of(text.ptr, text.len);
-  if (luaL_loadbuffer(lua, code.ptr, code.len, chunk_name) != LUA_OK)
+  if (luaL_loadbufferx(lua, code.ptr, code.len, chunk_name, mode) != LUA_OK)
     lua_error(lua);
 }
 
-void roost_source_load_file(lua_State *lua, const char *path, const char *chunk_name) {
+void roost_source_load_file(lua_State *lua, const char *path, const char *chunk_name,
+                            const char *mode) {
   push_file(lua, path);
   roost_slice text;
   text.ptr = lua_tolstring(lua, -1, &text.len);
-  compile(lua, text, chunk_name);
+  compile(lua, text, chunk_name, mode);
   lua_remove(lua, -2);
 }
 
-static void load_file(lua_State *lua, const char *path, const char *name) {
+static void load_file(lua_State *lua, const char *path, const char *name, const char *mode) {
   const char *chunk_name = lua_pushfstring(lua, "@%s", name);
-  roost_source_load_file(lua, path, chunk_name);
+  roost_source_load_file(lua, path, chunk_name, mode);
   lua_remove(lua, -2);
 }
 
 const char *roost_source_chunk_name(const roost_source *source) {
-  return below(source->path, source->root);
+  return roost_source_below(source->path, source->root);
 }
 
-void roost_source_load(lua_State *lua, const roost_source *source) {
-  load_file(lua, source->path, roost_source_chunk_name(source));
+void roost_source_load(lua_State *lua, const roost_source *source, const char *mode) {
+  load_file(lua, source->path, roost_source_chunk_name(source), mode);
 }
 
-void roost_source_load_text(lua_State *lua, const roost_source *source, roost_slice text) {
+void roost_source_load_text(lua_State *lua, const roost_source *source, roost_slice text,
+                            const char *mode) {
   const char *chunk_name = lua_pushfstring(lua, "@%s", roost_source_chunk_name(source));
-  compile(lua, text, chunk_name);
+  compile(lua, text, chunk_name, mode);
   lua_remove(lua, -2);
 }
 
@@ -133,7 +134,7 @@ static int search_lua(lua_State *lua) {
     lua_pushfstring(lua, "no file '%s': that is the service itself", path);
     return 1;
   }
-  load_file(lua, path, below(path, lua_tostring(lua, lua_upvalueindex(1))));
+  load_file(lua, path, roost_source_below(path, lua_tostring(lua, lua_upvalueindex(1))), NULL);
   lua_pushvalue(lua, -2);
   return 2;
 }

@@ -3,6 +3,7 @@
  *
  * Chunk name: what stands in error messages; the file's path below the services folder. The vm's
  * thread, protected mode.
+ * Mode: as Lua's load has it: "t" refuses compiled chunks, NULL takes both.
  */
 #ifndef ROOST_VM_SOURCE_H
 #define ROOST_VM_SOURCE_H
@@ -20,14 +21,19 @@ typedef struct roost_source {
 /* The main file's chunk name, without the @; borrowed from source. */
 const char *roost_source_chunk_name(const roost_source *source);
 
+/* The part of path below root, or path itself; borrowed from path. */
+const char *roost_source_below(const char *path, const char *root);
+
 /* Pushes the compiled main file, as a function. Raises a text that names file and line. */
-void roost_source_load(struct lua_State *lua, const roost_source *source);
+void roost_source_load(struct lua_State *lua, const roost_source *source, const char *mode);
 
 /* The same of a text that stands in for the main file's. */
-void roost_source_load_text(struct lua_State *lua, const roost_source *source, roost_slice text);
+void roost_source_load_text(struct lua_State *lua, const roost_source *source, roost_slice text,
+                            const char *mode);
 
 /* Pushes the compiled file, named chunk_name (with its leading @ or =). Raises. */
-void roost_source_load_file(struct lua_State *lua, const char *path, const char *chunk_name);
+void roost_source_load_file(struct lua_State *lua, const char *path, const char *chunk_name,
+                            const char *mode);
 
 /* Sets package.path and the searchers so that require finds services/NAME/?.lua,
  * services/lib/?.lua, lua/?.lua below lua_dir (NULL: none), then Lua's own path; a service's main

@@ -176,7 +176,6 @@ describe('roost check', () => {
 });
 
 describe('keys that this version does not know what to do with', () => {
-  finds('sandbox', { service_options: { good: { sandbox: true } } }, [/host\.lua/, /sandbox/]);
   finds('nats', { server: { transport: 'nats', host: undefined, port: undefined } },
     [/host\.lua/, /transport|nats/]);
 
@@ -196,6 +195,8 @@ describe('keys that this version does not know what to do with', () => {
   warns('workers', { workers: 2 }, /workers/);
   warns('reload.watch', { reload: { watch: true } }, /watch/);
   warns('admin', { admin: { socket: false, http: false } }, /admin/);
+  warns('options of no service', { service_options: { gone: { memory: 1e6 } } },
+    /service_options: there is no service named .*gone/);
   warns('instances', {}, /instances/,
     good.replace('roost.service()', 'roost.service { instances = 1 }'));
 });

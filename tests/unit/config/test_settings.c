@@ -60,7 +60,7 @@ static void every_member_is_stored(void **state) {
   load_text(load, "return { services = {}, wildcards = true,\n"
                   "limits = { request_timeout = 1, buffer_memory = 2, store_memory = 3,\n"
                   "service_memory = 19, handler_cpu = 20, stuck = 'abort' },\n"
-                  "service_options = { both = { memory = 21, cpu = 22 }, one = { cpu = 0 } },\n"
+                  "service_options = { both = { memory = 21, cpu = 22, sandbox = true }, one = { cpu = 0 } },\n"
                   "reload = { debounce = 4, drain_timeout = 5, start_timeout = 6 },\n"
                   "log = { level = 'error', format = 'json' },\n"
                   "servers = { { name = 'n', transport = 'tcp', host = '::1', port = 65535,\n"
@@ -83,6 +83,8 @@ static void every_member_is_stored(void **state) {
   assert_int_equal(roost_settings_service(settings, "both")->cpu, 22);
   assert_true(roost_settings_service(settings, "one")->memory == ROOST_SERVICE_UNSET);
   assert_int_equal(roost_settings_service(settings, "one")->cpu, 0);
+  assert_true(roost_settings_service(settings, "both")->sandbox);
+  assert_false(roost_settings_service(settings, "one")->sandbox);
   assert_null(roost_settings_service(settings, "other"));
   assert_int_equal(settings->reload.debounce, 4);
   assert_int_equal(settings->reload.drain_timeout, 5);

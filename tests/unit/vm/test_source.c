@@ -56,7 +56,7 @@ static int set_path(lua_State *lua) {
 
 static int load_main(lua_State *lua) {
   const roost_source source = {current->services, luaL_checkstring(lua, 1), "a"};
-  roost_source_load(lua, &source);
+  roost_source_load(lua, &source, NULL);
   return 1;
 }
 
