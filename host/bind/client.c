@@ -18,6 +18,13 @@
 #define HANDLE_NAME "roost.client.handle"
 #define EVENTS_MAX  64 /* changes kept for who reads them slowly */
 
+/* Of a sandbox's own clients: how many there may be at a time, and how much may wait in each. */
+#define OWN_CLIENTS_MAX 64
+#define OWN_BUFFER_MAX  ((size_t)16 << 20)
+
+/* Registry key: how many clients of its own a sandbox has. */
+static const char own_clients_key;
+
 /* A change of the connection. */
 typedef struct event {
   roost_outbound_state state;
@@ -38,6 +45,7 @@ typedef struct handle {
   event events[EVENTS_MAX];       /* not read yet, the oldest first; while they are watched */
   size_t event_count;
   bool watched; /* somebody reads events */
+  bool counted; /* among a sandbox's own clients */
 } handle;
 
 static handle *check_handle(lua_State *lua, int index) {
@@ -258,6 +266,16 @@ static int get_info(lua_State *lua) {
 
 /* ------------------------------------------------------------------------- making ------------ */
 
+/* Counts the clients of a sandbox by one more or less; returns how many there are. */
+static lua_Integer count_own_client(lua_State *lua, lua_Integer more) {
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &own_clients_key);
+  const lua_Integer count = lua_tointeger(lua, -1) + more;
+  lua_pushinteger(lua, count);
+  lua_rawsetp(lua, LUA_REGISTRYINDEX, &own_clients_key);
+  lua_pop(lua, 1);
+  return count;
+}
+
 /* Where it is not made yet. As roost_dispatch_find_client and roost_dispatch_new_client. */
 static int make_outbound(handle *self) {
   int status =
@@ -315,6 +333,9 @@ static int free_handle(lua_State *lua) {
   roost_alloc_put_text(alloc, self->name);
   self->table = NULL;
   self->name = NULL;
+  if (self->counted)
+    count_own_client(lua, -1);
+  self->counted = false;
   return 0;
 }
 
@@ -332,11 +353,7 @@ static handle *push_handle(lua_State *lua) {
 
 /* A main chunk may run on another thread than the worker's. */
 static int begin_handle(lua_State *lua, handle *self) {
-  int status = 0;
-  if (roost_task_current(lua) != NULL)
-    status = make_outbound(self);
-  else if (self->name != NULL && !roost_dispatch_knows_client(self->dispatch, self->name))
-    status = ROOST_ENOENT;
+  const int status = roost_task_current(lua) != NULL ? make_outbound(self) : 0;
   if (status != 0)
     return roost_error_raise_text(lua, failure_of(status), name_of(self));
   return 1;
@@ -362,11 +379,27 @@ static void push_member(lua_State *lua, int table, const char *name) {
   lua_rawget(lua, table);
 }
 
+static void limit_buffer(size_t *bytes) {
+  if (*bytes == 0 || *bytes > OWN_BUFFER_MAX)
+    *bytes = OWN_BUFFER_MAX;
+}
+
+/* What waits in clients lies outside of the state's own memory, and each takes a descriptor. */
+static void limit_own_clients(lua_State *lua) {
+  if (count_own_client(lua, 0) >= OWN_CLIENTS_MAX)
+    lua_gc(lua, LUA_GCCOLLECT); /* those that nobody has any more count no longer */
+  if (count_own_client(lua, 0) >= OWN_CLIENTS_MAX)
+    roost_error_raise_text(lua,
+                           "roost.client: a sandboxed service has at most %d clients of its own",
+                           OWN_CLIENTS_MAX);
+}
+
 /* A sandbox's own client, from the table at index 1: files of the host's are not read for it, its
  * private keys least of all, and no module is run outside of the sandbox. */
 static void check_own_client(lua_State *lua) {
   static const char *const modules[] = {"serializer", "deserializer"};
   static const char *const texts[] = {"key", "cert", "ca"};
+  limit_own_clients(lua);
   for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
     push_member(lua, 1, modules[i]);
     if (!lua_isnil(lua, -1))
@@ -397,6 +430,22 @@ static void read_table(lua_State *lua, handle *self) {
   lua_pop(lua, 1);
 }
 
+/* The client of the table at index 1. */
+static int open_own_client(lua_State *lua) {
+  const bool sandbox = roost_sandbox_on(lua);
+  if (sandbox)
+    check_own_client(lua);
+  handle *self = push_handle(lua);
+  if (sandbox)
+    self->counted = count_own_client(lua, 1) > 0;
+  read_table(lua, self);
+  if (sandbox) {
+    limit_buffer(&self->table->config.max_buffer_size);
+    limit_buffer(&self->table->config.max_send_buffer_size);
+  }
+  return begin_handle(lua, self);
+}
+
 /* core.client(name or table) -> handle */
 static int open_client(lua_State *lua) {
   const roost_vm *vm = roost_vm_of(lua);
@@ -405,14 +454,13 @@ static int open_client(lua_State *lua) {
     luaL_checktype(lua, 1, LUA_TTABLE);
   if (vm->closing)
     return roost_error_raise_text(lua, "the service has ended");
-  if (!is_named && roost_sandbox_on(lua))
-    check_own_client(lua);
+  if (!is_named)
+    return open_own_client(lua);
+  const char *name = lua_tostring(lua, 1);
+  if (!roost_dispatch_knows_client(roost_bind_generation(lua)->dispatch, name))
+    return roost_error_raise_text(lua, failure_of(ROOST_ENOENT), name);
   handle *self = push_handle(lua);
-  if (!is_named) {
-    read_table(lua, self);
-    return begin_handle(lua, self);
-  }
-  self->name = roost_alloc_text(vm->alloc, roost_slice_text(lua_tostring(lua, 1)));
+  self->name = roost_alloc_text(vm->alloc, roost_slice_text(name));
   if (self->name == NULL)
     return roost_error_raise_text(lua, "out of memory");
   return begin_handle(lua, self);

@@ -9,7 +9,6 @@
 #include "core/slice.h"
 
 #define MAX_LINES      4096
-#define MAX_BYTES      (1024 * 1024)
 #define MAX_PER_SECOND 10
 
 /* A line in the queue: this header, then its text, in one piece of memory. */
@@ -162,7 +161,7 @@ void roost_log_begin(roost_log_line *line, roost_log *log, roost_log_level level
 /* Links a finished line's memory into the queue, which owns it from now on. */
 static bool enqueue(roost_log *log, queued *entry) {
   pthread_mutex_lock(&log->mutex);
-  const bool room = log->lines < MAX_LINES && entry->cap <= MAX_BYTES - log->bytes;
+  const bool room = log->lines < MAX_LINES && entry->cap <= ROOST_LOG_QUEUE_BYTES - log->bytes;
   if (room) {
     *log->last = entry;
     log->last = &entry->next;

@@ -188,15 +188,23 @@ void roost_log_integer(roost_log_line *line, const char *key, int64_t value) {
   note(line, roost_buffer_printf(&line->text, "%lld", (long long)value));
 }
 
+/* Whether the line takes another field. One that is longer than the queue finds no room there, so
+ * it is not made any longer. */
+static bool takes_more(roost_log_line *line) {
+  if (line->log != NULL && line->status == 0 && line->text.len > ROOST_LOG_QUEUE_BYTES)
+    line->status = ROOST_EFULL;
+  return line->log != NULL && line->status == 0;
+}
+
 void roost_log_user_text(roost_log_line *line, roost_slice key, roost_slice value) {
-  if (line->log == NULL || line->status != 0)
+  if (!takes_more(line))
     return;
   put_user_key(line, key);
   put_value(line, value);
 }
 
 void roost_log_user_literal(roost_log_line *line, roost_slice key, roost_slice json) {
-  if (line->log == NULL || line->status != 0)
+  if (!takes_more(line))
     return;
   put_user_key(line, key);
   if (line->format == ROOST_LOG_JSON)

@@ -11,6 +11,9 @@
 
 #define ROOST_LOG_HEADER_BYTES 32
 
+/* Of the lines that wait to be written. */
+#define ROOST_LOG_QUEUE_BYTES ((size_t)1 << 20)
+
 /* Appends the room, then ts, level and msg; line->format and level are set, its text is empty. */
 void roost_log_format_begin(roost_log_line *line, uint64_t wall_us, roost_slice msg);
 

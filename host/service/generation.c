@@ -262,10 +262,16 @@ int roost_generation_start_task(roost_generation *generation, roost_task **out,
 int roost_generation_add(roost_generation *generation, const roost_handler *handler,
                          roost_slice pattern, const char **why) {
   roost_handler *own;
+  const size_t bytes = sizeof *own + 2 * pattern.len; /* of its JSON text, and its route */
+  if (bytes > generation->vm->memory_limit - generation->handler_bytes) {
+    *why = "the service's handlers take more memory than it may have";
+    return ROOST_EINVAL;
+  }
   int status = roost_handler_new(&own, generation->dispatch->config.alloc, handler, pattern, why);
   if (status != 0)
     return status;
   own->generation = generation;
+  generation->handler_bytes += bytes;
   roost_list_append(&generation->handlers, &own->link);
   return 0;
 }

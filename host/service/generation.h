@@ -71,6 +71,7 @@ struct roost_generation {
   roost_vm *vm;
   bool borrows_vm;          /* a test's inline service: the state is the test's */
   roost_list handlers;      /* roost_handler.link */
+  size_t handler_bytes;     /* that they take, about */
   int hooks[ROOST_HOOKS];   /* bind/'s: places in the registry; 0: the service gave none */
   roost_task *hook_task;    /* the hook that is running; NULL: none */
   roost_hook hook;          /* which it is, or was the last */
@@ -125,8 +126,8 @@ int roost_generation_borrow(roost_generation **out, roost_service *service, roos
 int roost_generation_start_task(roost_generation *generation, roost_task **out,
                                 const roost_task_ops *ops, void *ud, void *context);
 
-/* For the main chunk: adds a handler, whose texts are copied. pattern is JSON text. EINVAL with a
- * fixed text in *why, ENOMEM. */
+/* For the main chunk: adds a handler, whose texts are copied. pattern is JSON text. Handlers may
+ * take as much memory as the state. EINVAL with a fixed text in *why, ENOMEM. */
 int roost_generation_add(roost_generation *generation, const roost_handler *handler,
                          roost_slice pattern, const char **why);
 

@@ -87,6 +87,7 @@ typedef struct packer {
   lua_State *lua;
   roost_buffer *out;
   const roost_vm *vm; /* for its marks */
+  size_t max;         /* bytes in out, as for JSON text */
 } packer;
 
 /* Every pack_ function returns 0, ENOMEM, or EINVAL with the reason pushed. */
@@ -101,9 +102,15 @@ static int pack_number(packer *p, int index) {
   return write_number(p->out, &number);
 }
 
-static int pack_text(packer *p, int index) {
+static bool has_room(const packer *p, size_t bytes) {
+  return p->out->len <= p->max && bytes <= p->max - p->out->len;
+}
+
+static int pack_text(packer *p, const roost_path *outer, int index) {
   roost_slice text;
   text.ptr = lua_tolstring(p->lua, index, &text.len);
+  if (!has_room(p, text.len))
+    return roost_path_refuse(p->lua, outer, ROOST_PATH_TOO_LARGE);
   return roost_pack_write_text(p->out, text);
 }
 
@@ -158,6 +165,8 @@ static int pack_table(packer *p, const roost_path *outer, int index) {
   head counts = {0, 0};
   size_t at = p->out->len + 1; /* of the head, which is written again when all is counted */
   int status = roost_path_enter(p->lua, &here, outer, index);
+  if (status == 0 && !has_room(p, sizeof counts))
+    status = roost_path_refuse(p->lua, outer, ROOST_PATH_TOO_LARGE);
   if (status == 0)
     status = roost_buffer_append_byte(p->out, (char)tag_of_table(p, index));
   if (status == 0)
@@ -178,7 +187,7 @@ static int pack_value(packer *p, const roost_path *outer, int index) {
   case LUA_TNUMBER:
     return pack_number(p, index);
   case LUA_TSTRING:
-    return pack_text(p, index);
+    return pack_text(p, outer, index);
   case LUA_TTABLE:
     return pack_table(p, outer, index);
   case LUA_TLIGHTUSERDATA:
@@ -191,8 +200,8 @@ static int pack_value(packer *p, const roost_path *outer, int index) {
 }
 
 int roost_pack_write(lua_State *lua, int index, roost_buffer *out) {
-  packer p = {lua, out, roost_vm_of(lua)};
   size_t before = out->len;
+  packer p = {lua, out, roost_vm_of(lua), roost_path_room(lua, before)};
   int top = lua_gettop(lua);
   int status = pack_value(&p, NULL, lua_absindex(lua, index));
   if (status == 0)

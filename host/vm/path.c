@@ -5,9 +5,17 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "vm/vm.h"
 #include "wire/json.h"
 
 #define LEVELS_RESERVED 8 /* stack slots are reserved for so many at once */
+
+size_t roost_path_room(lua_State *lua, size_t len) {
+  const roost_vm *vm = roost_vm_of(lua);
+  if (vm == NULL || vm->memory_limit > SIZE_MAX - len)
+    return SIZE_MAX;
+  return len + vm->memory_limit;
+}
 
 int roost_path_enter(lua_State *lua, roost_path *here, const roost_path *outer, int index) {
   *here = (roost_path){.outer = outer,

@@ -9,6 +9,7 @@
 #ifndef ROOST_VM_PATH_H
 #define ROOST_VM_PATH_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct lua_State;
@@ -22,7 +23,12 @@ typedef struct roost_path {
 } roost_path;
 
 /* Stack slots that a walker may use at each level. */
-#define ROOST_PATH_SLOTS 8
+#define ROOST_PATH_SLOTS     8
+
+#define ROOST_PATH_TOO_LARGE "larger than the memory that the service may have"
+
+/* How long a buffer of len bytes may become by writing one value of this state. */
+size_t roost_path_room(struct lua_State *lua, size_t len);
 
 /* Begins a step for the table at index, and sees to the stack slots of its level. Refuses one that
  * is inside of itself and too many levels.

@@ -13,11 +13,22 @@ typedef struct encoder {
   lua_State *lua;
   roost_buffer *out;
   const roost_vm *vm; /* for its marks; NULL: a state without any */
+  size_t max;         /* bytes in out */
 } encoder;
 
 /* Every write_ function writes the value on top of the stack and leaves it there, or returns
  * ENOMEM, or EINVAL with the reason pushed; then the stack is anyhow below it. */
 static int write_value(encoder *e, const roost_path *outer);
+
+/* One text in a list a thousand times costs its state nothing, and out a thousand times its length:
+ * what a state may not hold it may not write either. */
+static bool has_room(const encoder *e, size_t bytes) {
+  return e->out->len <= e->max && bytes <= e->max - e->out->len;
+}
+
+static int refuse_size(const encoder *e, const roost_path *at) {
+  return roost_path_refuse(e->lua, at, ROOST_PATH_TOO_LARGE);
+}
 
 /* ------------------------------------------------------------------------- tables ------------ */
 
@@ -27,6 +38,8 @@ static int write_bytes(encoder *e, const roost_path *at) {
   const char *bytes = lua_tolstring(e->lua, -1, &len);
   if (bytes == NULL)
     return roost_path_refuse(e->lua, at, "roost.bytes without text");
+  if (!has_room(e, len))
+    return refuse_size(e, at);
   int status = roost_buffer_append_slice(e->out, ROOST_SLICE("{\"type\":\"Buffer\",\"data\":["));
   for (size_t i = 0; i < len && status == 0; i++) {
     if (i > 0)
@@ -153,6 +166,8 @@ static int write_table(encoder *e, const roost_path *outer) {
   int status = roost_path_enter(lua, &here, outer, -1);
   if (status != 0)
     return status;
+  if (!has_room(e, 2))
+    return refuse_size(e, outer);
   const void *mark = e->vm != NULL ? mark_of(lua) : NULL;
   if (mark != NULL && mark == e->vm->bytes_mark)
     return write_bytes(e, outer);
@@ -171,6 +186,8 @@ static int write_table(encoder *e, const roost_path *outer) {
 static int write_text(encoder *e, const roost_path *outer) {
   roost_slice text;
   text.ptr = lua_tolstring(e->lua, -1, &text.len);
+  if (!has_room(e, text.len))
+    return refuse_size(e, outer);
   int status = roost_json_write_string(e->out, text);
   return status == ROOST_EINVAL
              ? roost_path_refuse(e->lua, outer, "text is not UTF-8 (roost.bytes sends binary)")
@@ -202,8 +219,8 @@ static int write_value(encoder *e, const roost_path *outer) {
 }
 
 int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
-  encoder e = {lua, out, roost_vm_of(lua)};
   size_t before = out->len;
+  encoder e = {lua, out, roost_vm_of(lua), roost_path_room(lua, before)};
   int top = lua_gettop(lua);
   bool on_top = index == -1 || index == top;
   if (!on_top) {

@@ -5,10 +5,10 @@ local testing = require "roost.testing"
 
 local FOLDER = "tests/lua/sandbox/"
 
-local function open(sandbox, file, config)
+local function open(sandbox, file, config, memory)
   config = config or {}
   local name = (file or FOLDER .. "guest.lua"):match "([^/]+)%.lua$"
-  config.service_options = { [name] = { sandbox = sandbox } }
+  config.service_options = { [name] = { sandbox = sandbox, memory = memory } }
   return testing.host { services = { file or FOLDER .. "guest.lua" }, config = config }
 end
 
@@ -369,6 +369,12 @@ describe("the API", function()
   refused("a module outside of the sandbox", [[
     local _, err = pcall(roost.client, { port = 1, serializer = 'secret' })
     return not tostring(err):find('sandboxed', 1, true)]])
+  refused("clients without end", [[
+    local all = {}
+    for i = 1, 65 do all[i] = roost.client { port = 1 } end
+    return #all == 65]])
+  allowed("clients that are dropped count no longer", [[
+    for i = 1, 1000 do roost.client { port = 1 } end return true]])
   refused("the host's listeners", "return roost.server(1):unwrap() ~= nil")
   refused("a descriptor", "return type(ctx:unwrap().fd) == 'number'", "safe")
   refused("methods of one object on another", [[
@@ -391,6 +397,55 @@ describe("the API", function()
     local host <close> = open(true, FOLDER .. "pointer.lua")
     assert.equal("hello", host:call("hello", 1))
     assert.equal("started", host:logs("info")[1].msg)
+  end)
+
+  -- A text in a list a thousand times costs the state nothing.
+  local function too_large(name, code)
+    it(name, function()
+      local host <close> = open(true, nil, nil, 2000000)
+      local answer = host:call("run", { code = [[
+        local text, texts, tables = ("x"):rep(100000), {}, {}
+        for i = 1, 100 do texts[i] = text end
+        for _ = 1, 40 do tables = { tables, tables } end
+        ]] .. code })
+      assert.truthy(tostring(answer.result):find "larger than the memory", answer.result)
+      assert.equal("X", host:call("upper", "x"))
+    end)
+  end
+  too_large("writes no texts larger than its memory", "roost.json.encode(texts)")
+  too_large("nor tables", "roost.json.encode(tables)")
+  too_large("nor bytes", "roost.json.encode { roost.bytes(text), roost.bytes(text), texts }")
+  too_large("nor into the store", "roost.store:set('k', texts)")
+  too_large("nor tables into the store", "roost.store:set('k', tables)")
+  too_large("nor to other services", "roost.client 'PEER':call('hello', texts)")
+  too_large("nor as an item", "ctx:emit(texts)")
+  too_large("nor as cjson", "require 'cjson'.encode(texts)")
+
+  it("loses log lines that are larger than the log", function()
+    local host <close> = open(true)
+    host:call("run", { code = [[
+      local text, fields = ("x"):rep(100000), {}
+      for i = 1, 1000 do fields["f" .. i] = text end
+      roost.log:info("large", fields)
+      roost.log:info("small")]] })
+    assert.same({ "small" }, { host:logs("info")[2].msg })
+  end)
+
+  it("has no more handlers than fit into its memory", function()
+    local path = os.tmpname()
+    do
+      local file <close> = assert(io.open(path .. ".lua", "w"))
+      file:write [[
+        local service = require "roost".service()
+        local text = ("x"):rep(100000)
+        for i = 1, 10 do service:message(text .. i, function() end) end
+        return service]]
+    end
+    local err = testing.raises(open, true, path .. ".lua", nil, 1500000)
+    assert.truthy(err.message:find("more memory than it may have", 1, true), err.message)
+    local host <close> = open(true, path .. ".lua") -- luacheck: ignore 211
+    os.remove(path)
+    os.remove(path .. ".lua")
   end)
 
   it("knows no sandbox inside of a test", function()
