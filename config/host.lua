@@ -74,8 +74,9 @@ return {
     store_memory = 67108864, -- what roost.store holds
   },
 
-  -- For single services, by name: a sandbox for code that is not trusted, and what its state holds.
-  -- service_options = { NAME = { sandbox = true, memory = 16777216 } },
+  -- For single services, by name: a sandbox for code that is not trusted, bytes of its state, CPU
+  -- time between two waits.
+  -- service_options = { NAME = { sandbox = true, memory = 16777216, cpu = 100 } },
 
   reload = {
     drain_timeout = 30000, -- for what still runs when a service or the host stops

@@ -25,7 +25,7 @@ function roost.service(options) end
 ---@return roost.client
 function roost.client(target) end
 
----One of this host's servers.
+---One of this host's servers; refused in a sandbox.
 ---@param target string|integer The name of a server in the configuration (unknown: an error), or its position there.
 ---@return roost.server
 function roost.server(target) end
@@ -85,7 +85,7 @@ function roost.bytes(bytes) end
 ---@return roost.ctx?
 function roost.context() end
 
----An environment variable; without it default, or an error where there is none.
+---An environment variable; without it default, or an error where there is none. In a sandbox there are no variables.
 ---@param name string
 ---@param default? string
 ---@return string
