@@ -5,6 +5,7 @@
 #include <lua.h>
 
 #include "bind/bind.h"
+#include "vm/sandbox.h"
 
 static int free_buffer(lua_State *lua) {
   roost_buffer_deinit(lua_touserdata(lua, 1));
@@ -17,7 +18,14 @@ roost_buffer *roost_bind_push_buffer(lua_State *lua) {
   if (luaL_newmetatable(lua, "roost.buffer")) {
     lua_pushcfunction(lua, free_buffer);
     lua_setfield(lua, -2, "__gc");
+    lua_pushcfunction(lua, free_buffer);
+    lua_setfield(lua, -2, "__close");
   }
   lua_setmetatable(lua, -2);
   return buffer;
+}
+
+void roost_bind_guard_buffer(lua_State *lua) {
+  if (roost_sandbox_on(lua))
+    lua_toclose(lua, -1);
 }

@@ -12,6 +12,7 @@
 static int encode(lua_State *lua) {
   luaL_checkany(lua, 1);
   roost_buffer *out = roost_bind_push_buffer(lua);
+  roost_bind_guard_buffer(lua);
   int status = roost_value_write_json(lua, 1, out);
   if (status == ROOST_EINVAL)
     return luaL_error(lua, "%s", lua_tostring(lua, -1));

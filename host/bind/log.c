@@ -57,6 +57,7 @@ static void add_field(lua_State *lua, roost_log_line *line, roost_buffer *scratc
 static int add_fields(lua_State *lua) {
   roost_log_line *line = lua_touserdata(lua, 2);
   roost_buffer *scratch = roost_bind_push_buffer(lua);
+  roost_bind_guard_buffer(lua);
   lua_pushnil(lua);
   while (lua_next(lua, 1)) {
     add_field(lua, line, scratch);

@@ -41,6 +41,7 @@ static bool takes_ctx(lua_State *lua, int function) {
 static int add_pattern(lua_State *lua, roost_generation *generation, roost_handler *handler,
                        const char **why) {
   roost_buffer *pattern = roost_bind_push_buffer(lua);
+  roost_bind_guard_buffer(lua);
   int status = roost_value_write_json(lua, 3, pattern);
   if (status == 0)
     return roost_generation_add(generation, handler, roost_buffer_slice(pattern), why);

@@ -24,12 +24,14 @@ static roost_store *store_of(lua_State *lua) {
 
 /* Pushes a buffer; an error that passes by leaves it to the collector. */
 static roost_buffer *take_buffer(lua_State *lua) {
-  if (lua_getiuservalue(lua, 1, 1) != LUA_TUSERDATA) {
+  if (lua_getiuservalue(lua, 1, 1) == LUA_TUSERDATA) {
+    lua_pushnil(lua);
+    lua_setiuservalue(lua, 1, 1);
+  } else {
     lua_pop(lua, 1);
-    return roost_bind_push_buffer(lua);
+    roost_bind_push_buffer(lua);
   }
-  lua_pushnil(lua);
-  lua_setiuservalue(lua, 1, 1);
+  roost_bind_guard_buffer(lua);
   return lua_touserdata(lua, -1);
 }
 

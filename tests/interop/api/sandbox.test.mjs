@@ -1,11 +1,14 @@
 // service_options.NAME.sandbox and memory: what they change in a host, and what they do not.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
 import { masked } from '../lib/frames.mjs';
 import { configText, startHost, temporaryDir } from '../lib/host.mjs';
 import { connect, freePort } from '../lib/peer.mjs';
 import { luaService } from '../lib/service.mjs';
+import { until } from '../lib/wait.mjs';
 
 /** Two services, the first of them in a sandbox, and a peer connected to them. */
 async function two(t, guest, own, options = {}) {
@@ -85,6 +88,27 @@ describe('a sandboxed service', () => {
     assert.equal(await peer.call('alive', 1), true);
     assert.equal(await peer.call('own', 1), 'here');
     assert.match(host.find(({ level }) => level === 'error')[0].err, /memory/);
+  });
+
+  test('is one as well when its file comes later, and when it changes', async (t) => {
+    const guest = (version) => luaService(`service:message("guest", function()
+      return { ${version}, type(io) }
+    end)`);
+    const host = await startHost(t, {
+      services: 'services',
+      service_options: { guest: { sandbox: true } },
+      reload: { watch: true, debounce: 1 },
+      files: { 'services/own.lua': luaService('service:message("own", function() end)') },
+    });
+    const peer = await connect(t, host.port);
+    for (const version of [1, 2]) {
+      writeFileSync(join(host.dir, 'services', 'guest.lua'), guest(version));
+      await until(async () => {
+        const reply = JSON.parse(await peer.ask('guest', 1));
+        assert.equal(reply.response?.[1] ?? 'nil', 'nil');
+        return reply.response?.[0] === version;
+      }, `version ${version}`);
+    }
   });
 
   test('can be made one for a single run', async (t) => {

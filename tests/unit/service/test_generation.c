@@ -16,20 +16,16 @@ static void expect_error(const roost_generation *generation, const char *text) {
   assert_non_null(strstr(error, text));
 }
 
-static void memory_is_a_service_s_own(void **state) {
+static void memory_is_what_its_service_may_have(void **state) {
   (void)state;
   service_test self;
-  roost_generation *other;
-  roost_buffer error;
   service_test_init(&self);
   self.dispatch->config.service_limits.memory_bytes = 5000000;
-  roost_generation *usual = service_test_load(&self, "usual", "");
-  assert_int_equal(usual->vm->memory_limit, 5000000);
-  usual->service->limits.memory_bytes = 1000000;
-  roost_buffer_init(&error, roost_alloc_default());
-  assert_int_equal(roost_generation_load(&other, usual->service, &error), 0);
-  assert_int_equal(other->vm->memory_limit, 1000000);
-  roost_generation_unpin(other);
+  const roost_generation *first = service_test_load(&self, "first", "");
+  self.dispatch->config.service_limits.memory_bytes = 1000000;
+  const roost_generation *second = service_test_load(&self, "second", "");
+  assert_int_equal(first->vm->memory_limit, 5000000);
+  assert_int_equal(second->vm->memory_limit, 1000000);
   service_test_deinit(&self);
 }
 
@@ -247,7 +243,7 @@ static void loading_may_fail_at_every_allocation(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(memory_is_a_service_s_own),
+      cmocka_unit_test(memory_is_what_its_service_may_have),
       cmocka_unit_test(on_start_may_wait),
       cmocka_unit_test(without_on_start_it_is_over_at_once),
       cmocka_unit_test(on_start_that_raises_fails),
