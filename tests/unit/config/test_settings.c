@@ -57,18 +57,20 @@ static void the_file_compiled_in_is_all_defaults(void **state) {
 
 static void every_member_is_stored(void **state) {
   load_case *load = *state;
-  load_text(load, "return { services = {}, wildcards = true,\n"
-                  "limits = { request_timeout = 1, buffer_memory = 2, store_memory = 3,\n"
-                  "service_memory = 19, handler_cpu = 20, stuck = 'abort' },\n"
-                  "service_options = { both = { memory = 21, cpu = 22, sandbox = true }, one = { cpu = 0 } },\n"
-                  "reload = { debounce = 4, drain_timeout = 5, start_timeout = 6 },\n"
-                  "log = { level = 'error', format = 'json' },\n"
-                  "servers = { { name = 'n', transport = 'tcp', host = '::1', port = 65535,\n"
-                  "services = { 'a', 'b' }, max_buffer_size = 7, incomplete_message_timeout = 8,\n"
-                  "max_send_buffer_size = 9, max_connections = 10, max_connections_per_ip = 11,\n"
-                  "backlog = 12, max_in_flight = 13, max_streams = 14, idle_timeout = 15,\n"
-                  "retry_attempts = 16, retry_delay = 17, handshake_timeout = 18,\n"
-                  "framing = 'nest', wildcards = true, allow_insecure = true } } }");
+  load_text(
+      load,
+      "return { services = {}, wildcards = true,\n"
+      "limits = { request_timeout = 1, buffer_memory = 2, store_memory = 3,\n"
+      "service_memory = 19, handler_cpu = 20, stuck = 'abort' },\n"
+      "service_options = { both = { memory = 21, cpu = 22, sandbox = true }, one = { cpu = 0 } },\n"
+      "reload = { debounce = 4, drain_timeout = 5, start_timeout = 6 },\n"
+      "log = { level = 'error', format = 'json' },\n"
+      "servers = { { name = 'n', transport = 'tcp', host = '::1', port = 65535,\n"
+      "services = { 'a', 'b' }, max_buffer_size = 7, incomplete_message_timeout = 8,\n"
+      "max_send_buffer_size = 9, max_connections = 10, max_connections_per_ip = 11,\n"
+      "backlog = 12, max_in_flight = 13, max_streams = 14, idle_timeout = 15,\n"
+      "retry_attempts = 16, retry_delay = 17, handshake_timeout = 18,\n"
+      "framing = 'nest', wildcards = true, allow_insecure = true } } }");
   assert_int_equal(load->problems.count, 0);
   const roost_settings *settings = load->settings;
   const roost_server_config *server = &settings->servers[0];

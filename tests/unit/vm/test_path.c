@@ -94,8 +94,23 @@ static void depth_and_cycles(void **state) {
   vm_test_deinit(&self);
 }
 
+static void a_buffer_has_as_much_room_as_the_state(void **state) {
+  (void)state;
+  vm_test self;
+  vm_test_init(&self);
+  self.vm->memory_limit = 1000;
+  assert_int_equal(roost_path_room(self.vm->lua, 0), 1000);
+  assert_int_equal(roost_path_room(self.vm->lua, 5), 1005);
+  self.vm->memory_limit = SIZE_MAX - 4;
+  assert_true(roost_path_room(self.vm->lua, 5) == SIZE_MAX);
+  self.vm->memory_limit = SIZE_MAX;
+  assert_true(roost_path_room(self.vm->lua, 0) == SIZE_MAX);
+  vm_test_deinit(&self);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_buffer_has_as_much_room_as_the_state),
       cmocka_unit_test(keys_of_every_kind),
       cmocka_unit_test(depth_and_cycles),
   };
