@@ -87,7 +87,7 @@ describe('a sandboxed service', () => {
     assert.equal(await peer.ask('guest', 1, 'a'), masked('"a"'));
     assert.equal(await peer.call('alive', 1), true);
     assert.equal(await peer.call('own', 1), 'here');
-    assert.match(host.find(({ level }) => level === 'error')[0].err, /memory/);
+    assert.match((await host.logged(({ level }) => level === 'error')).err, /memory/);
   });
 
   test('is one as well when its file comes later, and when it changes', async (t) => {
