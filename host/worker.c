@@ -119,6 +119,18 @@ static int make_parts(roost_worker *worker) {
   return roost_dispatch_add_gate(&worker->local_gate, worker->dispatch, &worker->local_config);
 }
 
+/* What its states may take, as the configuration has it now. */
+static void set_service_limits(const roost_worker *worker, roost_service *service) {
+  const roost_service_options *options =
+      worker->settings != NULL ? roost_settings_service(worker->settings, service->name) : NULL;
+  service->limits = worker->limits.service;
+  service->sandbox = options != NULL && options->sandbox;
+  if (options != NULL && options->memory != ROOST_SERVICE_UNSET)
+    service->limits.memory_bytes = (size_t)options->memory;
+  if (options != NULL && options->cpu != ROOST_SERVICE_UNSET)
+    service->limits.cpu_ms = options->cpu;
+}
+
 void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
   const roost_worker_limits limits = {
       .request_timeout_ms = settings->limits.request_timeout,
@@ -132,6 +144,8 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
   worker->local_config.wildcards = settings->wildcards;
   worker->services = settings->services != NULL ? settings->services[0] : NULL;
   roost_dispatch_set_clients(worker->dispatch, settings->clients, settings->client_count);
+  for (size_t i = 0; i < worker->dispatch->service_count; i++)
+    set_service_limits(worker, worker->dispatch->services[i]);
 }
 
 /* A borrowed loop goes on for others. */
@@ -246,18 +260,6 @@ static void on_reloaded(void *ud, roost_generation *generation) {
     take(worker, generation);
   if (worker->config.on_reloaded != NULL)
     worker->config.on_reloaded(worker->config.ud);
-}
-
-/* What its states may take, as the configuration has it now. */
-static void set_service_limits(const roost_worker *worker, roost_service *service) {
-  const roost_service_options *options =
-      worker->settings != NULL ? roost_settings_service(worker->settings, service->name) : NULL;
-  service->limits = worker->limits.service;
-  service->sandbox = options != NULL && options->sandbox;
-  if (options != NULL && options->memory != ROOST_SERVICE_UNSET)
-    service->limits.memory_bytes = (size_t)options->memory;
-  if (options != NULL && options->cpu != ROOST_SERVICE_UNSET)
-    service->limits.cpu_ms = options->cpu;
 }
 
 /* Every service of a file is added here: one that is to be a sandbox never runs without. */

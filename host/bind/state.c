@@ -117,8 +117,8 @@ static int load_service(lua_State *lua) {
   const roost_generation *generation = roost_bind_generation(lua);
   const roost_service *service = generation->service;
   roost_bind_open(lua, generation);
-  const char *mode = service->sandbox ? "t" : NULL;
-  if (service->sandbox)
+  const char *mode = generation->sandbox ? "t" : NULL;
+  if (generation->sandbox)
     close_off(lua, generation);
   if (generation->text.len > 0)
     roost_source_load_text(lua, &service->source, roost_buffer_slice(&generation->text), mode);

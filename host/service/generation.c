@@ -170,7 +170,7 @@ static int open_vm(roost_generation *generation, roost_runner *runner) {
   roost_vm_config vm = {.alloc = config->alloc,
                         .runner = runner,
                         .wheel = config->wheel,
-                        .memory_limit = generation->service->limits.memory_bytes,
+                        .memory_limit = generation->limits.memory_bytes,
                         .owner = generation};
   int status = roost_vm_open(&generation->vm, &vm);
   if (status == 0)
@@ -188,6 +188,8 @@ int roost_generation_new(roost_generation **out, roost_service *service) {
   generation->dispatch = service->dispatch;
   generation->number = service->generations + 1;
   generation->loaded_us = roost_clock_wall_us(service->dispatch->config.clock);
+  generation->limits = service->limits;
+  generation->sandbox = service->sandbox;
   generation->load_timeout_ms = service->dispatch->config.start_timeout_ms;
   roost_list_init(&generation->link);
   roost_list_init(&generation->handlers);

@@ -68,6 +68,8 @@ struct roost_generation {
   uint32_t number;          /* from 1 */
   uint64_t loaded_us;       /* since 1970 */
   roost_generation_state state;
+  roost_service_limits limits; /* as they were when it was made: it is built on another thread */
+  bool sandbox;                /* the same */
   roost_vm *vm;
   bool borrows_vm;          /* a test's inline service: the state is the test's */
   roost_list handlers;      /* roost_handler.link */

@@ -111,6 +111,18 @@ describe('a sandboxed service', () => {
     }
   });
 
+  test('becomes one at SIGHUP', async (t) => {
+    const config = (port, options) => configText({ services: 'services', service_options: options,
+      servers: [{ transport: 'tcp', host: '127.0.0.1', port }] });
+    const host = await startHost(t, { service: luaService(
+      'service:message("test", function() return type(io) end)') });
+    const peer = await connect(t, host.port);
+    assert.equal(await peer.call('test', 1), 'table');
+    writeFileSync(join(host.dir, 'host.lua'), config(host.port, { test: { sandbox: true } }));
+    host.signal('SIGHUP');
+    await until(async () => await peer.call('test', 1) === 'nil', 'the sandbox');
+  });
+
   test('can be made one for a single run', async (t) => {
     const host = await startHost(t, { service: luaService(
       'service:message("test", function() return type(io) end)'),
