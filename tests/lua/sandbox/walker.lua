@@ -22,7 +22,7 @@ end
 local methods = {
   ctx = "emit cancelled unwrap ack nack get",
   client = "call send emit connect close unwrap on",
-  handle = "call request emit connect close state watch event info",
+  handle = "connect close state watch event info",
   stream = "each first last collect subscribe timeout map filter take tap reduce retry catch merge concat",
   subject = "next error complete", subscription = "unsubscribe", task = "cancel alive running",
   service = "message event provide on_start on_stop", status = "subscribe",
