@@ -4,6 +4,7 @@
 #include <lua.h>
 
 #include "vm/error.h"
+#include "vm/steps.h"
 #include "vm/task.h"
 #include "vm/value.h"
 
@@ -68,6 +69,7 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   vm->wheel = config->wheel;
   vm->owner = config->owner;
   vm->memory_limit = config->memory_limit != 0 ? config->memory_limit : SIZE_MAX;
+  vm->steps_left = ROOST_STEPS_PER_POLL;
   roost_list_init(&vm->tasks);
   roost_list_init(&vm->idle);
   roost_list_init(&vm->held);

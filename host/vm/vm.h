@@ -62,6 +62,7 @@ struct roost_vm {
   roost_pool pool;          /* the state's small blocks */
   size_t memory_bytes;      /* held by the state now */
   size_t memory_limit;      /* SIZE_MAX: none */
+  size_t steps_left;        /* of work in C until the next poll (vm/steps.h) */
   size_t tune_below;        /* outside these two the collector wants other parameters */
   size_t tune_above;
   roost_task *current; /* the task that is running; NULL in a main chunk */
