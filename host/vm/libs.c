@@ -5,6 +5,7 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "vm/bounded.h"
 #include "vm/protect.h"
 #include "vm/vm.h"
 
@@ -57,6 +58,9 @@ void roost_vm_open_libraries(lua_State *lua) {
   close_input(lua);
   demand_name(lua, "loadfile");
   demand_name(lua, "dofile");
+  roost_bounded_open_string(lua);
+  roost_bounded_open_table(lua);
+  roost_bounded_open_load(lua);
   roost_protect_open(lua);
   roost_coroutine_open(lua);
 }

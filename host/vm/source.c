@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "vm/load.h"
 #include "vm/vm.h"
 
 const char *roost_source_below(const char *path, const char *root) {
@@ -80,8 +81,7 @@ static roost_slice code_of(const char *text, size_t len) {
 }
 
 static void compile(lua_State *lua, roost_slice text, const char *chunk_name, const char *mode) {
-  const roost_slice code = code_of(text.ptr, text.len);
-  if (luaL_loadbufferx(lua, code.ptr, code.len, chunk_name, mode) != LUA_OK)
+  if (roost_load(lua, code_of(text.ptr, text.len), chunk_name, mode) != LUA_OK)
     lua_error(lua);
 }
 
