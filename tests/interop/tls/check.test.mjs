@@ -57,7 +57,7 @@ describe('certificates of a configuration', () => {
 
   test('run warns of an expired one, and starts', async (t) => {
     const host = await startHost(t, { service: luaService(''), server: { tls: files(expired) } });
-    const [line] = host.find(({ level }) => level === 'warn');
+    const line = await host.logged(({ level }) => level === 'warn');
     assert.match(line.msg, /servers\[1\]\.tls\.cert: .*has expired on/);
   });
   test('run does not start with a wrong one', async (t) => {
