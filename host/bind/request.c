@@ -504,6 +504,7 @@ static int call_client(lua_State *lua) {
 
 static int return_request(lua_State *lua, request *self) {
   self->returned = true;
+  roost_buffer_deinit(&self->said);
   lua_settop(lua, 6);
   lua_pushvalue(lua, 6);
   return 1;
