@@ -1,5 +1,7 @@
 #include "exec.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -234,9 +236,19 @@ static void deinit(roost_exec *exec) {
   free(exec->working_dir);
 }
 
+/* Each turn of the loop would do it otherwise, which costs more than a small call. */
+static void block_pipe_signal(sigset_t *before) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
 int roost_exec_run(const roost_alloc *alloc, const roost_exec_config *config, roost_buffer *error) {
   roost_exec exec;
   roost_buffer root;
+  sigset_t signals;
+  block_pipe_signal(&signals);
   roost_buffer_init(&root, alloc);
   int status = init(&exec, alloc, config);
   if (status == 0)
@@ -251,5 +263,6 @@ int roost_exec_run(const roost_alloc *alloc, const roost_exec_config *config, ro
     (void)roost_buffer_append_slice(error, roost_buffer_slice(&exec.program.error));
   deinit(&exec);
   roost_buffer_deinit(&root);
+  pthread_sigmask(SIG_SETMASK, &signals, NULL);
   return status;
 }

@@ -216,68 +216,62 @@ void roost_loop_free(roost_loop *loop) {
 
 /* --------------------------------------------------------------------- running --------------- */
 
-typedef struct pipe_signal {
-  sigset_t before;     /* the thread's mask */
-  bool pending_before; /* one was waiting already: not ours to consume */
-} pipe_signal;
-
-static void block_pipe_signal(pipe_signal *state) {
+static void block_pipe_signal(sigset_t *before) {
   sigset_t set;
-  sigset_t pending;
   sigemptyset(&set);
   sigaddset(&set, SIGPIPE);
-  sigpending(&pending);
-  state->pending_before = sigismember(&pending, SIGPIPE) == 1;
-  pthread_sigmask(SIG_BLOCK, &set, &state->before);
+  pthread_sigmask(SIG_BLOCK, &set, before);
 }
 
-static void restore_pipe_signal(const pipe_signal *state) {
+/* Nothing is left to do where the thread had it blocked. Where it had not, none was waiting then:
+ * one that waits now is ours. */
+static void restore_pipe_signal(const sigset_t *before) {
   sigset_t pending;
-  if (sigismember(&state->before, SIGPIPE) == 1)
+  if (sigismember(before, SIGPIPE) == 1)
     return;
   sigpending(&pending);
-  if (!state->pending_before && sigismember(&pending, SIGPIPE) == 1) {
+  if (sigismember(&pending, SIGPIPE) == 1) {
     const struct timespec at_once = {0, 0};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGPIPE);
     sigtimedwait(&set, NULL, &at_once);
   }
-  pthread_sigmask(SIG_SETMASK, &state->before, NULL);
+  pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-static int enter(roost_loop *loop, pipe_signal *state) {
+static int enter(roost_loop *loop, sigset_t *signals) {
   if (loop->inside)
     return ROOST_ESTATE;
   loop->inside = true;
-  block_pipe_signal(state);
+  block_pipe_signal(signals);
   refresh(loop);
   return 0;
 }
 
-static void leave(roost_loop *loop, const pipe_signal *state) {
+static void leave(roost_loop *loop, const sigset_t *signals) {
   flush(loop);
   if (roost_list_empty(&loop->deferred))
     uv_idle_stop(&loop->idle); /* else the next sleep would be cut short */
-  restore_pipe_signal(state);
+  restore_pipe_signal(signals);
   loop->inside = false;
 }
 
 int roost_loop_run(roost_loop *loop) {
-  pipe_signal state;
-  int status = enter(loop, &state);
+  sigset_t signals;
+  int status = enter(loop, &signals);
   if (status != 0)
     return status;
   while (!loop->stopping)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
   loop->stopping = false;
-  leave(loop, &state);
+  leave(loop, &signals);
   return 0;
 }
 
 int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms) {
-  pipe_signal state;
-  int status = enter(loop, &state);
+  sigset_t signals;
+  int status = enter(loop, &signals);
   if (status != 0)
     return status;
   if (timeout_ms > 0) {
@@ -288,7 +282,7 @@ int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms) {
   uv_run(&loop->uv, timeout_ms > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
   loop->polling = false;
   uv_timer_stop(&loop->guard);
-  leave(loop, &state);
+  leave(loop, &signals);
   return 0;
 }
 
