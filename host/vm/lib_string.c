@@ -56,7 +56,8 @@ static void push_capture(const roost_match *match, int i) {
 /* Pushes all captures, or without any the least that is wanted of the whole match: 1 or 0. */
 static int push_captures(const roost_match *match, int least) {
   int count = match->capture_count > 0 ? match->capture_count : least;
-  luaL_checkstack(match->lua, count, "too many captures");
+  if (count > LUA_MINSTACK / 2) /* else there is room */
+    luaL_checkstack(match->lua, count, "too many captures");
   for (int i = 0; i < count; i++)
     push_capture(match, i);
   return count;
@@ -160,7 +161,9 @@ static int string_gmatch(lua_State *lua) {
 
 enum { SUBJECT = 1, PATTERN, REPLACEMENT, LIMIT };
 
-static void add_text(luaL_Buffer *out, roost_match *match, const char *text, size_t len) {
+static inline void add_text(luaL_Buffer *out, roost_match *match, const char *text, size_t len) {
+  if (len == 0)
+    return;
   luaL_addlstring(out, text, len);
   roost_steps_spend_bytes(match->vm, match->lua, len);
 }
@@ -199,15 +202,17 @@ static void add_template(luaL_Buffer *out, roost_match *match) {
  * something. */
 static bool add_value(luaL_Buffer *out, roost_match *match) {
   lua_State *lua = match->lua;
-  if (!lua_toboolean(lua, -1)) {
+  int type = lua_type(lua, -1);
+  if (type == LUA_TNIL || (type == LUA_TBOOLEAN && !lua_toboolean(lua, -1))) {
     lua_pop(lua, 1);
     add_text(out, match, match->start, (size_t)(match->end - match->start));
     return false;
   }
-  if (!lua_isstring(lua, -1))
+  if (type != LUA_TSTRING && type != LUA_TNUMBER)
     luaL_error(lua, "invalid replacement value (a %s)", luaL_typename(lua, -1));
-  roost_steps_spend_bytes(match->vm, lua, lua_rawlen(lua, -1));
+  size_t before = luaL_bufflen(out);
   luaL_addvalue(out);
+  roost_steps_spend_bytes(match->vm, lua, luaL_bufflen(out) - before);
   return true;
 }
 

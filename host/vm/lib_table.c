@@ -148,14 +148,21 @@ static int table_move(lua_State *lua) {
 
 static inline void add_element(luaL_Buffer *out, walk *list, lua_Integer i) {
   lua_State *lua = list->lua;
-  lua_geti(lua, 1, i);
-  if (lua_type(lua, -1) == LUA_TNUMBER)
+  int type = lua_geti(lua, 1, i);
+  if (type == LUA_TNUMBER)
     roost_steps_spend(list->vm, lua, NUMBER_STEPS);
-  else if (lua_type(lua, -1) != LUA_TSTRING)
+  else if (type != LUA_TSTRING)
     luaL_error(lua, "invalid value (%s) at index %I in table for 'concat'", luaL_typename(lua, -1),
                (LUAI_UACINT)i);
   luaL_addvalue(out);
   count_access(list);
+}
+
+static inline void add_separator(luaL_Buffer *out, const char *separator, size_t len) {
+  if (len == 1)
+    luaL_addchar(out, *separator);
+  else if (len > 0)
+    luaL_addlstring(out, separator, len);
 }
 
 static int table_concat(lua_State *lua) {
@@ -170,7 +177,7 @@ static int table_concat(lua_State *lua) {
   luaL_buffinit(lua, &out);
   for (size_t counted = 0; i < last; i++) {
     add_element(&out, &list, i);
-    luaL_addlstring(&out, separator, separator_len);
+    add_separator(&out, separator, separator_len);
     if (luaL_bufflen(&out) - counted >= PART_BYTES) {
       roost_steps_spend_bytes(list.vm, lua, luaL_bufflen(&out) - counted);
       counted = luaL_bufflen(&out);
