@@ -10,6 +10,7 @@
 
 struct roost_background {
   const roost_alloc *alloc; /* borrowed */
+  roost_watchdog *watchdog; /* borrowed */
   const char *name;         /* fixed text, of at most 15 characters */
   pthread_t thread;
   pthread_mutex_t mutex;  /* guards what follows */
@@ -49,6 +50,7 @@ static void *run(void *ud) {
   roost_runner runner;
   roost_job *job;
   roost_runner_init(&runner);
+  (void)roost_watchdog_add(self->watchdog, &runner); /* without it hooks count */
   pthread_setname_np(pthread_self(), self->name);
   (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOWEST_PRIORITY);
   while ((job = take_job(self)) != NULL) {
@@ -58,6 +60,8 @@ static void *run(void *ud) {
     if (comes_back)
       bring_back(port, job);
   }
+  roost_watchdog_remove(self->watchdog, &runner);
+  roost_runner_deinit(&runner);
   return NULL;
 }
 
@@ -111,7 +115,8 @@ roost_jobs roost_background_jobs(roost_background_port *port) {
 
 /* ------------------------------------------------------------------------- life -------------- */
 
-int roost_background_start(roost_background **out, const roost_alloc *alloc, const char *name) {
+int roost_background_start(roost_background **out, const roost_alloc *alloc,
+                           roost_watchdog *watchdog, const char *name) {
   roost_background *self = roost_alloc_get(alloc, sizeof *self);
   sigset_t all;
   sigset_t before;
@@ -119,6 +124,7 @@ int roost_background_start(roost_background **out, const roost_alloc *alloc, con
   if (self == NULL)
     return ROOST_ENOMEM;
   self->alloc = alloc;
+  self->watchdog = watchdog;
   self->name = name;
   roost_list_init(&self->jobs);
   pthread_mutex_init(&self->mutex, NULL);

@@ -11,6 +11,7 @@
 
 #include "net/loop.h"
 #include "service/job.h"
+#include "watchdog.h"
 
 typedef struct roost_background roost_background;
 
@@ -22,8 +23,10 @@ typedef struct roost_background_port {
   roost_loop_job wake;          /* tells them, on the loop's thread */
 } roost_background_port;
 
-/* Starts the thread, called name; all signals are blocked in it. ENOMEM, ESYSTEM. */
-int roost_background_start(roost_background **out, const roost_alloc *alloc, const char *name);
+/* Starts the thread, called name; all signals are blocked in it but the watchdog's, which is
+ * borrowed. ENOMEM, ESYSTEM. */
+int roost_background_start(roost_background **out, const roost_alloc *alloc,
+                           roost_watchdog *watchdog, const char *name);
 
 /* Ends it once the job it is at is over; finish: and all that wait, too. Else those are not run,
  * and nobody is told. NULL is allowed. */

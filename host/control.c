@@ -18,7 +18,8 @@ struct roost_control {
   atomic_bool wants_trim;
   roost_timer trim;
   roost_timer tick;
-  tick_fn *on_tick; /* NULL: none; the control thread's */
+  atomic_bool tick_now; /* roost_control_tick_now was called */
+  tick_fn *on_tick;     /* NULL: none; the control thread's */
   void *tick_ud;
   roost_log *log;           /* borrowed */
   const roost_alloc *alloc; /* borrowed */
@@ -31,12 +32,19 @@ static void on_log_filled(void *ud) {
   roost_loop_wake(control->loop);
 }
 
+static void tick(roost_control *control) {
+  const uint32_t after_ms = control->on_tick(control->tick_ud);
+  roost_timer_start(roost_loop_wheel(control->loop), &control->tick, after_ms > 0 ? after_ms : 1);
+}
+
 static void on_flush(void *ud) {
   roost_control *control = ud;
   roost_log_drain(control->log);
   if (atomic_load_explicit(&control->wants_trim, memory_order_relaxed) &&
       !roost_timer_running(&control->trim))
     roost_timer_start(roost_loop_wheel(control->loop), &control->trim, TRIM_AFTER_MS);
+  if (atomic_exchange(&control->tick_now, false) && control->on_tick != NULL)
+    tick(control);
 }
 
 /* What was freed in one burst is given back together, once it has been quiet for a moment. */
@@ -54,9 +62,13 @@ void roost_control_trim(roost_control *control) {
 }
 
 static void on_tick(roost_timer *timer) {
-  roost_control *control = ROOST_LIST_ENTRY(timer, roost_control, tick);
-  const uint32_t after_ms = control->on_tick(control->tick_ud);
-  roost_timer_start(roost_loop_wheel(control->loop), &control->tick, after_ms > 0 ? after_ms : 1);
+  tick(ROOST_LIST_ENTRY(timer, roost_control, tick));
+}
+
+void roost_control_tick_now(void *ud) {
+  roost_control *control = ud;
+  if (!atomic_exchange(&control->tick_now, true))
+    roost_loop_wake(control->loop);
 }
 
 static void on_end(void *ud) {

@@ -31,6 +31,9 @@ void roost_control_call(roost_control *control, void (*fn)(void *ud), void *ud);
  * returned fn is not running. Any thread but the control thread. */
 void roost_control_set_tick(roost_control *control, uint32_t (*fn)(void *ud), void *ud);
 
+/* Has that function called at once. ud: the control. Any thread, until the control is stopped. */
+void roost_control_tick_now(void *ud);
+
 /* Much memory of the C library's was freed: some of it is given back to the system within a few
  * seconds, which would be too slow to do on a worker. Any thread. */
 void roost_control_trim(roost_control *control);

@@ -15,6 +15,7 @@
 #include "net/crypto.h"
 #include "reloads.h"
 #include "roost.h"
+#include "watchdog.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
 #include "worker.h"
@@ -40,6 +41,7 @@ struct roost_host {
   roost_config config; /* its texts are owned */
   roost_log *log;
   roost_control *control;
+  roost_watchdog *watchdog;
   roost_background *builder; /* loads what is reloaded */
   roost_background *reaper;  /* closes what it took the place of */
   roost_background_port build_port;
@@ -154,11 +156,28 @@ static int make_store(roost_host *host) {
   return roost_store_new(&host->store, &config);
 }
 
+static uint32_t tick(void *ud) {
+  return roost_watchdog_tick(ud);
+}
+
+static int make_watchdog(roost_host *host) {
+  const roost_watchdog_config config = {.alloc = &host->alloc,
+                                        .log = host->log,
+                                        .signal = host->config.watchdog_signal,
+                                        .wake = roost_control_tick_now,
+                                        .ud = host->control};
+  const int status = roost_watchdog_new(&host->watchdog, &config);
+  if (status == 0)
+    roost_control_set_tick(host->control, tick, host->watchdog);
+  return status;
+}
+
 static int make_worker(roost_host *host) {
   const roost_worker_config config = {.alloc = &host->alloc,
                                       .clock = &host->clock,
                                       .log = host->log,
                                       .store = host->store,
+                                      .watchdog = host->watchdog,
                                       .working_dir = host->config.working_dir,
                                       .lua_dir = host->config.lua_dir,
                                       .on_memory_freed = on_memory_freed,
@@ -169,9 +188,10 @@ static int make_worker(roost_host *host) {
 }
 
 static int make_background(roost_host *host) {
-  int status = roost_background_start(&host->builder, &host->alloc, "roost-builder");
+  int status =
+      roost_background_start(&host->builder, &host->alloc, host->watchdog, "roost-builder");
   if (status == 0)
-    status = roost_background_start(&host->reaper, &host->alloc, "roost-reaper");
+    status = roost_background_start(&host->reaper, &host->alloc, host->watchdog, "roost-reaper");
   if (status != 0)
     return status;
   roost_background_port_init(&host->build_port, host->builder, host->worker->loop);
@@ -205,6 +225,8 @@ int roost_host_new(roost_host **out, const roost_config *cfg) {
     status = roost_log_new(&host->log, &host->alloc, &host->clock, cfg->log, cfg->log_ud);
   if (status == 0)
     status = roost_control_start(&host->control, &host->alloc, host->log);
+  if (status == 0)
+    status = make_watchdog(host);
   if (status == 0)
     status = make_store(host);
   if (status == 0)
@@ -255,6 +277,7 @@ void roost_host_free(roost_host *host) {
   roost_background_port_deinit(&host->reap_port);
   roost_store_free(host->store);
   roost_control_stop(host->control);
+  roost_watchdog_free(host->watchdog);
   if (host->log != NULL)
     roost_log_free(host->log);
   while (host->own_servers != NULL) {
@@ -375,6 +398,7 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
   roost_log_set_level(host->log, host->settings->log_level);
   roost_log_set_format(host->log, host->settings->log_format);
   roost_store_set_limit(host->store, host->settings->limits.store_memory);
+  roost_watchdog_set_abort(host->watchdog, host->settings->limits.stuck == ROOST_STUCK_ABORT);
   roost_worker_apply(host->worker, host->settings);
   roost_reloads_apply(host->reloads, host->settings);
   status = load_services(host, problems);

@@ -14,8 +14,8 @@
  * Threads. A host belongs to the thread that made it: every function takes that thread, unless its
  * comment names another. Handlers, replies and posted functions run on it too, inside
  * roost_host_run or roost_host_poll. Hosts share nothing: a process may have several.
- * Signals. The library installs no signal handler; while run or poll is inside, SIGPIPE is blocked
- * on the calling thread.
+ * Signals. The library installs no signal handler, but for roost_config.watchdog_signal where that
+ * is set; while run or poll is inside, SIGPIPE is blocked on the calling thread.
  * Units. Times are milliseconds unless a name says otherwise, sizes are bytes.
  * Errors. Functions return 0 (or a value that is not negative) or one of ROOST_E...;
  * roost_host_error has the text.
@@ -109,8 +109,14 @@ typedef struct roost_config {
   const char *services;    /* folder of services; NULL: as the config file says, else none */
   const char *lua_dir;     /* the Lua half of the API; NULL: the one compiled in */
   const char *working_dir; /* what relative paths start at; NULL: the process's */
-  int watchdog_signal;     /* 0: none, a count hook instead (Lua runs at half speed) */
+  int watchdog_signal;     /* 0: none, a count hook instead (Lua runs at half speed); see below */
 } roost_config;
+
+/* watchdog_signal is how code that takes too long (limits.handler_cpu) is stopped at no cost while
+ * all is well: the host's threads send it to themselves. It should be one that nothing else in the
+ * process uses, as SIGRTMIN + 3. One handler is installed for it per process, with the first host
+ * that asks for it, and taken out with the last; signals that are not the library's own are handed
+ * to the handler that was there before. The host's own thread must not block it. */
 
 /* Fills cfg with the defaults. Any thread. */
 ROOST_API void roost_config_init(roost_config *cfg);
@@ -118,7 +124,8 @@ ROOST_API void roost_config_init(roost_config *cfg);
 /* ------------------------------------------------------------------------- the host ---------- */
 
 /* Makes a host and starts its control thread; *out is NULL on failure. The new host is idle: it
- * has no service and no listener. Errors: ENOMEM, EINVAL (struct_size), ESYSTEM. */
+ * has no service and no listener. Errors: ENOMEM, EINVAL (struct_size, watchdog_signal), ESYSTEM.
+ */
 ROOST_API int roost_host_new(roost_host **out, const roost_config *cfg);
 
 /* Ends everything at once (roost_host_stop first, and run or poll until it is drained, to lose

@@ -9,6 +9,8 @@ static int make_serializers(roost_worker *worker) {
   const roost_serializers_config config = {.alloc = worker->config.alloc,
                                            .runner = worker->runner,
                                            .wheel = roost_loop_wheel(worker->loop),
+                                           .memory_limit = worker->limits.service.memory_bytes,
+                                           .cpu_limit_ms = worker->limits.service.cpu_ms,
                                            .log = worker->config.log,
                                            .working_dir = worker->config.working_dir,
                                            .services = worker->services};

@@ -185,6 +185,8 @@ int roost_worker_new(roost_worker **out, const roost_worker_config *config) {
   roost_timer_init(&worker->cutoff, on_cutoff);
   roost_buffer_init(&worker->error, config->alloc);
   int status = make_parts(worker);
+  if (status == 0 && config->watchdog != NULL)
+    status = roost_watchdog_add(config->watchdog, worker->runner);
   if (status != 0) {
     roost_worker_free(worker);
     return status;
@@ -216,6 +218,9 @@ void roost_worker_free(roost_worker *worker) {
   roost_loop_remove_hook(&worker->again);
   if (worker->config.loop == NULL)
     roost_loop_free(worker->loop);
+  if (worker->config.watchdog != NULL)
+    roost_watchdog_remove(worker->config.watchdog, worker->runner);
+  roost_runner_deinit(&worker->own_runner);
   roost_buffer_deinit(&worker->error);
   roost_alloc_put(alloc, worker, sizeof *worker);
 }

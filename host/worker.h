@@ -16,6 +16,7 @@
 #include "service/discover.h"
 #include "service/dispatch.h"
 #include "transport/transport.h"
+#include "watchdog.h"
 
 typedef enum roost_worker_state {
   ROOST_WORKER_IDLE,
@@ -35,6 +36,7 @@ typedef struct roost_worker_config {
   const char *lua_dir;     /* the Lua half of the API; NULL: compiled in */
   roost_loop *loop;        /* borrowed; NULL: it has one of its own */
   roost_runner *runner;    /* of the borrowed loop's thread; NULL: its own */
+  roost_watchdog *watchdog; /* of its own runner; NULL: none, hooks count instead */
   /* For tests, may be NULL: the client of a configuration, ENOENT: as always; and what a client's
    * name means that is not in the configuration. */
   roost_client_open_fn *open_client;
@@ -81,7 +83,8 @@ typedef struct roost_worker {
   roost_buffer error;    /* why it failed */
 } roost_worker;
 
-/* config is copied; the limits are the defaults. ENOMEM, ESYSTEM. */
+/* config is copied; the limits are the defaults. Where there is a watchdog: on the thread that
+ * will drive the loop. ENOMEM, ESYSTEM. */
 int roost_worker_new(roost_worker **out, const roost_worker_config *config);
 
 /* Has services that are reloaded built, and old states closed, by other threads; without that the

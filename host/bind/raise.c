@@ -6,6 +6,7 @@
 
 #include "bind/bind.h"
 #include "vm/error.h"
+#include "vm/watchdog.h"
 
 /* core.exception(table) -> the same table, as what a handler raises to reach its caller. */
 static int exception(lua_State *lua) {
@@ -37,13 +38,18 @@ static void push_trace(lua_State *lua) {
 static int catch_after(lua_State *lua, int status, lua_KContext before) {
   if (status == LUA_OK || status == LUA_YIELD)
     return lua_gettop(lua) - 1;
+  if (roost_vm_ending(lua))
+    return roost_vm_end(lua);
   if (ends_task(lua))
     return lua_error(lua);
   roost_task *task = roost_task_current(lua);
   if (task != NULL)
     task->unwinding = before != 0;
-  if (status == LUA_ERRMEM) /* the message handler was not called */
+  if (status == LUA_ERRMEM) { /* the message handler was not called */
     roost_buffer_clear(&roost_vm_of(lua)->trace);
+    lua_pop(lua, 1);
+    roost_error_push_memory(lua);
+  }
   lua_pushboolean(lua, false);
   lua_insert(lua, -2);
   push_trace(lua);

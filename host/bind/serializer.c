@@ -115,8 +115,12 @@ static int make_root(roost_serializers *self) {
 
 static int make_state(roost_serializers *self) {
   const roost_serializers_config *config = &self->config;
-  const roost_vm_config vm = {
-      .alloc = config->alloc, .runner = config->runner, .wheel = config->wheel};
+  const roost_vm_config vm = {.alloc = config->alloc,
+                              .runner = config->runner,
+                              .wheel = config->wheel,
+                              .memory_limit = config->memory_limit,
+                              .cpu_limit_ms = config->cpu_limit_ms,
+                              .name = "serializers"};
   int status = make_root(self);
   if (status == 0)
     status = roost_vm_open(&self->vm, &vm);
@@ -189,7 +193,7 @@ static int run(job *at, lua_CFunction function, roost_buffer *error) {
     return ROOST_ENOMEM;
   lua_pushcfunction(lua, function);
   lua_pushlightuserdata(lua, at);
-  const int status = lua_pcall(lua, 1, 0, 0);
+  const int status = roost_vm_call(at->codec->owner->vm, 1, 0);
   if (status == LUA_OK)
     return at->status;
   if (status == LUA_ERRMEM) {

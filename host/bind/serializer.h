@@ -21,6 +21,8 @@ typedef struct roost_serializers_config {
   const roost_alloc *alloc;
   roost_runner *runner;
   roost_wheel *wheel;
+  size_t memory_limit;     /* of their state; 0: none */
+  uint64_t cpu_limit_ms;   /* of one message, or of loading a module; 0: none */
   roost_log *log;          /* of print */
   const char *working_dir; /* for lua/?.lua */
   const char *services;    /* folder with lib/?.lua, absolute or below working_dir; NULL: none */

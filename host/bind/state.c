@@ -11,8 +11,6 @@
 
 static const char core_key;
 
-#define INSTRUCTIONS_PER_LOOK 100000 /* at the clock, while a main chunk runs */
-
 roost_generation *roost_bind_generation(lua_State *lua) {
   const roost_task *task = roost_task_current(lua);
   if (task != NULL && task->group != NULL)
@@ -137,47 +135,11 @@ static int load_service(lua_State *lua) {
   return 0;
 }
 
-/* What a main chunk takes is real time, whatever clock its tasks go by. */
-static uint64_t real_us(void) {
-  const roost_clock clock = {.fake = false};
-  return roost_clock_now_us(&clock);
-}
-
-/* A count hook while the main chunk runs, which may not wait and so cannot be timed otherwise. Past
- * the limit it raises at every instruction, so that no pcall keeps the chunk going. Coroutines made
- * meanwhile have the hook, too, and lose it at its first call afterwards. */
-static void check_time(lua_State *lua, lua_Debug *info) {
-  const roost_generation *generation = roost_bind_generation(lua);
-  (void)info;
-  if (generation->load_until_us == 0) {
-    lua_sethook(lua, NULL, 0, 0);
-  } else if (real_us() > generation->load_until_us) {
-    lua_sethook(lua, check_time, LUA_MASKCOUNT, 1);
-    luaL_error(lua, "loading took longer than reload.start_timeout");
-  }
-}
-
-static void limit_time(roost_generation *generation) {
-  if (generation->load_timeout_ms == 0)
-    return;
-  generation->load_until_us = real_us() + generation->load_timeout_ms * 1000;
-  lua_sethook(generation->vm->lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
-}
-
-static void unlimit_time(roost_generation *generation) {
-  generation->load_until_us = 0;
-  lua_sethook(generation->vm->lua, NULL, 0, 0);
-}
-
 int roost_bind_load(roost_generation *generation, lua_CFunction function, roost_buffer *error) {
   lua_State *lua = generation->vm->lua;
   lua_pushcfunction(lua, roost_error_traceback);
   lua_pushcfunction(lua, function);
-  limit_time(generation);
-  int status = lua_pcall(lua, 0, 0, 1);
-  unlimit_time(generation);
-  if (status == LUA_ERRMEM)
-    roost_buffer_clear(&generation->vm->trace);
+  const int status = roost_vm_load(generation->vm, 0, 1, generation->load_timeout_ms);
   if (status != LUA_OK)
     roost_bind_describe(lua, generation, error);
   lua_settop(lua, 0);

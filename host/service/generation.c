@@ -1,6 +1,7 @@
 #include "service/generation.h"
 
 #include "service/dispatch.h"
+#include "vm/watchdog.h"
 
 #define LAST_ERROR_BYTES 500
 
@@ -165,17 +166,39 @@ static void on_quiet(roost_vm *vm) {
     generation->on_change(generation->on_change_ud, generation);
 }
 
+/* Nobody waits for what ran there, so only the log tells of it. */
+static void on_overrun(roost_vm *vm, const char *what, const roost_stop *stop) {
+  const roost_generation *generation = vm->owner;
+  roost_log *log = generation->dispatch->config.log;
+  char text[ROOST_STOP_TEXT_BYTES];
+  roost_log_line line;
+  if (!roost_log_limited(log, ROOST_LOG_KIND_HANDLER))
+    return;
+  roost_watchdog_describe(stop, text);
+  roost_log_begin(&line, log, ROOST_LOG_ERROR, ROOST_SLICE("stopped"));
+  roost_log_text(&line, "service", roost_slice_text(generation->service->name));
+  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "gen", generation->number);
+  roost_log_text(&line, "what", roost_slice_text(what));
+  roost_log_text(&line, "err", roost_slice_text(text));
+  roost_log_end(&line);
+}
+
 static int open_vm(roost_generation *generation, roost_runner *runner) {
   const roost_dispatch_config *config = &generation->dispatch->config;
   roost_vm_config vm = {.alloc = config->alloc,
                         .runner = runner,
                         .wheel = config->wheel,
                         .memory_limit = generation->limits.memory_bytes,
+                        .cpu_limit_ms = generation->limits.cpu_ms,
+                        .name = generation->service->name,
                         .owner = generation};
   int status = roost_vm_open(&generation->vm, &vm);
-  if (status == 0)
-    generation->vm->on_quiet = on_quiet;
-  return status;
+  if (status != 0)
+    return status;
+  generation->vm->on_quiet = on_quiet;
+  generation->vm->on_overrun = on_overrun;
+  return 0;
 }
 
 int roost_generation_new(roost_generation **out, roost_service *service) {

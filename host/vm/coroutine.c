@@ -1,14 +1,17 @@
 /*
  * The coroutine table of services. It differs from Lua's own in one thing: a wait of the host
  * inside a user's coroutine passes through every resume on the way out, and through each of them
- * on the way back in, so that roost.sleep works in a generator.
+ * on the way back in, so that roost.sleep works in a generator. And in another: what ends a run
+ * (vm/watchdog.h) passes through as well, and what it ended is dead.
  */
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "vm/error.h"
 #include "vm/protect.h"
 #include "vm/resume.h"
 #include "vm/task.h"
+#include "vm/watchdog.h"
 
 #define RESUME_FAILED (-1)
 
@@ -35,6 +38,10 @@ static bool host_waits(lua_State *lua) {
 /* The coroutine came back with status. Returns the number of results moved to lua, RESUME_FAILED
  * with the error on lua's stack, or yields with the host's wait. */
 static int settle(lua_State *lua, lua_State *co, int status, int results) {
+  if (status == LUA_ERRMEM) {
+    roost_error_push_memory(lua);
+    return RESUME_FAILED;
+  }
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, lua, 1);
     return RESUME_FAILED;
@@ -53,6 +60,8 @@ static int go_on(lua_State *lua, lua_State *co, int arguments, lua_KFunction k,
                  deliver_fn deliver) {
   int results;
   int status = roost_resume(co, lua, arguments, &results);
+  if (status == ROOST_RESUME_ENDED)
+    return roost_vm_end(lua);
   if (status == LUA_YIELD && host_waits(lua)) {
     lua_pop(co, results);
     roost_vm_set_waits(co, true);
@@ -64,6 +73,10 @@ static int go_on(lua_State *lua, lua_State *co, int arguments, lua_KFunction k,
 static bool can_resume(lua_State *lua, lua_State *co, int arguments) {
   if (roost_vm_waits(co)) {
     lua_pushliteral(lua, "cannot resume a coroutine that is waiting for the host");
+    return false;
+  }
+  if (roost_vm_dead(co)) {
+    lua_pushliteral(lua, "cannot resume dead coroutine");
     return false;
   }
   lua_Debug info;
@@ -124,6 +137,8 @@ static int deliver_wrap(lua_State *lua, lua_State *co, int results) {
   int status = lua_status(co);
   if (status != LUA_OK && status != LUA_YIELD) { /* what <close> variables raise takes its place */
     status = roost_reset_thread(roost_vm_of(lua), co);
+    if (roost_vm_ending(lua))
+      return roost_vm_end(lua);
     lua_pop(lua, 1);
     lua_xmove(co, lua, 1);
   }
@@ -177,6 +192,8 @@ static const char *status_of(lua_State *lua, lua_State *co) {
     return "running";
   if (roost_vm_waits(co))
     return "normal"; /* as is one that has resumed another */
+  if (roost_vm_dead(co))
+    return "dead";
   lua_Debug info;
   switch (lua_status(co)) {
   case LUA_YIELD:
@@ -218,6 +235,8 @@ static int co_close(lua_State *lua) {
   roost_task *task = roost_task_current(lua);
   bool unwinding = task != NULL && task->unwinding;
   bool closed = roost_reset_thread(roost_vm_of(lua), co) == LUA_OK;
+  if (roost_vm_ending(lua))
+    return roost_vm_end(lua);
   if (task != NULL)
     task->unwinding = unwinding; /* what was raised inside is caught here */
   lua_pushboolean(lua, closed);

@@ -8,13 +8,16 @@
 
 #include "core/slice.h"
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 
 /* Registry keys are the addresses of these. */
 static const char error_mark;
 static const char exception_mark;
+static const char memory_key;   /* the LimitError of a state that ran out of memory */
 static const char rethrown_key; /* the value whose trace is kept */
 
 #define TRACE_FRAMES_MAX 40
+#define TRACE_LEVELS_MAX 1000 /* looked at: the way to each begins at the top */
 
 static int error_tostring(lua_State *lua) {
   lua_getfield(lua, 1, "name");
@@ -34,9 +37,20 @@ static void make_metatable(lua_State *lua, const char *mark) {
   lua_rawsetp(lua, LUA_REGISTRYINDEX, mark);
 }
 
+static void make_memory_error(lua_State *lua) {
+  const roost_vm *vm = roost_vm_of(lua);
+  char text[96] = "not enough memory";
+  if (vm->memory_limit != SIZE_MAX)
+    snprintf(text, sizeof text, "not enough memory: the service may hold %zu bytes",
+             vm->memory_limit);
+  roost_error_push(lua, "LimitError", "EMEMORY", text);
+  lua_rawsetp(lua, LUA_REGISTRYINDEX, &memory_key);
+}
+
 void roost_error_open(lua_State *lua) {
   make_metatable(lua, &error_mark);
   make_metatable(lua, &exception_mark);
+  make_memory_error(lua);
 }
 
 void roost_error_push(lua_State *lua, const char *name, const char *code, const char *message) {
@@ -49,6 +63,10 @@ void roost_error_push(lua_State *lua, const char *name, const char *code, const 
   lua_setfield(lua, -2, "message");
   lua_rawgetp(lua, LUA_REGISTRYINDEX, &error_mark);
   lua_setmetatable(lua, -2);
+}
+
+void roost_error_push_memory(lua_State *lua) {
+  lua_rawgetp(lua, LUA_REGISTRYINDEX, &memory_key);
 }
 
 int roost_error_raise(lua_State *lua, const char *name, const char *code, const char *message) {
@@ -122,16 +140,22 @@ static void write_frame(roost_buffer *out, const lua_Debug *info) {
     roost_buffer_printf(out, " in function <%s:%d>", info->short_src, info->linedefined);
 }
 
-static void push_users_line(lua_State *lua) {
+void roost_error_where(lua_State *lua, char *out, size_t size) {
   lua_Debug info;
-  for (int level = 0; lua_getstack(lua, level, &info); level++) {
+  *out = '\0';
+  for (int level = 0; level < TRACE_LEVELS_MAX && lua_getstack(lua, level, &info); level++) {
     lua_getinfo(lua, "Sl", &info);
     if (is_users(&info) && info.currentline > 0) {
-      lua_pushfstring(lua, "%s:%d: ", info.short_src, info.currentline);
+      snprintf(out, size, "%s:%d", info.short_src, info.currentline);
       return;
     }
   }
-  lua_pushliteral(lua, "");
+}
+
+static void push_users_line(lua_State *lua) {
+  char where[LUA_IDSIZE + 16];
+  roost_error_where(lua, where, sizeof where);
+  lua_pushfstring(lua, *where != '\0' ? "%s: " : "%s", where);
 }
 
 int roost_error_raise_text(lua_State *lua, const char *format, ...) {
@@ -146,11 +170,12 @@ int roost_error_raise_text(lua_State *lua, const char *format, ...) {
 
 /* The trace runs from the topmost to the lowest frame of the user's own; frames in between stay.
  * A trace cut short for want of memory is still a trace, so append errors are ignored. */
-static void write_trace(lua_State *lua, roost_buffer *out) {
+void roost_error_write_trace(lua_State *lua, int level, roost_buffer *out) {
   lua_Debug info;
   size_t end_of_users = 0;
   int written = 0;
-  for (int level = 1; lua_getstack(lua, level, &info) && written < TRACE_FRAMES_MAX; level++) {
+  for (const int end = level + TRACE_LEVELS_MAX;
+       level < end && written < TRACE_FRAMES_MAX && lua_getstack(lua, level, &info); level++) {
     lua_getinfo(lua, "Slnt", &info);
     bool users = is_users(&info);
     if (!users && out->len == 0)
@@ -191,10 +216,12 @@ static bool is_rethrown(lua_State *lua, roost_vm *vm) {
 
 int roost_error_traceback(lua_State *lua) {
   roost_vm *vm = roost_vm_of(lua);
+  if (roost_vm_ending(lua)) /* its own is written */
+    return 1;
   if (is_rethrown(lua, vm))
     return 1;
   roost_buffer_clear(&vm->trace);
   if (!roost_error_is_exception(lua, 1))
-    write_trace(lua, &vm->trace);
+    roost_error_write_trace(lua, 1, &vm->trace);
   return 1;
 }

@@ -24,6 +24,10 @@ void roost_error_push(struct lua_State *lua, const char *name, const char *code,
 int roost_error_raise(struct lua_State *lua, const char *name, const char *code,
                       const char *message);
 
+/* Pushes the LimitError of a state that ran out of memory: it is there already, no memory is
+ * needed. Does not raise. */
+void roost_error_push_memory(struct lua_State *lua);
+
 /* Raises a text, made as lua_pushfstring makes it, that begins with the line of the user's own
  * files from which this was called, however many functions of the Lua half lie in between. */
 int roost_error_raise_text(struct lua_State *lua, const char *format, ...);
@@ -44,6 +48,13 @@ int roost_error_describe(struct lua_State *lua, int index, roost_buffer *out);
 /* A message handler for pcall: keeps the value and writes the traceback into vm->trace, beginning
  * at the topmost frame of the user's own files. */
 int roost_error_traceback(struct lua_State *lua);
+
+/* Appends a traceback of the stack from level on, as above. Needs no protection. */
+void roost_error_write_trace(struct lua_State *lua, int level, roost_buffer *out);
+
+/* The topmost line of the user's own files, as "orders.lua:31"; "" where there is none. Needs no
+ * protection. */
+void roost_error_where(struct lua_State *lua, char *out, size_t size);
 
 /* Raises the value on top once more; roost_error_traceback keeps trace, where it came from first.
  * An empty one is not kept. */

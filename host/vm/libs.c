@@ -62,5 +62,6 @@ void roost_vm_open_libraries(lua_State *lua) {
   roost_bounded_open_table(lua);
   roost_bounded_open_load(lua);
   roost_protect_open(lua);
+  roost_finalizer_open(lua);
   roost_coroutine_open(lua);
 }

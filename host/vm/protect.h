@@ -1,5 +1,6 @@
 /*
- * vm/protect.h - pcall and xpcall as Lua's own, but they know of a cancel that is being raised.
+ * vm/protect.h - basic functions as Lua's own, but they know of a cancel that is being raised, and
+ * let nothing keep a run from being ended.
  *
  * Private to vm/: called while the libraries are opened. Raises.
  */
@@ -10,6 +11,11 @@ struct lua_State;
 
 /* Sets the globals pcall and xpcall. */
 void roost_protect_open(struct lua_State *lua);
+
+/* Sets the global setmetatable, by which a finalizer runs in a coroutine of its own: Lua disables
+ * hooks in finalizers. One that is put into a metatable later, in place of another, escapes that.
+ */
+void roost_finalizer_open(struct lua_State *lua);
 
 /* Sets the global coroutine and package.loaded.coroutine. */
 void roost_coroutine_open(struct lua_State *lua);

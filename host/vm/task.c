@@ -6,6 +6,7 @@
 #include "vm/error.h"
 #include "vm/protect.h"
 #include "vm/resume.h"
+#include "vm/watchdog.h"
 
 /* Coroutines kept for reuse: a fresh one costs more than the rest of a small request. */
 #define IDLE_MAX      256
@@ -50,9 +51,14 @@ static int call_fail(lua_State *lua) {
 static int entry_after(lua_State *lua, int status, lua_KContext context) {
   roost_vm *vm = roost_vm_of(lua);
   while (status != LUA_OK && status != LUA_YIELD) {
+    if (roost_vm_ending(lua))
+      return roost_vm_end(lua);
     /* The message handler isn't called for a memory error. */
-    if (status == LUA_ERRMEM)
+    if (status == LUA_ERRMEM) {
       roost_buffer_clear(&vm->trace);
+      lua_pop(lua, 1);
+      roost_error_push_memory(lua);
+    }
     if (vm->current->ops->fail == NULL)
       return 0;
     lua_pushcfunction(lua, call_fail);
@@ -75,6 +81,16 @@ static int recover(lua_State *lua) {
   roost_error_traceback(lua);
   lua_pushcfunction(lua, roost_error_traceback);
   lua_insert(lua, 1);
+  return entry_after(lua, LUA_ERRRUN, 0);
+}
+
+/* Has fail see to the LimitError of a run that was ended; the argument is its roost_stop. The
+ * traceback is written already. */
+static int recover_ended(lua_State *lua) {
+  const roost_stop *stop = lua_touserdata(lua, 1);
+  lua_settop(lua, 0);
+  lua_pushcfunction(lua, roost_error_traceback);
+  roost_watchdog_push_error(lua, stop);
   return entry_after(lua, LUA_ERRRUN, 0);
 }
 
@@ -154,6 +170,37 @@ static void end(roost_task *task, bool clean) {
 
 /* ------------------------------------------------------------------------- running ----------- */
 
+static void reset_coroutines(roost_vm *vm, lua_State *lua);
+
+/* The run of a task was ended: its <close> variables run, within a budget of their own, then fail
+ * sees to it, within another. Only once: returns an error where that was ended, too, or where the
+ * coroutine cannot be used any more. */
+static int take_over(roost_task *task, int *results) {
+  roost_vm *vm = task->vm;
+  roost_stop stop = vm->runner->stop;
+  roost_buffer trace = vm->trace;
+  roost_buffer_init(&vm->trace, vm->alloc);
+  if (roost_timer_running(&task->timer)) /* it had begun to wait */
+    roost_timer_stop(vm->wheel, &task->timer);
+  roost_list_remove(&task->queue);
+  task->waiting = false;
+  vm->current = NULL;
+  reset_coroutines(vm, task->lua);
+  vm->current = task;
+  roost_buffer_deinit(&vm->trace);
+  vm->trace = trace;
+  const bool again = task->overran;
+  task->overran = true;
+  if (again || lua_status(task->lua) != LUA_OK)
+    return LUA_ERRRUN;
+  roost_vm_set_dead(task->lua, false);
+  task->state = ROOST_TASK_RUNNING;
+  lua_settop(task->lua, 0);
+  lua_pushcfunction(task->lua, recover_ended);
+  lua_pushlightuserdata(task->lua, &stop);
+  return roost_resume(task->lua, NULL, 1, results);
+}
+
 /* Returns whether the task lives on. */
 static bool resume(roost_task *task) {
   roost_vm *vm = task->vm;
@@ -167,13 +214,17 @@ static bool resume(roost_task *task) {
   task->state = ROOST_TASK_RUNNING;
   task->waiting = false;
   int status = roost_resume(task->lua, NULL, 0, &results);
-  if (status != LUA_OK && status != LUA_YIELD) {
+  if (status == ROOST_RESUME_ENDED) {
+    status = take_over(task, &results);
+  } else if (status != LUA_OK && status != LUA_YIELD) {
     roost_reset_thread(vm, task->lua);
     lua_pushcfunction(task->lua, recover);
     lua_insert(task->lua, 1);
     status = roost_resume(task->lua, NULL, 1, &results);
   }
   vm->current = outer;
+  if (vm->refused)
+    roost_vm_check_memory(vm);
   if (vm->memory_bytes > vm->tune_above || vm->memory_bytes < vm->tune_below)
     roost_vm_tune(vm);
   if (status == LUA_YIELD && task->waiting) {
@@ -185,9 +236,9 @@ static bool resume(roost_task *task) {
   }
   if (status != LUA_OK) {
     task->reset = true;
-    roost_reset_thread(vm, task->lua);
+    reset_coroutines(vm, task->lua);
   }
-  end(task, status == LUA_OK);
+  end(task, status == LUA_OK && !task->overran);
   return false;
 }
 
@@ -214,13 +265,13 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
   task->group = vm->group != NULL || vm->current == NULL ? vm->group : vm->current->group;
   task->interrupt = NULL;
   task->begun = task->cancelled = task->unwinding = task->reset = false;
-  task->dormant = task->background = false;
+  task->dormant = task->background = task->overran = false;
   roost_list_append(&vm->tasks, &task->link);
   vm->task_count++;
   if (!vm->live && !ops->early) {
     task->state = ROOST_TASK_HELD;
     roost_list_append(&vm->held, &task->queue);
-  } else if (vm->runner->top != NULL) {
+  } else if (roost_runner_busy(vm->runner)) {
     make_ready(task);
   } else if (!resume(task) && out) {
     *out = NULL;
@@ -284,8 +335,9 @@ static int raise_end(lua_State *lua, roost_task *task) {
 
 /* A wait has to unwind every resume between here and the runner's turn. */
 static bool may_yield(const roost_runner *runner) {
-  for (const roost_frame *frame = runner->top; frame != NULL; frame = frame->outer)
-    if (!lua_isyieldable(frame->lua))
+  const roost_frame *frame = atomic_load_explicit(&runner->top, memory_order_relaxed);
+  for (; frame != NULL; frame = frame->outer)
+    if (frame->lua == NULL || !lua_isyieldable(frame->lua))
       return false;
   return true;
 }

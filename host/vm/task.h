@@ -36,7 +36,8 @@ typedef struct roost_task_ops {
    * dropped. */
   int (*fail)(struct lua_State *lua, void *ud);
   /* The last call: the task is over, whatever way. reset: it was ended by force, or ran out of
-   * memory even in fail, so neither finish nor fail saw it through. Not protected, no Lua. */
+   * memory or of time even in fail, so neither finish nor fail saw it through. Not protected, no
+   * Lua. */
   void (*ended)(void *ud, bool reset);
   bool early; /* runs although the vm is not live yet */
   /* Who may not wait in it: what its waits raise, so that it is over when roost_task_start returns.
@@ -58,6 +59,7 @@ struct roost_task {
   bool cancelled;        /* raise CancelledError from waits */
   bool unwinding;        /* it is being raised: <close> variables may wait meanwhile */
   bool reset;            /* what ops->ended will be told */
+  bool overran;          /* its run was ended once, for the time it took */
   const char *interrupt; /* what waits raise instead; NULL: they wait */
   const roost_task_ops *ops;
   void *ud;           /* handed to ops */

@@ -4,17 +4,26 @@
 #include <lua.h>
 
 #include "vm/error.h"
+#include "vm/resume.h"
 #include "vm/steps.h"
 #include "vm/task.h"
 #include "vm/value.h"
+#include "vm/watchdog.h"
 
 /* From here on pauses matter more than throughput. */
 #define LARGE_BYTES ((size_t)4 << 20)
 
+/* The bits of a coroutine's extra space that are not its vm's address. */
+#define WAITS ((uintptr_t)1)
+#define DEAD  ((uintptr_t)2)
+#define MARKS (WAITS | DEAD)
+
 static void *resize(roost_vm *vm, void *ptr, size_t old_size, size_t new_size) {
   size_t total = vm->memory_bytes - old_size + new_size;
-  if (new_size > old_size && total > vm->memory_limit)
+  if (new_size > old_size && total > vm->memory_limit) {
+    vm->refused = true;
     return NULL;
+  }
   void *moved = roost_pool_resize(&vm->pool, ptr, old_size, new_size);
   if (moved != NULL || new_size == 0)
     vm->memory_bytes = total;
@@ -25,8 +34,10 @@ static void *resize(roost_vm *vm, void *ptr, size_t old_size, size_t new_size) {
 static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
   roost_vm *vm = ud;
   if (ptr == NULL) {
-    if (new_size > vm->memory_limit - vm->memory_bytes)
+    if (new_size > vm->memory_limit - vm->memory_bytes) {
+      vm->refused = true;
       return NULL;
+    }
     void *block = roost_pool_pop(&vm->pool, new_size);
     if (block == NULL)
       return resize(vm, NULL, 0, new_size); /* old_size is a type tag */
@@ -70,6 +81,8 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   vm->owner = config->owner;
   vm->memory_limit = config->memory_limit != 0 ? config->memory_limit : SIZE_MAX;
   vm->steps_left = ROOST_STEPS_PER_POLL;
+  vm->cpu_limit_ms = config->cpu_limit_ms;
+  vm->name = config->name;
   roost_list_init(&vm->tasks);
   roost_list_init(&vm->idle);
   roost_list_init(&vm->held);
@@ -85,6 +98,7 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   }
   *(uintptr_t *)lua_getextraspace(vm->lua) = (uintptr_t)vm;
   roost_vm_tune(vm);
+  roost_watchdog_rest(vm->lua);
   lua_pushcfunction(vm->lua, open_marks);
   if (lua_pcall(vm->lua, 0, 0, 0) != LUA_OK) {
     roost_vm_close(vm);
@@ -125,31 +139,51 @@ void roost_vm_close(roost_vm *vm) {
     roost_list_remove(&task->link);
     roost_alloc_put(vm->alloc, task, sizeof *task);
   }
-  lua_close(vm->lua);
+  roost_close_state(vm);
   roost_files_deinit(&vm->files);
   roost_pool_deinit(&vm->pool);
   roost_buffer_deinit(&vm->trace);
   roost_alloc_put(vm->alloc, vm, sizeof *vm);
 }
 
-/* The extra space of a coroutine holds the address of its vm; its lowest bit is the wait mark. */
+/* The extra space of a coroutine holds the address of its vm; its lowest bits are marks. */
 static uintptr_t *extra(lua_State *lua) {
   return (uintptr_t *)lua_getextraspace(lua);
 }
 
+static void set_mark(lua_State *lua, uintptr_t mark, bool on) {
+  *extra(lua) = (*extra(lua) & ~mark) | (on ? mark : 0);
+}
+
 roost_vm *roost_vm_of(lua_State *lua) {
-  return (roost_vm *)(*extra(lua) & ~(uintptr_t)1);
+  return (roost_vm *)(*extra(lua) & ~MARKS);
 }
 
 bool roost_vm_waits(lua_State *lua) {
-  return (*extra(lua) & 1) != 0;
+  return (*extra(lua) & WAITS) != 0;
 }
 
 void roost_vm_set_waits(lua_State *lua, bool waits) {
-  *extra(lua) = (*extra(lua) & ~(uintptr_t)1) | (waits ? 1 : 0);
+  set_mark(lua, WAITS, waits);
 }
 
-void roost_runner_init(roost_runner *runner) {
-  runner->top = NULL;
-  roost_list_init(&runner->ready);
+bool roost_vm_dead(lua_State *lua) {
+  return (*extra(lua) & DEAD) != 0;
+}
+
+void roost_vm_set_dead(lua_State *lua, bool dead) {
+  set_mark(lua, DEAD, dead);
+}
+
+/* What the failed code held may be garbage by now, which only a collection tells. */
+void roost_vm_check_memory(roost_vm *vm) {
+  vm->refused = false;
+  const size_t much = vm->memory_limit / 10 * 9;
+  if (vm->exhausted || vm->memory_bytes <= much)
+    return;
+  lua_gc(vm->lua, LUA_GCCOLLECT);
+  vm->refused = false; /* by finalizers */
+  vm->exhausted = vm->memory_bytes > much;
+  if (vm->exhausted && vm->on_exhausted != NULL)
+    vm->on_exhausted(vm);
 }

@@ -30,8 +30,9 @@ typedef struct vm_test {
   roost_runner runner;
   roost_wheel wheel;
   roost_vm *vm;
-  roost_list waiters; /* of wait() */
-  char log[4096];     /* what scripts logged, a ; after each */
+  roost_list waiters;    /* of wait() */
+  uint64_t cpu_limit_ms; /* of the vm to be opened */
+  char log[4096];        /* what scripts logged, a ; after each */
 } vm_test;
 
 typedef struct vm_job {
@@ -104,6 +105,8 @@ static inline int vm_test_try_open(vm_test *self, size_t memory_limit) {
                                   .runner = &self->runner,
                                   .wheel = &self->wheel,
                                   .memory_limit = memory_limit,
+                                  .cpu_limit_ms = self->cpu_limit_ms,
+                                  .name = "test",
                                   .owner = self};
   int status = roost_vm_open(&self->vm, &config);
   if (status != 0)
