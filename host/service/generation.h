@@ -87,7 +87,6 @@ struct roost_generation {
   bool is_retired;          /* counted in service->draining until it is freed */
   bool cut;                 /* drain_timeout is over */
   uint64_t load_timeout_ms; /* start_timeout of the main chunk */
-  roost_service_limits limits;
   /* Told when on_start (status 0 or ESCRIPT) or on_stop is over, and when no task is left. */
   void (*on_change)(void *ud, roost_generation *generation);
   void *on_change_ud;

@@ -8,6 +8,7 @@
 #include "vm/path.h"
 #include "vm/value.h"
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 #include "wire/json.h"
 
 /* The first byte of a value. After it: a number's eight bytes; a text's length and bytes; a table's
@@ -88,6 +89,7 @@ typedef struct packer {
   roost_buffer *out;
   const roost_vm *vm; /* for its marks */
   size_t max;         /* bytes in out, as for JSON text */
+  unsigned steps;     /* roost_vm_step's */
 } packer;
 
 /* Every pack_ function returns 0, ENOMEM, or EINVAL with the reason pushed. */
@@ -156,6 +158,8 @@ static int pack_members(packer *p, roost_path *here, int index, head *counts) {
       counts->elements++;
     else
       counts->members++;
+    if (((counts->elements + counts->members) & 63) == 0)
+      roost_vm_step(lua, &p->steps);
   }
   return 0;
 }
@@ -164,6 +168,7 @@ static int pack_table(packer *p, const roost_path *outer, int index) {
   roost_path here;
   head counts = {0, 0};
   size_t at = p->out->len + 1; /* of the head, which is written again when all is counted */
+  roost_vm_step(p->lua, &p->steps);
   int status = roost_path_enter(p->lua, &here, outer, index);
   if (status == 0 && !has_room(p, sizeof counts))
     status = roost_path_refuse(p->lua, outer, ROOST_PATH_TOO_LARGE);
@@ -201,7 +206,7 @@ static int pack_value(packer *p, const roost_path *outer, int index) {
 
 int roost_pack_write(lua_State *lua, int index, roost_buffer *out) {
   size_t before = out->len;
-  packer p = {lua, out, roost_vm_of(lua), roost_path_room(lua, before)};
+  packer p = {lua, out, roost_vm_of(lua), roost_path_room(lua, before), 0};
   int top = lua_gettop(lua);
   int status = pack_value(&p, NULL, lua_absindex(lua, index));
   if (status == 0)
@@ -221,7 +226,8 @@ int roost_pack_write(lua_State *lua, int index, roost_buffer *out) {
 typedef struct unpacker {
   lua_State *lua;
   const char *at;
-  size_t left; /* bytes not spent yet */
+  size_t left;    /* bytes not spent yet */
+  unsigned steps; /* roost_vm_step's */
 } unpacker;
 
 static bool spend(unpacker *u, size_t n) {
@@ -305,16 +311,21 @@ static bool push_table(unpacker *u, tag kind, int depth) {
       !spend(u, 2 * (size_t)counts.members))
     return false;
   luaL_checkstack(u->lua, 8, "value is nested too deep");
+  roost_vm_step(u->lua, &u->steps);
   lua_createtable(u->lua, (int)counts.elements, (int)counts.members);
   for (uint32_t i = 1; i <= counts.elements; i++) {
     if (!push_value(u, depth) || lua_isnil(u->lua, -1))
       return false;
     lua_rawseti(u->lua, -2, i);
+    if ((i & 63) == 0)
+      roost_vm_step(u->lua, &u->steps);
   }
   for (uint32_t i = 0; i < counts.members; i++) {
     if (!push_member(u, depth))
       return false;
     lua_rawset(u->lua, -3);
+    if ((i & 63) == 63)
+      roost_vm_step(u->lua, &u->steps);
   }
   set_mark(u->lua, kind);
   return true;
@@ -350,7 +361,7 @@ static bool push_value(unpacker *u, int depth) {
 }
 
 int roost_pack_push(lua_State *lua, roost_slice bytes) {
-  unpacker u = {lua, bytes.ptr, bytes.len};
+  unpacker u = {lua, bytes.ptr, bytes.len, 0};
   int top = lua_gettop(lua);
   luaL_checkstack(lua, 4, NULL);
   if (spend(&u, 1) && push_value(&u, 0) && u.left == 0)

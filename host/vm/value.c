@@ -4,6 +4,7 @@
 #include <lua.h>
 
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 #include "wire/json_read.h"
 
 /* Elements gathered on the stack before an array's table is made, so that a small one is made at
@@ -50,7 +51,8 @@ void roost_value_mark_bytes(lua_State *lua) {
 typedef struct decoder {
   lua_State *lua;
   roost_vm *vm;
-  int room; /* stack slots that are reserved and not used */
+  int room;       /* stack slots that are reserved and not used */
+  unsigned steps; /* roost_vm_step's */
   roost_json_reader reader;
 } decoder;
 
@@ -119,6 +121,7 @@ static inline bool push_value(decoder *d, const char *at) {
 }
 
 static inline bool enter(decoder *d, const char *at) {
+  roost_vm_step(d->lua, &d->steps);
   if (d->reader.depth == ROOST_JSON_DEPTH_MAX)
     return roost_json_fail(&d->reader, at, roost_json_error_depth) != ROOST_JSON_ERROR;
   d->reader.depth++;
@@ -173,6 +176,7 @@ static bool push_elements(decoder *d, const char *at) {
     if (stored == 0)
       make_array(lua, table, 4 * BATCH);
     store_elements(d, table, stored, gathered);
+    roost_vm_step(lua, &d->steps);
     stored += gathered;
     gathered = 0;
   } while (more > 0);
@@ -237,6 +241,8 @@ static bool push_members(decoder *d, const char *at) {
       return false;
     roost_key key = roost_key_of(token.text);
     roost_key *known = &d->vm->keys[roost_key_slot(&key)];
+    if ((members & 63) == 63)
+      roost_vm_step(lua, &d->steps);
     if (members++ == 0) {
       bool is_known = roost_key_equal(known, &key) && known->members != 0;
       lua_createtable(lua, 0, is_known ? known->members : MEMBERS_GUESS);
@@ -280,6 +286,7 @@ int roost_value_push_json(lua_State *lua, roost_slice text, const char **why, si
   d.lua = lua;
   d.vm = roost_vm_of(lua);
   d.room = 0;
+  d.steps = 0;
   roost_json_reader_init(&d.reader, text);
   take_slots(&d, 1);
   if (push_whole(&d))

@@ -7,6 +7,7 @@
 #include "vm/path.h"
 #include "vm/value.h"
 #include "vm/vm.h"
+#include "vm/watchdog.h"
 #include "wire/json.h"
 
 typedef struct encoder {
@@ -14,6 +15,7 @@ typedef struct encoder {
   roost_buffer *out;
   const roost_vm *vm; /* for its marks; NULL: a state without any */
   size_t max;         /* bytes in out */
+  unsigned steps;     /* roost_vm_step's */
 } encoder;
 
 /* Every write_ function writes the value on top of the stack and leaves it there, or returns
@@ -42,6 +44,8 @@ static int write_bytes(encoder *e, const roost_path *at) {
     return refuse_size(e, at);
   int status = roost_buffer_append_slice(e->out, ROOST_SLICE("{\"type\":\"Buffer\",\"data\":["));
   for (size_t i = 0; i < len && status == 0; i++) {
+    if ((i & 63) == 63)
+      roost_vm_step(e->lua, &e->steps);
     if (i > 0)
       status = roost_buffer_append_byte(e->out, ',');
     if (status == 0)
@@ -53,6 +57,8 @@ static int write_bytes(encoder *e, const roost_path *at) {
 
 /* Appends a bracket or a comma, and the value on top of the stack as element i. */
 static inline int write_element(encoder *e, roost_path *here, lua_Integer i) {
+  if ((i & 63) == 0)
+    roost_vm_step(e->lua, &e->steps);
   int status = roost_buffer_append_byte(e->out, i == 1 ? '[' : ',');
   here->index = i;
   return status != 0 ? status : write_value(e, here);
@@ -60,7 +66,8 @@ static inline int write_element(encoder *e, roost_path *here, lua_Integer i) {
 
 /* Counts the keys where all of them are whole numbers from 1; *reason says why not. Keys 1..n and
  * no others make an array of n. */
-static bool count_elements(lua_State *lua, lua_Integer *count, const char **reason) {
+static bool count_elements(encoder *e, lua_Integer *count, const char **reason) {
+  lua_State *lua = e->lua;
   lua_Integer keys = 0;
   lua_Integer highest = 0;
   lua_pushnil(lua);
@@ -73,7 +80,8 @@ static bool count_elements(lua_State *lua, lua_Integer *count, const char **reas
       lua_pop(lua, 1);
       return false;
     }
-    keys++;
+    if ((++keys & 63) == 0)
+      roost_vm_step(lua, &e->steps);
     if (key > highest)
       highest = key;
   }
@@ -87,7 +95,7 @@ static int write_scattered(encoder *e, roost_path *here) {
   lua_Integer count;
   const char *reason;
   int status = 0;
-  if (!count_elements(e->lua, &count, &reason))
+  if (!count_elements(e, &count, &reason))
     return roost_path_refuse(e->lua, here->outer, reason);
   for (lua_Integer i = 1; i <= count && status == 0; i++) {
     lua_rawgeti(e->lua, -1, i);
@@ -132,8 +140,11 @@ static int write_elements(encoder *e, roost_path *here) {
 static int write_members(encoder *e, roost_path *here) {
   lua_State *lua = e->lua;
   char before = '{';
+  unsigned members = 0;
   here->key = lua_gettop(lua) - 1;
   do {
+    if ((++members & 63) == 0)
+      roost_vm_step(lua, &e->steps);
     if (lua_type(lua, -2) != LUA_TSTRING)
       return roost_path_refuse(e->lua, here->outer, "text and other keys are mixed");
     roost_slice name;
@@ -162,6 +173,7 @@ static inline const void *mark_of(lua_State *lua) {
 
 static int write_table(encoder *e, const roost_path *outer) {
   lua_State *lua = e->lua;
+  roost_vm_step(lua, &e->steps);
   roost_path here;
   int status = roost_path_enter(lua, &here, outer, -1);
   if (status != 0)
@@ -220,7 +232,7 @@ static int write_value(encoder *e, const roost_path *outer) {
 
 int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
   size_t before = out->len;
-  encoder e = {lua, out, roost_vm_of(lua), roost_path_room(lua, before)};
+  encoder e = {lua, out, roost_vm_of(lua), roost_path_room(lua, before), 0};
   int top = lua_gettop(lua);
   bool on_top = index == -1 || index == top;
   if (!on_top) {

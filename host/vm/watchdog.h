@@ -26,6 +26,13 @@
  */
 void roost_vm_poll(struct lua_State *lua);
 
+/* Counts towards the next poll: steps is the caller's, 0 at first; a step is up to 64 of whatever is
+ * counted. */
+static inline void roost_vm_step(struct lua_State *lua, unsigned *steps) {
+  if ((++*steps & 0x3ff) == 0)
+    roost_vm_poll(lua);
+}
+
 /* Whether the code that is running is being ended, so that nothing may be caught. */
 bool roost_vm_ending(struct lua_State *lua);
 
