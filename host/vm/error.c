@@ -172,7 +172,7 @@ int roost_error_raise_text(lua_State *lua, const char *format, ...) {
  * A trace cut short for want of memory is still a trace, so append errors are ignored. */
 void roost_error_write_trace(lua_State *lua, int level, roost_buffer *out) {
   lua_Debug info;
-  size_t end_of_users = 0;
+  size_t end_of_users = out->len;
   int written = 0;
   for (const int end = level + TRACE_LEVELS_MAX;
        level < end && written < TRACE_FRAMES_MAX && lua_getstack(lua, level, &info); level++) {

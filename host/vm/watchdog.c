@@ -9,6 +9,7 @@
 #include "vm/vm.h"
 
 #define INSTRUCTIONS_PER_LOOK 10000 /* at the clock, where hooks count */
+#define TRACE_BYTES_MAX       4096  /* of the coroutines inside; the next may exceed it */
 
 /* What is raised where the code cannot yield: the address says what it is. */
 static const char end_mark;
@@ -25,16 +26,30 @@ static void measure(roost_runner *runner) {
   runner->noted = true;
 }
 
-/* Remembers how the run is ended and where it was, while its stack is still there. */
-static void note(lua_State *lua) {
-  roost_vm *vm = roost_vm_of(lua);
-  roost_runner *runner = vm->runner;
+static const roost_frame *next_of_run(const roost_frame *frame) {
+  return frame == NULL || frame->first ? NULL : frame->outer;
+}
+
+/* Remembers how the run is ended and where it was, while its stacks are still there. The traceback
+ * is for the vm that the run began in: it is told. */
+static void note(roost_runner *runner) {
+  const roost_frame *top = atomic_load_explicit(&runner->top, memory_order_relaxed);
+  roost_stop *stop = &runner->stop;
+  roost_buffer *trace = NULL;
   if (runner->noted)
     return;
   measure(runner);
-  roost_error_where(lua, runner->stop.where, sizeof runner->stop.where);
-  roost_buffer_clear(&vm->trace);
-  roost_error_write_trace(lua, 0, &vm->trace);
+  for (const roost_frame *at = top; at != NULL; at = next_of_run(at))
+    trace = &at->vm->trace;
+  if (trace == NULL)
+    return;
+  roost_buffer_clear(trace);
+  for (const roost_frame *at = top; at != NULL && at->lua != NULL; at = next_of_run(at)) {
+    if (stop->where[0] == '\0')
+      roost_error_where(at->lua, stop->where, sizeof stop->where);
+    if (trace->len < TRACE_BYTES_MAX)
+      roost_error_write_trace(at->lua, 0, trace);
+  }
 }
 
 bool roost_vm_ending(lua_State *lua) {
@@ -42,7 +57,7 @@ bool roost_vm_ending(lua_State *lua) {
 }
 
 int roost_vm_end(lua_State *lua) {
-  note(lua);
+  note(roost_vm_of(lua)->runner);
   if (lua_isyieldable(lua))
     return lua_yield(lua, 0);
   lua_pushlightuserdata(lua, (void *)(uintptr_t)&end_mark);
@@ -64,7 +79,7 @@ void roost_watchdog_hook(lua_State *lua) {
 void roost_watchdog_fire(roost_runner *runner) {
   atomic_store_explicit(&runner->fired, 1, memory_order_relaxed);
   const roost_frame *frame = atomic_load_explicit(&runner->top, memory_order_relaxed);
-  for (; frame != NULL; frame = frame->first ? NULL : frame->outer)
+  for (; frame != NULL; frame = next_of_run(frame))
     if (frame->lua != NULL)
       roost_watchdog_hook(frame->lua);
 }

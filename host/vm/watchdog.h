@@ -26,8 +26,8 @@
  */
 void roost_vm_poll(struct lua_State *lua);
 
-/* Counts towards the next poll: steps is the caller's, 0 at first; a step is up to 64 of whatever is
- * counted. */
+/* Counts towards the next poll: steps is the caller's, 0 at first; a step is up to 64 of whatever
+ * is counted. */
 static inline void roost_vm_step(struct lua_State *lua, unsigned *steps) {
   if ((++*steps & 0x3ff) == 0)
     roost_vm_poll(lua);
