@@ -12,8 +12,8 @@
 #define QUIET_US       100000
 #define STUCK_AFTER_MS 5000
 #define RESEND_MAX_US  64000
-#define MOVES_US       50000 /* a thread that was given so much since the last look goes on */
-#define NAME_WITHIN_US 10000 /* a thread that does not say by then who it is will not */
+#define MOVES_US       50000   /* a thread that was given so much since the last look goes on */
+#define NAME_WITHIN_US 1000000 /* a thread that does not say by then what it runs will not */
 
 /* One runner. But for the runner itself everything is the control thread's. */
 typedef struct watched {
