@@ -138,15 +138,31 @@ static void c_functions_that_poll_are_stopped(void **state) {
   vm_test_deinit(&self);
 }
 
+static int free_out(lua_State *lua) {
+  roost_buffer_deinit(lua_touserdata(lua, 1));
+  return 0;
+}
+
+/* A buffer that the collector frees. */
+static roost_buffer *push_out(lua_State *lua) {
+  roost_buffer *out = lua_newuserdatauv(lua, sizeof *out, 0);
+  roost_buffer_init(out, roost_vm_of(lua)->alloc);
+  if (luaL_newmetatable(lua, "out")) {
+    lua_pushcfunction(lua, free_out);
+    lua_setfield(lua, -2, "__gc");
+  }
+  lua_setmetatable(lua, -2);
+  return out;
+}
+
 static bool came_back;
 
 /* convert(kind, value): ends the run, then does what should not come to its end any more. */
 static int convert(lua_State *lua) {
   static const char *const kinds[] = {"encode", "decode", "pack", "unpack", NULL};
   const int kind = luaL_checkoption(lua, 1, NULL, kinds);
-  roost_buffer *out = lua_newuserdatauv(lua, sizeof *out, 0);
+  roost_buffer *out = push_out(lua);
   roost_slice text = {NULL, 0};
-  roost_buffer_init(out, roost_vm_of(lua)->alloc);
   if (kind == 1 || kind == 3)
     text.ptr = luaL_checklstring(lua, 2, &text.len);
   roost_watchdog_fire(roost_vm_of(lua)->runner);
@@ -159,7 +175,6 @@ static int convert(lua_State *lua) {
   else
     (void)roost_pack_push(lua, text);
   came_back = true;
-  roost_buffer_deinit(out);
   return 0;
 }
 
@@ -182,8 +197,8 @@ static void conversions_poll(void **state) {
       "local t = { [3] = 1, [2] = 1 } for i = 200000, 1, -1 do t[i] = i end convert('encode', t)",
       "convert('decode', '[' .. ('1,'):rep(200000) .. '1]')",
       "convert('decode', '[' .. ('[],'):rep(5000) .. '1]')",
-      "local t = {} for i = 1, 200000 do t[i] = ('\"k%d\":1'):format(i) end\n"
-      "convert('decode', '{' .. table.concat(t, ',') .. '}')",
+      ("local t = {} for i = 1, 200000 do t[i] = ('\"k%d\":1'):format(i) end\n"
+       "convert('decode', '{' .. table.concat(t, ',') .. '}')"),
       "local t = {} for i = 1, 200000 do t[i] = i end convert('pack', t)",
       "local t = {} for i = 1, 200000 do t['k' .. i] = i end convert('pack', t)",
       "local t = {} for i = 1, 200000 do t[i] = i end convert('unpack', packed(t))",
@@ -197,7 +212,7 @@ static void conversions_poll(void **state) {
     came_back = false;
     expect_stopped(&self, codes[i]);
     assert_false(came_back);
-    roost_vm_close(self.vm); /* what was written so far is the test's to lose */
+    vm_test_deinit(&self);
   }
 }
 
