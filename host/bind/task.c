@@ -1,8 +1,8 @@
 /*
  * Waiting and tasks: what roost.sleep, spawn, after, every, all and race are made of.
  *
- * A spawned task is seen by scripts as a handle, a userdata whose user value 1 is its function; it
- * stays in the registry while the task lives. A signal is a list of tasks that wait for it.
+ * A spawned task is seen by scripts as a handle, a userdata whose user value 1 is its function, 2
+ * what to call where that took too long; it stays in the registry while the task lives. A signal is a list of tasks that wait for it.
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -80,9 +80,25 @@ static int spawned_begin(lua_State *lua, void *ud) {
   return 0;
 }
 
+/* Pushes the function for a task that took too long, and its arguments: the error and where it was
+ * stopped; false where there is none. */
+static bool push_overrun(lua_State *lua, const handle *self, int error) {
+  const roost_buffer *trace = &self->vm->trace;
+  if (!self->task->overran || !roost_error_is(lua, error, "LimitError"))
+    return false;
+  lua_rawgeti(lua, LUA_REGISTRYINDEX, self->ref);
+  if (lua_getiuservalue(lua, -1, 2) != LUA_TFUNCTION)
+    return false;
+  lua_pushvalue(lua, error);
+  lua_pushlstring(lua, trace->ptr, trace->len);
+  return true;
+}
+
 static int spawned_fail(lua_State *lua, void *ud) {
   const handle *self = ud;
   int error = lua_gettop(lua);
+  if (push_overrun(lua, self, error))
+    return 2;
   if (!self->task->cancelled || !roost_error_is(lua, error, "CancelledError"))
     roost_bind_log_error(lua, "task failed", error);
   return -1;
@@ -104,16 +120,21 @@ static const roost_task_ops spawned_ops = {spawned_begin, NULL,  spawned_fail,
 static const roost_task_ops part_ops = {spawned_begin, NULL, spawned_fail,
                                         spawned_ended, true, NULL};
 
-/* core.spawn(function, detached, part) -> handle; detached: without the context of this request;
- * part: the running task will wait for it, so that it runs wherever that one does (on_start) */
+/* core.spawn(function, detached, part, overrun) -> handle; detached: without the context of this
+ * request; part: the running task will wait for it, so that it runs wherever that one does
+ * (on_start); overrun(error, traceback): goes on in the task where it was stopped for the time it
+ * took, which else is logged */
 static int spawn(lua_State *lua) {
   luaL_checktype(lua, 1, LUA_TFUNCTION);
   roost_call *call = lua_toboolean(lua, 2) ? NULL : roost_bind_current_call(lua);
-  handle *self = lua_newuserdatauv(lua, sizeof *self, 1);
+  lua_settop(lua, 4);
+  handle *self = lua_newuserdatauv(lua, sizeof *self, 2);
   *self = (handle){NULL, NULL, roost_vm_of(lua), LUA_NOREF};
   luaL_setmetatable(lua, HANDLE_NAME);
   lua_pushvalue(lua, 1);
   lua_setiuservalue(lua, -2, 1);
+  lua_pushvalue(lua, 4);
+  lua_setiuservalue(lua, -2, 2);
   lua_pushvalue(lua, -1);
   self->ref = luaL_ref(lua, LUA_REGISTRYINDEX);
   bool part = lua_toboolean(lua, 3) && roost_task_current(lua) != NULL;

@@ -39,9 +39,9 @@ static void make_metatable(lua_State *lua, const char *mark) {
 
 static void make_memory_error(lua_State *lua) {
   const roost_vm *vm = roost_vm_of(lua);
-  char text[96] = "not enough memory";
+  char text[96] = "EMEMORY: not enough memory";
   if (vm->memory_limit != SIZE_MAX)
-    snprintf(text, sizeof text, "not enough memory: the service may hold %zu bytes",
+    snprintf(text, sizeof text, "EMEMORY: not enough memory: the limit is %zu bytes",
              vm->memory_limit);
   roost_error_push(lua, "LimitError", "EMEMORY", text);
   lua_rawsetp(lua, LUA_REGISTRYINDEX, &memory_key);

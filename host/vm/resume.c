@@ -166,6 +166,8 @@ int roost_vm_call(roost_vm *vm, int arguments, int handler) {
   const bool ended = pop(&frame) && (frame.first || vm->runner->noted);
   if (status != LUA_OK)
     name_limit(vm, status, ended);
+  if (status != LUA_OK && ended && !frame.first)
+    roost_watchdog_absorb(vm->runner);
   if (vm->refused && frame.first)
     roost_vm_check_memory(vm);
   return status;

@@ -173,7 +173,7 @@ static void end(roost_task *task, bool clean) {
 static void reset_coroutines(roost_vm *vm, lua_State *lua);
 
 /* The run of a task was ended: its <close> variables run, within a budget of their own, then fail
- * sees to it, within another. Only once: returns an error where that was ended, too, or where the
+ * sees to it, within another. Not twice without a wait in between: returns an error where that was ended, too, or where the
  * coroutine cannot be used any more. */
 static int take_over(roost_task *task, int *results) {
   roost_vm *vm = task->vm;
@@ -190,7 +190,7 @@ static int take_over(roost_task *task, int *results) {
   roost_buffer_deinit(&vm->trace);
   vm->trace = trace;
   const bool again = task->overran;
-  task->overran = true;
+  task->overran = task->spoilt = true;
   if (again || lua_status(task->lua) != LUA_OK)
     return LUA_ERRRUN;
   roost_vm_set_dead(task->lua, false);
@@ -230,6 +230,7 @@ static bool resume(roost_task *task) {
   if (status == LUA_YIELD && task->waiting) {
     lua_pop(task->lua, results);
     roost_vm_set_waits(task->lua, true);
+    task->overran = false;
     if (task->state == ROOST_TASK_RUNNING) /* else it is ready again already */
       task->state = ROOST_TASK_WAITING;
     return true;
@@ -238,7 +239,7 @@ static bool resume(roost_task *task) {
     task->reset = true;
     reset_coroutines(vm, task->lua);
   }
-  end(task, status == LUA_OK && !task->overran);
+  end(task, status == LUA_OK && !task->spoilt);
   return false;
 }
 
@@ -265,7 +266,7 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
   task->group = vm->group != NULL || vm->current == NULL ? vm->group : vm->current->group;
   task->interrupt = NULL;
   task->begun = task->cancelled = task->unwinding = task->reset = false;
-  task->dormant = task->background = task->overran = false;
+  task->dormant = task->background = task->overran = task->spoilt = false;
   roost_list_append(&vm->tasks, &task->link);
   vm->task_count++;
   if (!vm->live && !ops->early) {

@@ -59,7 +59,8 @@ struct roost_task {
   bool cancelled;        /* raise CancelledError from waits */
   bool unwinding;        /* it is being raised: <close> variables may wait meanwhile */
   bool reset;            /* what ops->ended will be told */
-  bool overran;          /* its run was ended once, for the time it took */
+  bool overran;          /* a run was ended for the time it took, since it last waited */
+  bool spoilt;           /* one was at any time: its coroutine is not used again */
   const char *interrupt; /* what waits raise instead; NULL: they wait */
   const roost_task_ops *ops;
   void *ud;           /* handed to ops */

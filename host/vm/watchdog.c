@@ -94,6 +94,11 @@ void roost_watchdog_conclude(const roost_frame *frame) {
   atomic_store_explicit(&runner->fired, 0, memory_order_relaxed);
 }
 
+void roost_watchdog_absorb(roost_runner *runner) {
+  runner->noted = false;
+  atomic_store_explicit(&runner->fired, 0, memory_order_relaxed);
+}
+
 /* ------------------------------------------------------------------------- counting ---------- */
 
 static uint64_t wall_us(void) {

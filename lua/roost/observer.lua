@@ -65,9 +65,12 @@ function Observer:complete()
   if self:close() then self.on_complete() end
 end
 
--- Has fn run by a task that ends with the observer.
+-- Has fn run by a task that ends with the observer, and with an error where it takes too long.
 function Observer:attend(fn)
-  if not self.closed then self.task = core.spawn(fn, false, true) end
+  if self.closed then return end
+  self.task = core.spawn(fn, false, true, function(err, trace)
+    if self.closed then core.report(err, trace) else self:error(err, trace) end
+  end)
 end
 
 -- Shared observers: what several tasks may call, taking turns ----------------------------------

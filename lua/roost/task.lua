@@ -35,7 +35,7 @@ function task.every(ms, fn)
   check_ms(ms, "every")
   check_function(fn, "every")
   ms = math.max(1, math.ceil(ms))
-  return core.spawn(function()
+  local function beat()
     local due = core.ticks()
     while true do
       due = math.max(due + ms, core.ticks())
@@ -43,7 +43,11 @@ function task.every(ms, fn)
       local ok, err = xpcall(fn, core.traceback)
       if not ok then core.report(err) end
     end
-  end, true)
+  end
+  return core.spawn(beat, true, false, function(err, trace)
+    core.report(err, trace)
+    beat()
+  end)
 end
 
 -- Runs every function of fns as a task of its own. settled(key, ok, value) is told how each one
@@ -56,14 +60,15 @@ local function run(fns, settled)
       for _, handle in pairs(handles) do handle:cancel() end
     end,
   })
+  local function settle(key, ok, value)
+    if finished then return end
+    handles[key] = nil
+    finished = settled(key, ok, value)
+    if finished then signal:notify() end
+  end
   for key, fn in pairs(fns) do
-    handles[key] = core.spawn(function()
-      local ok, value = pcall(fn)
-      if finished then return end
-      handles[key] = nil
-      finished = settled(key, ok, value)
-      if finished then signal:notify() end
-    end, false, true)
+    handles[key] = core.spawn(function() settle(key, pcall(fn)) end, false, true,
+      function(err) settle(key, false, err) end)
   end
   while not finished do signal:wait() end
 end

@@ -39,7 +39,11 @@ local function watch(self)
   local watcher = {}
   self.known_status, self.watcher = self.handle:state(), watcher
   self.handle:watch(true)
-  watcher.task = core.spawn(function() follow(self, watcher) end, true)
+  local function run() follow(self, watcher) end
+  watcher.task = core.spawn(run, true, false, function(err, trace)
+    core.report(err, trace)
+    run()
+  end)
 end
 
 local function unwatch(self)

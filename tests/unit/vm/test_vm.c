@@ -22,13 +22,13 @@ static void the_limit_is_an_error_scripts_can_catch(void **state) {
   assert_int_equal(vm_test_try_open(&self, 400000), 0);
   roost_vm_go_live(self.vm);
   vm_test_expect(&self, "return pcall(string.rep, 'x', 500000)",
-                 "false,LimitError: not enough memory: the service may hold 400000 bytes");
+                 "false,LimitError: EMEMORY: not enough memory: the limit is 400000 bytes");
   assert_true(self.vm->memory_bytes < 400000);
   vm_job job;
   vm_job_run(&job, &self, 0, "local t = {} while true do t[#t + 1] = {} end");
   assert_true(job.failed);
   assert_string_equal(job.result,
-                      "LimitError: not enough memory: the service may hold 400000 bytes");
+                      "LimitError: EMEMORY: not enough memory: the limit is 400000 bytes");
   assert_string_equal(job.trace, "");
   vm_test_expect(&self, "return 'goes on'", "goes on");
   vm_test_deinit(&self);

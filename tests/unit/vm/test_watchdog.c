@@ -464,7 +464,7 @@ static void out_of_memory_is_a_limit_error(void **state) {
   vm_job job;
   vm_job_run(&job, &self, 0, "local t = {} while true do t[#t + 1] = {} end");
   assert_string_equal(job.result,
-                      "LimitError: not enough memory: the service may hold 1000000 bytes");
+                      "LimitError: EMEMORY: not enough memory: the limit is 1000000 bytes");
   assert_int_equal(exhaustions, 0);
   assert_false(self.vm->exhausted);
   vm_test_deinit(&self);
@@ -489,7 +489,7 @@ static void one_big_refusal_does_not_exhaust(void **state) {
   vm_test self;
   init_with(&self, 0, 1000000);
   vm_test_expect(&self, "t = ('x'):rep(400000) return pcall(string.rep, 'y', 700000)",
-                 "false,LimitError: not enough memory: the service may hold 1000000 bytes");
+                 "false,LimitError: EMEMORY: not enough memory: the limit is 1000000 bytes");
   assert_int_equal(exhaustions, 0);
   vm_test_deinit(&self);
 }
