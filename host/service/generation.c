@@ -184,6 +184,24 @@ static void on_overrun(roost_vm *vm, const char *what, const roost_stop *stop) {
   roost_log_end(&line);
 }
 
+/* Every further call would pay a full collection: a new state takes its place, with nothing of what
+ * this one holds. */
+static void on_exhausted(roost_vm *vm) {
+  const roost_generation *generation = vm->owner;
+  roost_service *service = generation->service;
+  roost_log_line line;
+  if (generation != service->current || generation->state != ROOST_GENERATION_LIVE)
+    return;
+  roost_log_begin(&line, generation->dispatch->config.log, ROOST_LOG_WARN,
+                  ROOST_SLICE("memory is exhausted, the service is restarted"));
+  roost_log_text(&line, "service", roost_slice_text(service->name));
+  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "gen", generation->number);
+  roost_log_integer(&line, "bytes", (int64_t)vm->memory_bytes);
+  roost_log_end(&line);
+  roost_reload_restart(service);
+}
+
 static int open_vm(roost_generation *generation, roost_runner *runner) {
   const roost_dispatch_config *config = &generation->dispatch->config;
   roost_vm_config vm = {.alloc = config->alloc,
@@ -198,6 +216,7 @@ static int open_vm(roost_generation *generation, roost_runner *runner) {
     return status;
   generation->vm->on_quiet = on_quiet;
   generation->vm->on_overrun = on_overrun;
+  generation->vm->on_exhausted = on_exhausted;
   return 0;
 }
 

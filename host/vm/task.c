@@ -173,8 +173,8 @@ static void end(roost_task *task, bool clean) {
 static void reset_coroutines(roost_vm *vm, lua_State *lua);
 
 /* The run of a task was ended: its <close> variables run, within a budget of their own, then fail
- * sees to it, within another. Not twice without a wait in between: returns an error where that was ended, too, or where the
- * coroutine cannot be used any more. */
+ * sees to it, within another. Not twice without a wait in between: returns an error where that was
+ * ended, too, or where the coroutine cannot be used any more. */
 static int take_over(roost_task *task, int *results) {
   roost_vm *vm = task->vm;
   roost_stop stop = vm->runner->stop;

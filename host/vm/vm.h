@@ -39,9 +39,9 @@ typedef struct roost_vm_link {
 
 typedef struct roost_vm_config {
   const roost_alloc *alloc;
-  roost_runner *runner; /* of the thread that opens it */
-  roost_wheel *wheel;   /* for sleeps */
-  size_t memory_limit;  /* bytes the state may hold; 0: no limit */
+  roost_runner *runner;  /* of the thread that opens it */
+  roost_wheel *wheel;    /* for sleeps */
+  size_t memory_limit;   /* bytes the state may hold; 0: no limit */
   uint64_t cpu_limit_ms; /* of its thread's time, for each run; 0: no limit */
   const char *name;      /* of its service, for the log; outlives the vm; NULL: none */
   void *owner;           /* for roost_vm_owner */
@@ -84,10 +84,11 @@ struct roost_vm {
   void (*on_quiet)(roost_vm *vm);   /* told when the last task has ended; may be NULL */
   /* Told once, when it becomes exhausted; not inside Lua; may be NULL. */
   void (*on_exhausted)(roost_vm *vm);
-  /* Told when code that no task runs was ended: what it was, as "finalizers". May be NULL; no Lua. */
+  /* Told when code that no task runs was ended: what it was, as "finalizers". May be NULL; no Lua.
+   */
   void (*on_overrun)(roost_vm *vm, const char *what, const roost_stop *stop);
-  roost_list links;                 /* roost_vm_link.link */
-  roost_files files;                /* that were read to make it */
+  roost_list links;  /* roost_vm_link.link */
+  roost_files files; /* that were read to make it */
 };
 
 /* Makes an empty state without libraries. ENOMEM. */
@@ -139,8 +140,8 @@ void roost_vm_go_live(roost_vm *vm);
 bool roost_runner_turn(roost_runner *runner);
 
 /* Opens Lua's own libraries but for what a service must not have (os.exit, debug.sethook,
- * debug.setmetatable, debug.getregistry, reading stdin), with our coroutine table, pcall, xpcall and
- * setmetatable. Raises. */
+ * debug.setmetatable, debug.getregistry, reading stdin), with our coroutine table, pcall, xpcall
+ * and setmetatable. Raises. */
 void roost_vm_open_libraries(struct lua_State *lua);
 
 #endif

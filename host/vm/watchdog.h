@@ -53,8 +53,8 @@ void roost_watchdog_rest(struct lua_State *lua);
  * afresh. Not protected. */
 void roost_watchdog_conclude(const roost_frame *frame);
 
-/* The part of the run that took too long is over, and has failed. The rest of it goes on for as long
- * as it takes until the runner is fired again: time to see to that failure. Not protected. */
+/* The part of the run that took too long is over, and has failed. The rest of it goes on for as
+ * long as it takes until the runner is fired again: time to see to that failure. Not protected. */
 void roost_watchdog_absorb(roost_runner *runner);
 
 /* Pushes the LimitError of a run that was ended. */

@@ -196,6 +196,20 @@ describe('limits of single services', () => {
   test('the default of service_memory', (t) => grows(t, {}, 67108864));
 });
 
+test('a state that stays full is replaced', async (t) => {
+  const { host, peer, notes } = await serve(t, `
+    local all = {}
+    note("fresh")
+    service:message("hoard", function() while true do all[#all + 1] = { #all } end end)
+    service:message("size", function() return #all end)
+  `, { limits: { service_memory: 2e6 } });
+  assert.match(await peer.ask('hoard'), /Internal server error/);
+  await host.logged(/memory is exhausted/);
+  await host.logged(/service reloaded/);
+  assert.equal(await peer.call('size'), 0);
+  assert.deepEqual(await notes(1), ['fresh']);
+});
+
 describe('a worker that is stuck', () => {
   const service = luaService('service:message("stick", function() os.execute("sleep 6.5") end)');
 
