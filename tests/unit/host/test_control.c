@@ -123,6 +123,27 @@ static void the_tick_comes_when_it_wants_to(void **state) {
   assert_true(self.ticks >= 3);
 }
 
+static uint32_t on_slow_tick(void *ud) {
+  fixture *self = ud;
+  self->ticks++;
+  sem_post(&self->done);
+  return 3600000;
+}
+
+static void the_tick_comes_when_it_is_asked_for(void **state) {
+  (void)state;
+  fixture self;
+  init(&self);
+  roost_control_tick_now(self.control); /* there is none yet */
+  roost_control_set_tick(self.control, on_slow_tick, &self);
+  wait_for(&self);
+  roost_control_tick_now(self.control);
+  wait_for(&self);
+  roost_control_set_tick(self.control, NULL, NULL);
+  assert_true(self.ticks >= 2);
+  deinit(&self);
+}
+
 static void it_starts_or_says_why_not(void **state) {
   (void)state;
   fixture self;
@@ -148,6 +169,7 @@ int main(void) {
       cmocka_unit_test(lines_are_written_without_being_asked_for),
       cmocka_unit_test(what_threads_post_runs_there),
       cmocka_unit_test(the_tick_comes_when_it_wants_to),
+      cmocka_unit_test(the_tick_comes_when_it_is_asked_for),
       cmocka_unit_test(it_starts_or_says_why_not),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
