@@ -135,18 +135,27 @@ static void assert_stopped(vm_test *self, const runaway *script) {
 }
 
 /* ThreadSanitizer holds signals back until a thread calls something that it knows, which these
- * never do. */
+ * never do; and it loses count of the functions that errors of Lua's, whose library it does not
+ * know, leave: so only the first runaways there, which raise none. */
 #if defined(__SANITIZE_THREAD__)
 #define STOPPING_SIGNAL 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define STOPPING_SIGNAL 0
+#endif
+#endif
+#ifdef STOPPING_SIGNAL
+#define RUNAWAYS 3
 #else
 #define STOPPING_SIGNAL (SIGRTMIN + 3)
+#define RUNAWAYS        (sizeof runaways / sizeof runaways[0])
 #endif
 
 static void every_runaway_is_stopped(void **state) {
   (void)state;
   dog_test self;
   dog_init_with(&self, STOPPING_SIGNAL, 0);
-  for (size_t i = 0; i < sizeof runaways / sizeof runaways[0]; i++)
+  for (size_t i = 0; i < RUNAWAYS; i++)
     assert_stopped(&self.vm, &runaways[i]);
   dog_deinit(&self);
 }
@@ -279,6 +288,8 @@ static void a_signal_of_somebody_else_goes_to_his_handler(void **state) {
   struct sigaction mine = {.sa_flags = SA_SIGINFO};
   struct sigaction now;
   dog_test self;
+  if (STOPPING_SIGNAL == 0)
+    skip(); /* they are held back */
   mine.sa_sigaction = on_other;
   others = 0;
   assert_int_equal(sigaction(number, &mine, NULL), 0);
