@@ -398,7 +398,6 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
   roost_log_set_level(host->log, host->settings->log_level);
   roost_log_set_format(host->log, host->settings->log_format);
   roost_store_set_limit(host->store, host->settings->limits.store_memory);
-  roost_watchdog_set_abort(host->watchdog, host->settings->limits.stuck == ROOST_STUCK_ABORT);
   roost_worker_apply(host->worker, host->settings);
   roost_reloads_apply(host->reloads, host->settings);
   status = load_services(host, problems);

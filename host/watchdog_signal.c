@@ -30,11 +30,9 @@ static bool is_own(const roost_runner *runner) {
 
 static void tell_name(roost_runner *runner, uint64_t sequence) {
   const roost_frame *top = atomic_load_explicit(&runner->top, memory_order_relaxed);
-  const char *name = top != NULL ? top->vm->name : NULL;
-  size_t len = 0;
-  for (; name != NULL && name[len] != '\0' && len < ROOST_RUNNER_NAME_BYTES - 1; len++)
-    runner->name[len] = name[len];
-  runner->name[len] = '\0';
+  memset(runner->name, 0, sizeof runner->name);
+  if (top != NULL)
+    memcpy(runner->name, top->vm->name, sizeof runner->name);
   atomic_store_explicit(&runner->told, sequence, memory_order_release);
 }
 

@@ -129,6 +129,8 @@ static void set_service_limits(const roost_worker *worker, roost_service *servic
     service->limits.memory_bytes = (size_t)options->memory;
   if (options != NULL && options->cpu != ROOST_SERVICE_UNSET)
     service->limits.cpu_ms = options->cpu;
+  if (service->current != NULL && !service->current->borrows_vm)
+    service->current->vm->cpu_limit_ms = service->limits.cpu_ms;
 }
 
 void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
@@ -140,6 +142,8 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
       .service = {settings->limits.service_memory, settings->limits.handler_cpu},
       .buffer_memory_bytes = settings->limits.buffer_memory};
   worker->settings = settings;
+  if (worker->config.watchdog != NULL)
+    roost_watchdog_set_abort(worker->config.watchdog, settings->limits.stuck == ROOST_STUCK_ABORT);
   roost_worker_set_limits(worker, &limits);
   worker->local_config.wildcards = settings->wildcards;
   worker->services = settings->services != NULL ? settings->services[0] : NULL;

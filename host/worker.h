@@ -92,7 +92,7 @@ int roost_worker_new(roost_worker **out, const roost_worker_config *config);
 void roost_worker_set_jobs(roost_worker *worker, const roost_jobs *builder,
                            const roost_jobs *reaper);
 
-/* Takes other limits; those of a service's state are for services loaded later. */
+/* Takes other limits; that of a service's memory is for generations made later. */
 void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *limits);
 
 /* Ends everything at once. Not from inside the loop, a borrowed one neither. */

@@ -166,7 +166,8 @@ static void on_quiet(roost_vm *vm) {
     generation->on_change(generation->on_change_ud, generation);
 }
 
-/* Nobody waits for what ran there, so only the log tells of it. */
+/* Nobody waits for what ran there, so only the log tells of it. The reaper's thread, too: the
+ * service may be gone by then. */
 static void on_overrun(roost_vm *vm, const char *what, const roost_stop *stop) {
   const roost_generation *generation = vm->owner;
   roost_log *log = generation->dispatch->config.log;
@@ -176,7 +177,7 @@ static void on_overrun(roost_vm *vm, const char *what, const roost_stop *stop) {
     return;
   roost_watchdog_describe(stop, text);
   roost_log_begin(&line, log, ROOST_LOG_ERROR, ROOST_SLICE("stopped"));
-  roost_log_text(&line, "service", roost_slice_text(generation->service->name));
+  roost_log_text(&line, "service", roost_slice_text(vm->name));
   roost_log_integer(&line, "worker", 0);
   roost_log_integer(&line, "gen", generation->number);
   roost_log_text(&line, "what", roost_slice_text(what));

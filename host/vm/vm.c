@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdio.h>
 
 #include "vm/error.h"
 #include "vm/resume.h"
@@ -82,7 +83,8 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   vm->memory_limit = config->memory_limit != 0 ? config->memory_limit : SIZE_MAX;
   vm->steps_left = ROOST_STEPS_PER_POLL;
   vm->cpu_limit_ms = config->cpu_limit_ms;
-  vm->name = config->name;
+  if (config->name != NULL)
+    snprintf(vm->name, sizeof vm->name, "%s", config->name);
   roost_list_init(&vm->tasks);
   roost_list_init(&vm->idle);
   roost_list_init(&vm->held);

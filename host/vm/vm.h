@@ -43,7 +43,7 @@ typedef struct roost_vm_config {
   roost_wheel *wheel;    /* for sleeps */
   size_t memory_limit;   /* bytes the state may hold; 0: no limit */
   uint64_t cpu_limit_ms; /* of its thread's time, for each run; 0: no limit */
-  const char *name;      /* of its service, for the log; outlives the vm; NULL: none */
+  const char *name;      /* of its service, for the log; copied; NULL: none */
   void *owner;           /* for roost_vm_owner */
 } roost_vm_config;
 
@@ -58,7 +58,6 @@ struct roost_vm {
   size_t memory_limit;      /* SIZE_MAX: none */
   size_t steps_left;        /* of work in C until the next poll (vm/steps.h) */
   uint64_t cpu_limit_ms;    /* 0: none */
-  const char *name;         /* borrowed; NULL: none */
   size_t tune_below;        /* outside these two the collector wants other parameters */
   size_t tune_above;
   roost_task *current; /* the task that is running; NULL in a main chunk */
@@ -87,8 +86,9 @@ struct roost_vm {
   /* Told when code that no task runs was ended: what it was, as "finalizers". May be NULL; no Lua.
    */
   void (*on_overrun)(roost_vm *vm, const char *what, const roost_stop *stop);
-  roost_list links;  /* roost_vm_link.link */
-  roost_files files; /* that were read to make it */
+  roost_list links;                   /* roost_vm_link.link */
+  roost_files files;                  /* that were read to make it */
+  char name[ROOST_RUNNER_NAME_BYTES]; /* of its service, cut short; "": none */
 };
 
 /* Makes an empty state without libraries. ENOMEM. */
