@@ -2,7 +2,8 @@
  * Waiting and tasks: what roost.sleep, spawn, after, every, all and race are made of.
  *
  * A spawned task is seen by scripts as a handle, a userdata whose user value 1 is its function, 2
- * what to call where that took too long; it stays in the registry while the task lives. A signal is a list of tasks that wait for it.
+ * what to call where that took too long; it stays in the registry while the task lives. A signal is
+ * a list of tasks that wait for it.
  */
 #include <lauxlib.h>
 #include <lua.h>
