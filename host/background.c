@@ -94,6 +94,11 @@ void roost_background_port_flush(roost_background_port *port) {
     tell_finished(port);
 }
 
+void roost_background_port_drop(roost_background_port *port) {
+  while (port->background != NULL && !roost_list_empty(&port->finished))
+    roost_list_remove(port->finished.next);
+}
+
 void roost_background_port_deinit(roost_background_port *port) {
   if (port->background != NULL)
     pthread_mutex_destroy(&port->mutex);

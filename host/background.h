@@ -40,6 +40,10 @@ void roost_background_port_deinit(roost_background_port *port);
 /* Tells of what is finished at once, where the loop runs no more. */
 void roost_background_port_flush(roost_background_port *port);
 
+/* Nobody is told of the jobs that have come back so far. The port's loop's thread, once the
+ * background has stopped. */
+void roost_background_port_drop(roost_background_port *port);
+
 /* Jobs that come back by this port. The port's loop's thread. */
 roost_jobs roost_background_jobs(roost_background_port *port);
 

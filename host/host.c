@@ -260,7 +260,10 @@ static void drop_posted(roost_host *host);
 static void end_background(roost_host *host) {
   const roost_jobs none = {NULL, NULL};
   roost_background_stop(host->builder, false);
-  roost_background_stop(host->reaper, true);
+  roost_background_port_drop(&host->build_port);
+  roost_worker_close(host->worker);
+  roost_reloads_free(host->reloads);
+  roost_background_stop(host->reaper, true); /* old states still use the worker's parts */
   roost_background_port_flush(&host->reap_port);
   if (host->worker != NULL)
     roost_worker_set_jobs(host->worker, &none, &none);
@@ -271,7 +274,6 @@ void roost_host_free(roost_host *host) {
     return;
   drop_posted(host);
   end_background(host);
-  roost_reloads_free(host->reloads);
   roost_worker_free(host->worker);
   roost_background_port_deinit(&host->build_port);
   roost_background_port_deinit(&host->reap_port);

@@ -132,7 +132,7 @@ static void start_request(request *self) {
   let_go(self);
 }
 
-static void look(roost_reloads *reloads);
+static int look(roost_reloads *reloads);
 
 int roost_reloads_request(roost_reloads *reloads, const char *service, roost_reloads_done *fn,
                           void *ud) {
@@ -153,8 +153,10 @@ int roost_reloads_request(roost_reloads *reloads, const char *service, roost_rel
     return ROOST_ENOMEM;
   }
   roost_list_append(&reloads->requests, &self->link);
-  look(reloads);
-  return 0;
+  const int status = look(reloads);
+  if (status != 0)
+    request_free(self);
+  return status;
 }
 
 /* ------------------------------------------------------------------------- a look ------------ */
@@ -175,65 +177,95 @@ static void say_problems(roost_reloads *reloads, const roost_problems *problems)
   reloads->told = now;
 }
 
-static void treat_known(roost_reloads *reloads, const roost_scan *scan) {
-  roost_worker *worker = reloads->config.worker;
+/* Whether one of these requests is about to reload it. */
+static bool is_asked_for(const roost_list *requests, const roost_service *service) {
+  for (const roost_list *at = requests->next; at != requests; at = at->next)
+    if (concerns(ROOST_LIST_ENTRY(at, const request, link), service))
+      return true;
+  return false;
+}
+
+static void treat_known(roost_worker *worker, const roost_scan *scan, const roost_list *requests) {
   for (size_t i = 0; i < scan->service_count; i++) {
-    const roost_scan_service *service = &scan->services[i];
-    if (!service->is_wanted)
-      roost_worker_remove(worker, service->name);
-    else if (service->is_changed)
-      (void)roost_worker_reload(worker, service->name, NULL);
+    const roost_scan_service *seen = &scan->services[i];
+    roost_service *service = roost_worker_find_service(worker, seen->name);
+    if (service == NULL)
+      continue;
+    if (!seen->is_wanted)
+      roost_worker_remove(worker, seen->name);
+    else if (seen->is_changed && !is_asked_for(requests, service))
+      roost_reload_start(service, NULL);
+  }
+}
+
+static bool is_new(const roost_service *service) {
+  return service->current == NULL && service->reload.next == NULL && service->reload.refusals == 0;
+}
+
+static void load_new(const roost_worker *worker, const roost_list *requests) {
+  for (size_t i = 0; i < worker->dispatch->service_count; i++) {
+    roost_service *service = worker->dispatch->services[i];
+    if (is_new(service) && !is_asked_for(requests, service))
+      roost_reload_start(service, NULL);
+  }
+}
+
+static void start_requests(roost_list *requests) {
+  while (!roost_list_empty(requests)) {
+    request *next = ROOST_LIST_ENTRY(requests->next, request, link);
+    roost_list_remove(&next->link);
+    start_request(next);
   }
 }
 
 static void on_scanned(roost_job *job) {
   roost_scan *scan = ROOST_LIST_ENTRY(job, roost_scan, job);
   roost_reloads *reloads = scan->ud;
+  roost_worker *worker = reloads->config.worker;
+  roost_list requests;
   reloads->scan = NULL;
   say_problems(reloads, &scan->problems);
   roost_buffer_deinit(&reloads->folders);
   reloads->folders = scan->folders;
   roost_buffer_init(&scan->folders, reloads->config.alloc);
-  if (reloads->config.worker->state == ROOST_WORKER_RUNNING) {
-    (void)roost_worker_take_found(reloads->config.worker, &scan->found);
-    treat_known(reloads, scan);
-  }
-  roost_scan_free(scan);
-  roost_list requests;
   roost_list_init(&requests);
   if (!reloads->again)
     roost_list_move(&requests, &reloads->requests);
-  while (!roost_list_empty(&requests)) {
-    request *next = ROOST_LIST_ENTRY(requests.next, request, link);
-    roost_list_remove(&next->link);
-    start_request(next);
+  if (worker->state == ROOST_WORKER_RUNNING) {
+    (void)roost_worker_take_found(worker, &scan->found);
+    treat_known(worker, scan, &requests);
+    load_new(worker, &requests);
   }
+  roost_scan_free(scan);
+  start_requests(&requests);
   roost_reloads_note(reloads);
-  if (reloads->again)
-    look(reloads);
+  if (reloads->again && look(reloads) != 0)
+    start_requests(&reloads->requests);
 }
 
-/* Whoever comes while one is under way needs another one: that one may have looked already. */
-static void look(roost_reloads *reloads) {
+/* Whoever comes while one is under way needs another one: that one may have looked already. ENOMEM.
+ */
+static int look(roost_reloads *reloads) {
   const roost_reloads_config *config = &reloads->config;
   reloads->again = reloads->scan != NULL;
   if (reloads->again || reloads->settings == NULL)
-    return;
-  if (roost_scan_new(&reloads->scan, config->alloc, config->worker->dispatch,
-                     reloads->settings->services, config->working_dir) != 0) {
+    return 0;
+  const int status = roost_scan_new(&reloads->scan, config->alloc, config->worker->dispatch,
+                                    reloads->settings->services, config->working_dir);
+  if (status != 0) {
     roost_log_say(config->log, ROOST_LOG_ERROR,
-                  "the services' files are not looked at: out of "
-                  "memory");
-    return;
+                  "the services' files are not looked at: out of memory");
+    return status;
   }
   reloads->scan->ud = reloads;
   reloads->scan->job.done = on_scanned;
   roost_job_start(&config->builder, &reloads->scan->job, config->worker->runner);
+  return 0;
 }
 
 void roost_reloads_look(roost_reloads *reloads) {
   if (reloads->config.worker->state == ROOST_WORKER_RUNNING)
-    look(reloads);
+    (void)look(reloads);
 }
 
 /* ------------------------------------------------------------------------- watching ---------- */

@@ -200,23 +200,40 @@ int roost_worker_new(roost_worker **out, const roost_worker_config *config) {
   return 0;
 }
 
-void roost_worker_free(roost_worker *worker) {
-  if (worker == NULL)
-    return;
-  const roost_alloc *alloc = worker->config.alloc;
-  if (worker->dispatch != NULL)
-    for (roost_list *at = worker->dispatch->gates.next; at != &worker->dispatch->gates;
-         at = at->next)
-      ROOST_LIST_ENTRY(at, roost_gate, link)->server = NULL;
+static void close_servers(roost_worker *worker) {
+  for (roost_list *at = worker->dispatch->gates.next; at != &worker->dispatch->gates; at = at->next)
+    ROOST_LIST_ENTRY(at, roost_gate, link)->server = NULL;
   for (size_t i = 0; i < worker->server_count; i++)
     worker->servers[i]->ops->close(worker->servers[i]);
-  roost_alloc_put(alloc, worker->servers, worker->server_count * sizeof(roost_server *));
+  roost_alloc_put(worker->config.alloc, worker->servers,
+                  worker->server_count * sizeof(roost_server *));
+  worker->servers = NULL;
+  worker->server_count = 0;
+}
+
+void roost_worker_close(roost_worker *worker) {
+  if (worker == NULL || worker->closed)
+    return;
+  worker->closed = true;
+  worker->state = ROOST_WORKER_DRAINED;
+  if (worker->dispatch != NULL) {
+    for (size_t i = 0; i < worker->dispatch->service_count; i++)
+      roost_reload_abandon(worker->dispatch->services[i]);
+    close_servers(worker);
+  }
   if (worker->loop != NULL) {
     /* Turns in which the servers' connections end, and tell the dispatch. */
     roost_loop_remove_hook(&worker->flush);
     roost_loop_poll(worker->loop, 0);
     roost_timer_stop(roost_loop_wheel(worker->loop), &worker->cutoff);
   }
+}
+
+void roost_worker_free(roost_worker *worker) {
+  if (worker == NULL)
+    return;
+  const roost_alloc *alloc = worker->config.alloc;
+  roost_worker_close(worker);
   roost_dispatch_free(worker->dispatch);
   roost_serializers_free(worker->serializers);
   roost_loop_remove_hook(&worker->again);
@@ -492,7 +509,7 @@ void roost_worker_start(roost_worker *worker) {
 
 /* ------------------------------------------------------------------------- reloading --------- */
 
-static roost_service *find_service(const roost_worker *worker, const char *name) {
+roost_service *roost_worker_find_service(const roost_worker *worker, const char *name) {
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
     if (strcmp(worker->dispatch->services[i]->name, name) == 0)
       return worker->dispatch->services[i];
@@ -500,7 +517,7 @@ static roost_service *find_service(const roost_worker *worker, const char *name)
 }
 
 int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_waiter *waiter) {
-  roost_service *service = find_service(worker, name);
+  roost_service *service = roost_worker_find_service(worker, name);
   if (service == NULL)
     return ROOST_ENOENT;
   if (worker->state != ROOST_WORKER_RUNNING)
@@ -524,7 +541,7 @@ static void move_service(roost_dispatch *dispatch, const roost_service *service,
 int roost_worker_take_found(roost_worker *worker, const roost_found_list *found) {
   for (size_t i = 0; i < found->count; i++) {
     const roost_found *item = &found->items[i];
-    roost_service *service = find_service(worker, item->name);
+    roost_service *service = roost_worker_find_service(worker, item->name);
     const bool is_new = service == NULL;
     int status = 0;
     if (is_new)
@@ -534,14 +551,12 @@ int roost_worker_take_found(roost_worker *worker, const roost_found_list *found)
     if (status != 0)
       return status;
     move_service(worker->dispatch, service, i);
-    if (is_new)
-      roost_reload_start(service, NULL);
   }
   return 0;
 }
 
 void roost_worker_remove(roost_worker *worker, const char *name) {
-  roost_service *service = find_service(worker, name);
+  roost_service *service = roost_worker_find_service(worker, name);
   if (service != NULL && service->reload.next == NULL)
     roost_dispatch_remove_service(worker->dispatch, service);
 }

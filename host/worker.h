@@ -79,6 +79,7 @@ typedef struct roost_worker {
   size_t buffers_peak;   /* of connections' buffers, since on_memory_freed */
   roost_timer cutoff;    /* drain_timeout, then the second that cancelled tasks have */
   bool cut;              /* drain_timeout is over */
+  bool closed;           /* by roost_worker_close */
   bool check_only;       /* starting ends in running without going live */
   roost_buffer error;    /* why it failed */
 } roost_worker;
@@ -95,7 +96,11 @@ void roost_worker_set_jobs(roost_worker *worker, const roost_jobs *builder,
 /* Takes other limits; that of a service's memory is for generations made later. */
 void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *limits);
 
-/* Ends everything at once. Not from inside the loop, a borrowed one neither. */
+/* Ends servers, connections and reloads at once; whoever waits for a reload is told so. What is
+ * called afterwards begins nothing any more. Not from inside the loop, a borrowed one neither. */
+void roost_worker_close(roost_worker *worker);
+
+/* Closes it, and ends everything else at once. NULL is allowed. */
 void roost_worker_free(roost_worker *worker);
 
 /* Loads every service found, each to its end: what is wrong goes into problems. ESCRIPT where one
@@ -142,12 +147,15 @@ void roost_worker_start(roost_worker *worker);
  * little after drain_timeout. */
 void roost_worker_drain(roost_worker *worker);
 
+/* NULL: there is none of that name. */
+roost_service *roost_worker_find_service(const roost_worker *worker, const char *name);
+
 /* Begins a reload of the service of that name; waiter may be NULL. ENOENT, ESTATE: the worker is
  * not running. */
 int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_waiter *waiter);
 
-/* Brings the services into the order of found; those that are new are loaded, for those whose main
- * file is another one now that is the next they are loaded from. ENOMEM. */
+/* Brings the services into the order of found; those that are new have no generation yet, for those
+ * whose main file is another one now that is the next they are loaded from. ENOMEM. */
 int roost_worker_take_found(roost_worker *worker, const roost_found_list *found);
 
 /* Takes a service out: its generation retires. Nothing happens while a reload of it is under way,

@@ -123,10 +123,12 @@ void roost_generation_free(roost_generation *generation) {
   if (generation == NULL)
     return;
   leave_worker(generation);
-  if (generation->borrows_vm)
+  if (generation->borrows_vm) {
     leave_vm(generation);
-  else
+  } else if (generation->vm != NULL) {
+    generation->vm->runner = generation->dispatch->config.runner; /* it may be just built */
     roost_vm_close(generation->vm);
+  }
   free_rest(generation);
 }
 

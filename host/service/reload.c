@@ -4,6 +4,8 @@
 
 #define LONGEST_RETRY_MS 60000
 
+static const roost_slice stopping = {"the host is stopping", sizeof "the host is stopping" - 1};
+
 static void begin(roost_service *service);
 
 /* ------------------------------------------------------------------------- the end ----------- */
@@ -43,6 +45,12 @@ static uint32_t number_of(const roost_generation *generation) {
 }
 
 /* ------------------------------------------------------------------------- refusing ---------- */
+
+/* Whoever comes when the host is stopping already. */
+static void tell_stopping(roost_service *service) {
+  const roost_reload_result result = {service, number_of(service->current), 0, stopping};
+  tell(&service->reload.later, &result);
+}
 
 static void log_refused(const roost_service *service, uint32_t number, roost_slice why) {
   roost_log_line line;
@@ -96,7 +104,7 @@ static void refuse(roost_service *service) {
     tell_dispatch(service, NULL);
   }
   const roost_reload_result result = {service, number_of(service->current), 0,
-                                      reload->abandoned ? ROOST_SLICE("the host is stopping")
+                                      reload->abandoned ? stopping
                                                         : roost_buffer_slice(&reload->refused)};
   end(service, &result);
   roost_generation_discard(next);
@@ -269,14 +277,18 @@ void roost_reload_start(roost_service *service, roost_reload_waiter *waiter) {
   roost_reloader *reload = &service->reload;
   if (waiter != NULL)
     roost_list_append(&reload->later, &waiter->link);
+  if (reload->abandoned) {
+    tell_stopping(service);
+    return;
+  }
   reload->again = true;
   if (reload->next == NULL)
     begin(service);
 }
 
 void roost_reload_restart(roost_service *service) {
-  if (service->reload.next != NULL)
-    return; /* it will have a new state anyway */
+  if (service->reload.next != NULL || service->reload.abandoned)
+    return; /* it will have a new state anyway, or none */
   service->reload.fresh = true;
   begin(service);
 }

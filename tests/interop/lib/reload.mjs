@@ -1,25 +1,35 @@
 // Hosts whose services are saved again and again, and the load that must not notice.
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { packet } from './frames.mjs';
 import { startHost } from './host.mjs';
-import { undo, until } from './wait.mjs';
+import { sleep, undo, until } from './wait.mjs';
 
-/** Writes a file of the host's in one step, as careful editors do. */
+let saves = 0;
+
+/**
+ * Writes a file of the host's in one step, as careful editors do. Its time lies in the past: one
+ * that was written a moment before it is read is read a second time, and tests count.
+ */
 export function save(host, name, text) {
   const path = join(host.dir, name);
   const beside = join(dirname(path), `.${basename(path)}.new`);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(beside, text);
+  utimesSync(beside, 1e9 + saves, 1e9 + saves++);
   renameSync(beside, path);
 }
+
+/** The files are not new any more when they are first read. */
+const launch = ['sh', '-c', 'sleep 0.03; exec "$@"', 'sh'];
 
 /** A host that watches its files, and counts what came of it while its log grows. */
 export async function startWatching(t, { reload, ...options }) {
   const host = await startHost(t, {
-    services: 'services', reload: { watch: true, debounce: 20, ...reload }, ...options,
+    services: 'services', reload: { watch: true, debounce: 20, ...reload }, launch, ...options,
   });
   const counts = { reloaded: 0, refused: 0 };
   let held = '';
@@ -38,6 +48,13 @@ export async function startWatching(t, { reload, ...options }) {
       const before = counts.reloaded;
       save(host, name, text);
       await until(() => counts.reloaded > before, `the reload after ${name} was saved`, { every: 1 });
+    },
+    /** These are the counts, and stay so for a moment. */
+    async settles(expected) {
+      const { reloaded = 0, refused = 0 } = expected;
+      await until(() => counts.reloaded >= reloaded && counts.refused >= refused, 'the reloads');
+      await sleep(100);
+      assert.deepEqual(counts, { reloaded, refused }, host.log);
     },
     /** Saves a file and waits until a reload was refused. */
     async refuse(name, text) {

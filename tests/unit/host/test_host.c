@@ -1,149 +1,28 @@
 /*
  * The whole library, through roost.h alone.
  */
-#include "alloc_probe.h"
-
-#include <arpa/inet.h>
 #include <poll.h>
-#include <pthread.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "roost.h"
-
-/* --------------------------------------------------------------------- a tree of files ------- */
-
-typedef struct fixture {
-  char folder[64];
-  char config[96];
-  char lines[16384]; /* logged; written by the control thread until the host is freed */
-  pthread_mutex_t mutex;
-  roost_config cfg;
-  roost_host *host;
-} fixture;
-
-static void log_line(void *ud, roost_log_level level, roost_slice line) {
-  fixture *self = ud;
-  (void)level;
-  pthread_mutex_lock(&self->mutex);
-  size_t len = strlen(self->lines);
-  if (len + line.len + 2 < sizeof self->lines)
-    snprintf(self->lines + len, sizeof self->lines - len, "%.*s\n", (int)line.len, line.ptr);
-  pthread_mutex_unlock(&self->mutex);
-}
-
-static void put(const fixture *self, const char *name, const char *text) {
-  char path[160];
-  snprintf(path, sizeof path, "%s/%s", self->folder, name);
-  FILE *file = fopen(path, "w");
-  assert_non_null(file);
-  fputs(text, file);
-  fclose(file);
-}
-
-static void prepare(fixture *self) {
-  memset(self, 0, sizeof *self);
-  pthread_mutex_init(&self->mutex, NULL);
-  strcpy(self->folder, "/tmp/roost-host-XXXXXX");
-  assert_non_null(mkdtemp(self->folder));
-  snprintf(self->config, sizeof self->config, "%s/host.lua", self->folder);
-  put(self, "host.lua",
-      "return { services = 'a.lua', servers = { { host = '127.0.0.1', port = 0 "
-      "} }, reload = { drain_timeout = 5000 } }");
-  put(self, "a.lua",
-      "local roost = require 'roost' local service = roost.service() "
-      "service:message('echo', function(d) return d end)"
-      "service:message('slow', function(d) roost.sleep(20) return d end)"
-      "service:message('fail', function() error('boom') end)"
-      "service:on_stop(function() print('goodbye') end) return service");
-  roost_config_init(&self->cfg);
-  self->cfg.log = log_line;
-  self->cfg.log_ud = self;
-  self->cfg.working_dir = self->folder;
-}
-
-static void init(fixture *self) {
-  prepare(self);
-  assert_int_equal(roost_host_new(&self->host, &self->cfg), 0);
-}
-
-static void deinit(fixture *self) {
-  char command[96];
-  roost_host_free(self->host);
-  pthread_mutex_destroy(&self->mutex);
-  snprintf(command, sizeof command, "rm -r '%s'", self->folder);
-  assert_int_equal(system(command), 0);
-}
-
-static void load(fixture *self) {
-  int status = roost_host_load_config(self->host, "host.lua");
-  if (status != 0)
-    print_error("%s\n", roost_host_error(self->host));
-  assert_int_equal(status, 0);
-}
-
-/* --------------------------------------------------------------------- a client -------------- */
-
-static int connect_to(const roost_host *host, size_t server) {
-  const int port = roost_host_port(host, server);
-  assert_true(port > 0);
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
-  assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-  return fd;
-}
-
-static void send_packet(int fd, const char *pattern, const char *data, const char *id) {
-  char packet[256];
-  char frame[300];
-  int len = snprintf(packet, sizeof packet, "{\"pattern\":\"%s\",\"data\":%s,\"id\":\"%s\"}",
-                     pattern, data, id);
-  snprintf(frame, sizeof frame, "%d#%s", len, packet);
-  assert_int_equal(send(fd, frame, strlen(frame), MSG_NOSIGNAL), strlen(frame));
-}
-
-/* Polls until a frame with this JSON text (ASCII) has come on fd, the client's side. */
-static void expect_frame(fixture *self, int fd, const char *json) {
-  char text[512];
-  char got[512];
-  snprintf(text, sizeof text, "%zu#%s", strlen(json), json);
-  size_t len = 0;
-  for (int i = 0; i < 2000 && len < strlen(text); i++) {
-    assert_true(roost_host_poll(self->host, 5) >= 0);
-    ssize_t n = recv(fd, got + len, sizeof got - 1 - len, MSG_DONTWAIT);
-    if (n > 0)
-      len += (size_t)n;
-  }
-  got[len] = '\0';
-  assert_string_equal(got, text);
-}
-
-static void run_to_the_end(fixture *self) {
-  int status = 1;
-  for (int i = 0; i < 4000 && status == 1; i++)
-    status = roost_host_poll(self->host, 5);
-  assert_int_equal(status, 0);
-}
+#include "host_test.h"
 
 /* --------------------------------------------------------------------- life ------------------ */
 
 static void a_host_does_its_job(void **state) {
   (void)state;
-  fixture self;
+  host_test self;
   roost_stats stats = {.struct_size = sizeof stats};
-  init(&self);
-  load(&self);
+  host_test_init(&self);
+  host_test_load(&self);
   assert_string_equal(roost_host_error(self.host), "");
   assert_int_equal(roost_host_port(self.host, 1), ROOST_ENOENT);
-  int fd = connect_to(self.host, 0);
-  send_packet(fd, "echo", "[1]", "1");
-  expect_frame(&self, fd, "{\"response\":[1],\"isDisposed\":true,\"id\":\"1\"}");
-  send_packet(fd, "fail", "1", "2");
-  expect_frame(&self, fd,
-               "{\"err\":{\"status\":\"error\",\"message\":\"Internal server error\"},"
-               "\"isDisposed\":true,\"id\":\"2\"}");
-  send_packet(fd, "slow", "2", "3");
+  int fd = host_test_connect(self.host, 0);
+  host_test_send(fd, "echo", "[1]", "1");
+  host_test_expect(&self, fd, "{\"response\":[1],\"isDisposed\":true,\"id\":\"1\"}");
+  host_test_send(fd, "fail", "1", "2");
+  host_test_expect(&self, fd,
+                   "{\"err\":{\"status\":\"error\",\"message\":\"Internal server error\"},"
+                   "\"isDisposed\":true,\"id\":\"2\"}");
+  host_test_send(fd, "slow", "2", "3");
   assert_int_equal(roost_host_poll(self.host, 5), 1);
   roost_host_stats(self.host, &stats);
   assert_int_equal(stats.connections, 1);
@@ -154,8 +33,8 @@ static void a_host_does_its_job(void **state) {
   assert_true(stats.memory_bytes > 0 && stats.bytes_in > 0 && stats.bytes_out > 0);
   assert_int_equal(roost_host_stop(self.host), 0);
   assert_int_equal(roost_host_stop(self.host), 0);
-  expect_frame(&self, fd, "{\"response\":2,\"isDisposed\":true,\"id\":\"3\"}");
-  run_to_the_end(&self);
+  host_test_expect(&self, fd, "{\"response\":2,\"isDisposed\":true,\"id\":\"3\"}");
+  host_test_run(&self);
   assert_int_equal(roost_host_poll(self.host, 0), 0);
   assert_int_equal(roost_host_run(self.host), 0);
   close(fd);
@@ -163,21 +42,21 @@ static void a_host_does_its_job(void **state) {
   self.host = NULL;
   assert_non_null(strstr(self.lines, "err=\"a.lua:1: boom\""));
   assert_non_null(strstr(self.lines, "goodbye"));
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 static void it_may_be_freed_at_any_time(void **state) {
   (void)state;
-  fixture self;
+  host_test self;
   for (int when = 0; when < 6; when++) {
     int fd = -1;
-    init(&self);
+    host_test_init(&self);
     if (when > 0)
-      load(&self);
+      host_test_load(&self);
     if (when > 1)
-      fd = connect_to(self.host, 0);
+      fd = host_test_connect(self.host, 0);
     if (when > 2) {
-      send_packet(fd, "slow", "1", "1");
+      host_test_send(fd, "slow", "1", "1");
       assert_int_equal(roost_host_poll(self.host, 5), 1);
       assert_int_equal(roost_host_poll(self.host, 5), 1);
     }
@@ -185,7 +64,7 @@ static void it_may_be_freed_at_any_time(void **state) {
       assert_int_equal(roost_host_stop(self.host), 0);
     if (when > 4)
       assert_int_equal(roost_host_poll(self.host, 0), 1);
-    deinit(&self);
+    host_test_deinit(&self);
     if (fd >= 0)
       close(fd);
   }
@@ -194,90 +73,93 @@ static void it_may_be_freed_at_any_time(void **state) {
 
 static void one_that_was_stopped_first_does_not_run(void **state) {
   (void)state;
-  fixture self;
-  init(&self);
+  host_test self;
+  host_test_init(&self);
   assert_int_equal(roost_host_stop(self.host), 0);
   assert_int_equal(roost_host_run(self.host), 0);
-  deinit(&self);
-  init(&self);
-  load(&self);
+  host_test_deinit(&self);
+  host_test_init(&self);
+  host_test_load(&self);
   assert_int_equal(roost_host_stop(self.host), 0);
-  run_to_the_end(&self);
+  host_test_run(&self);
   assert_int_equal(roost_host_listen(self.host, "tcp://127.0.0.1:0"), ROOST_ESTATE);
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 static void every_on_stop_runs_to_its_end(void **state) {
   (void)state;
-  fixture self;
-  init(&self);
-  put(&self, "host.lua", "return { services = { 'a.lua', 'b.lua', 'c.lua' }, servers = {} }");
-  put(&self, "b.lua",
+  host_test self;
+  host_test_init(&self);
+  host_test_put(&self, "host.lua",
+                "return { services = { 'a.lua', 'b.lua', 'c.lua' }, servers = {} }");
+  host_test_put(
+      &self, "b.lua",
       "local roost = require 'roost' local service = roost.service() "
       "service:on_stop(function() roost.sleep(20) print('b is done') end) return service");
-  put(&self, "c.lua", "return require 'roost'.service()");
-  load(&self);
+  host_test_put(&self, "c.lua", "return require 'roost'.service()");
+  host_test_load(&self);
   assert_int_equal(roost_host_poll(self.host, 0), 1);
   assert_int_equal(roost_host_stop(self.host), 0);
-  run_to_the_end(&self);
+  host_test_run(&self);
   roost_host_free(self.host);
   self.host = NULL;
   assert_non_null(strstr(self.lines, "goodbye"));
   assert_non_null(strstr(self.lines, "b is done"));
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 static void an_on_start_that_fails_ends_the_host(void **state) {
   (void)state;
-  fixture self;
-  init(&self);
-  put(&self, "a.lua",
+  host_test self;
+  host_test_init(&self);
+  host_test_put(
+      &self, "a.lua",
       "local roost = require 'roost' local service = roost.service() "
       "service:on_start(function() roost.sleep(1) error('not today') end) return service");
-  load(&self);
+  host_test_load(&self);
   assert_int_equal(roost_host_run(self.host), ROOST_ESCRIPT);
   assert_non_null(strstr(roost_host_error(self.host), "service a: on_start: a.lua:1: not today"));
   assert_int_equal(roost_host_run(self.host), ROOST_ESCRIPT);
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 static void what_could_not_be_loaded_is_not_run(void **state) {
   (void)state;
-  fixture self;
-  init(&self);
-  put(&self, "host.lua", "return { services = { 'a.lua', 'b.lua' }, servers = {} }");
-  put(&self, "b.lua", "local x = = 1");
+  host_test self;
+  host_test_init(&self);
+  host_test_put(&self, "host.lua", "return { services = { 'a.lua', 'b.lua' }, servers = {} }");
+  host_test_put(&self, "b.lua", "local x = = 1");
   assert_int_equal(roost_host_load_config(self.host, "host.lua"), ROOST_ESCRIPT);
   assert_non_null(strstr(roost_host_error(self.host), "b.lua:1: unexpected symbol"));
   assert_int_equal(roost_host_poll(self.host, 0), ROOST_ESTATE);
   assert_int_equal(roost_host_run(self.host), ROOST_ESTATE);
   assert_int_equal(roost_host_load_config(self.host, "host.lua"), ROOST_ESTATE);
   assert_int_equal(roost_host_stop(self.host), 0);
-  deinit(&self);
-  init(&self);
+  host_test_deinit(&self);
+  host_test_init(&self);
   assert_int_equal(roost_host_load_config(self.host, "none.lua"), ROOST_ECONFIG);
   assert_non_null(strstr(roost_host_error(self.host), "none.lua"));
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 /* --------------------------------------------------------------------- settings -------------- */
 
 static void keys_can_be_set_before_the_file_is_read(void **state) {
   (void)state;
-  fixture self;
-  init(&self);
+  host_test self;
+  host_test_init(&self);
   assert_int_equal(roost_host_set(self.host, "limits.request_timeout", "10"), 0);
   assert_int_equal(roost_host_set(self.host, "", "1"), ROOST_EINVAL);
   assert_int_equal(roost_host_set(self.host, "x", NULL), ROOST_EINVAL);
-  load(&self);
+  host_test_load(&self);
   assert_int_equal(roost_host_set(self.host, "limits.request_timeout", "10"), ROOST_ESTATE);
-  int fd = connect_to(self.host, 0);
-  send_packet(fd, "slow", "1", "1");
-  expect_frame(&self, fd,
-               "{\"err\":{\"status\":\"error\",\"message\":\"Timeout has occurred\"},"
-               "\"isDisposed\":true,\"id\":\"1\"}");
+  int fd = host_test_connect(self.host, 0);
+  host_test_send(fd, "slow", "1", "1");
+  host_test_expect(&self, fd,
+                   "{\"err\":{\"status\":\"error\",\"message\":\"Timeout has occurred\"},"
+                   "\"isDisposed\":true,\"id\":\"1\"}");
   close(fd);
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 static void a_wrong_struct_is_refused(void **state) {
@@ -301,30 +183,30 @@ static void reply_ud(void *ud, roost_call *call) {
 
 static void listeners_and_handlers_without_a_file(void **state) {
   (void)state;
-  fixture self;
+  host_test self;
   char one[] = "1";
   char two[] = "2";
-  init(&self);
+  host_test_init(&self);
   assert_int_equal(roost_host_handle(self.host, "plain", reply_ud, one), 0);
   assert_int_equal(roost_host_listen(self.host, "tcp://127.0.0.1:0"), 0);
   assert_int_equal(roost_host_handle(self.host, "{\"c\":1}", reply_ud, two), 0);
   assert_int_equal(roost_host_handle(self.host, "true", reply_ud, two), ROOST_EINVAL);
   assert_int_equal(roost_host_handle(self.host, "\xff", reply_ud, two), ROOST_EINVAL);
   assert_int_equal(roost_host_handle(self.host, "x", NULL, two), ROOST_EINVAL);
-  int fd = connect_to(self.host, 0);
-  send_packet(fd, "plain", "1", "1");
-  expect_frame(&self, fd, "{\"response\":1,\"isDisposed\":true,\"id\":\"1\"}");
-  send_packet(fd, "{\\\"c\\\":1}", "1", "2");
-  expect_frame(&self, fd, "{\"response\":2,\"isDisposed\":true,\"id\":\"2\"}");
+  int fd = host_test_connect(self.host, 0);
+  host_test_send(fd, "plain", "1", "1");
+  host_test_expect(&self, fd, "{\"response\":1,\"isDisposed\":true,\"id\":\"1\"}");
+  host_test_send(fd, "{\\\"c\\\":1}", "1", "2");
+  host_test_expect(&self, fd, "{\"response\":2,\"isDisposed\":true,\"id\":\"2\"}");
   close(fd);
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 static void a_listener_that_fails_leaves_nothing(void **state) {
   (void)state;
-  fixture self;
+  host_test self;
   char url[64];
-  init(&self);
+  host_test_init(&self);
   assert_int_equal(roost_host_listen(self.host, "tcp://127.0.0.1:0"), 0);
   snprintf(url, sizeof url, "tcp://127.0.0.1:%d", roost_host_port(self.host, 0));
   assert_int_equal(roost_host_listen(self.host, url), ROOST_ESYSTEM);
@@ -337,7 +219,7 @@ static void a_listener_that_fails_leaves_nothing(void **state) {
   char one[] = "1";
   assert_int_equal(roost_host_handle(self.host, "c", reply_ud, one), 0);
   assert_int_equal(roost_host_port(self.host, 1), ROOST_ENOENT);
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 /* --------------------------------------------------------------------- posting, inside ------- */
@@ -368,9 +250,9 @@ static void *post_all(void *ud) {
 
 static void any_thread_may_post(void **state) {
   (void)state;
-  fixture self;
+  host_test self;
   posts jobs = {.count = 0};
-  init(&self);
+  host_test_init(&self);
   jobs.host = self.host;
   assert_int_equal(pthread_create(&jobs.thread, NULL, post_all, &jobs), 0);
   assert_int_equal(roost_host_run(self.host), 0);
@@ -378,19 +260,19 @@ static void any_thread_may_post(void **state) {
   assert_int_equal(jobs.count, 100);
   assert_int_equal(jobs.inside, ROOST_ESTATE);
   assert_int_equal(roost_host_post(self.host, on_post, &jobs), 0); /* never run, and freed */
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 static void the_descriptor_and_the_timeout_say_when_to_poll(void **state) {
   (void)state;
-  fixture self;
-  init(&self);
-  load(&self);
+  host_test self;
+  host_test_init(&self);
+  host_test_load(&self);
   assert_int_equal(roost_host_timeout(self.host), 0);
   while (roost_host_timeout(self.host) == 0)
     assert_int_equal(roost_host_poll(self.host, 0), 1);
-  int fd = connect_to(self.host, 0);
-  send_packet(fd, "slow", "7", "1");
+  int fd = host_test_connect(self.host, 0);
+  host_test_send(fd, "slow", "7", "1");
   char got[128];
   ssize_t n = -1;
   for (int i = 0; i < 2000 && n <= 0; i++) {
@@ -403,7 +285,7 @@ static void the_descriptor_and_the_timeout_say_when_to_poll(void **state) {
   assert_true(n > 0);
   assert_memory_equal(got, "41#{\"response\":7,", 17);
   close(fd);
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 /* --------------------------------------------------------------------- memory ---------------- */
@@ -432,7 +314,7 @@ static void *failing_resize(void *ud, void *ptr, size_t old_size, size_t new_siz
 }
 
 /* One life of a host with everything in it, errors ignored. True where all of it worked. */
-static bool live(fixture *self) {
+static bool live(host_test *self) {
   if (roost_host_new(&self->host, &self->cfg) != 0)
     return false;
   char one[] = "1";
@@ -440,9 +322,9 @@ static bool live(fixture *self) {
   fine = roost_host_load_config(self->host, "host.lua") == 0 && fine;
   fine = roost_host_handle(self->host, "c", reply_ud, one) == 0 && fine;
   (void)strlen(roost_host_error(self->host));
-  int fd = roost_host_port(self->host, 0) > 0 ? connect_to(self->host, 0) : -1;
+  int fd = roost_host_port(self->host, 0) > 0 ? host_test_connect(self->host, 0) : -1;
   if (fd >= 0)
-    send_packet(fd, "echo", "{\"a\":[1,2]}", "1");
+    host_test_send(fd, "echo", "{\"a\":[1,2]}", "1");
   size_t received = 0;
   for (int i = 0; i < 6 && roost_host_poll(self->host, 0) == 1; i++) {
     char got[256];
@@ -459,9 +341,9 @@ static bool live(fixture *self) {
 
 static void a_life_may_fail_at_every_allocation(void **state) {
   (void)state;
-  fixture self;
+  host_test self;
   failing memory = {.left = -1};
-  prepare(&self);
+  host_test_prepare(&self);
   pthread_mutex_init(&memory.mutex, NULL);
   self.cfg.alloc = (roost_alloc){failing_resize, &memory};
   bool worked = false;
@@ -475,7 +357,7 @@ static void a_life_may_fail_at_every_allocation(void **state) {
     assert_true(n < 100000);
   }
   pthread_mutex_destroy(&memory.mutex);
-  deinit(&self);
+  host_test_deinit(&self);
 }
 
 int main(void) {
