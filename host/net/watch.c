@@ -14,6 +14,7 @@ typedef struct folder {
   uint64_t device; /* which folder it is that has this path */
   uint64_t inode;
   bool is_wanted;
+  bool is_doubtful; /* something happened to itself: perhaps it has gone */
 } folder;
 
 struct roost_watch {
@@ -31,11 +32,19 @@ static bool is_of_interest(const char *name) {
   return name[0] != '.' && (ending == NULL || strcmp(ending, ".lua") == 0);
 }
 
+/* What happens to the folder itself comes under its own name. One that has gone is watched no more,
+ * though another one of its path may have got its inode. */
+static bool is_itself(const folder *self, const char *name) {
+  const char *slash = strrchr(self->path, '/');
+  return name == NULL || strcmp(slash != NULL ? slash + 1 : self->path, name) == 0;
+}
+
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int status) {
-  const folder *self = handle->data;
+  folder *self = handle->data;
   (void)events;
   (void)status;
   roost_loop_touch(self->watch->loop);
+  self->is_doubtful |= is_itself(self, name);
   if (is_of_interest(name))
     self->watch->fn(self->watch->ud);
 }
@@ -80,8 +89,8 @@ static int open_folder(roost_watch *watch, const char *path, const struct stat *
 static folder *find(const roost_watch *watch, const char *path, const struct stat *info) {
   for (roost_list *at = watch->folders.next; at != &watch->folders; at = at->next) {
     folder *self = ROOST_LIST_ENTRY(at, folder, link);
-    if (strcmp(self->path, path) == 0 && self->device == (uint64_t)info->st_dev &&
-        self->inode == (uint64_t)info->st_ino)
+    if (!self->is_doubtful && strcmp(self->path, path) == 0 &&
+        self->device == (uint64_t)info->st_dev && self->inode == (uint64_t)info->st_ino)
       return self;
   }
   return NULL;
