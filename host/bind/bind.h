@@ -61,9 +61,10 @@ void roost_bind_push_log(struct lua_State *lua, int ctx);
 /* Pushes a buffer that the collector frees should an error pass by. */
 roost_buffer *roost_bind_push_buffer(struct lua_State *lua);
 
-/* In a sandbox: the buffer on top is freed as soon as the C function that runs ends, however it
- * ends. The collector does not know what a buffer holds, and near the limit of its memory it frees
- * none: a service could gather them. The function must not pop or move it. */
+/* In a sandbox, or in a state that is being closed: the buffer on top is freed as soon as the C
+ * function that runs ends, however it ends. The collector does not know what a buffer holds, and
+ * near the limit of its memory it frees none: a service could gather them; and lua_close frees none
+ * that was made by a finalizer. The function must not pop or move it. */
 void roost_bind_guard_buffer(struct lua_State *lua);
 
 /* Logs what a task raised: the error value at index, its traceback in vm->trace. */

@@ -26,6 +26,6 @@ roost_buffer *roost_bind_push_buffer(lua_State *lua) {
 }
 
 void roost_bind_guard_buffer(lua_State *lua) {
-  if (roost_sandbox_on(lua))
+  if (roost_sandbox_on(lua) || roost_vm_of(lua)->closing)
     lua_toclose(lua, -1);
 }

@@ -24,11 +24,13 @@ static roost_store *store_of(lua_State *lua) {
 
 /* Pushes a buffer; an error that passes by leaves it to the collector. */
 static roost_buffer *take_buffer(lua_State *lua) {
-  if (lua_getiuservalue(lua, 1, 1) == LUA_TUSERDATA) {
+  const int top = lua_gettop(lua);
+  const bool may_be_kept = !roost_vm_of(lua)->closing; /* else its finalizer may have freed it */
+  if (may_be_kept && lua_getiuservalue(lua, 1, 1) == LUA_TUSERDATA) {
     lua_pushnil(lua);
     lua_setiuservalue(lua, 1, 1);
   } else {
-    lua_pop(lua, 1);
+    lua_settop(lua, top);
     roost_bind_push_buffer(lua);
   }
   roost_bind_guard_buffer(lua);
@@ -37,6 +39,8 @@ static roost_buffer *take_buffer(lua_State *lua) {
 
 /* The buffer lies at index. */
 static void give_back(lua_State *lua, int index) {
+  if (roost_vm_of(lua)->closing)
+    return;
   roost_buffer *buffer = lua_touserdata(lua, index);
   roost_buffer_clear(buffer);
   if (buffer->cap > KEPT_BYTES)

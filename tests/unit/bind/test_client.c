@@ -1,4 +1,7 @@
 #include "bind_test.h"
+
+#include <pthread.h>
+
 #include "wire/json.h"
 
 /* Clients of scripts over a client that the test plays: it is connected at once, and answers each
@@ -264,6 +267,160 @@ static void each_allocation_may_fail(void **state) {
   assert_in_range(allowed, 10, 2000);
 }
 
+/* ------------------------------------------------------- clients of a state that has ended ------
+ */
+
+/* Jobs wait here until the test runs them, on a thread of their own. */
+static roost_list held;
+
+static void hold(void *ud, roost_job *job) {
+  (void)ud;
+  roost_list_append(&held, &job->link);
+}
+
+static void *run_held(void *ud) {
+  roost_runner runner;
+  (void)ud;
+  roost_runner_init(&runner);
+  while (!roost_list_empty(&held)) {
+    roost_job *job = ROOST_LIST_ENTRY(held.next, roost_job, link);
+    roost_list_remove(&job->link);
+    job->run(job, &runner);
+  }
+  return NULL;
+}
+
+static void close_elsewhere(void) {
+  pthread_t thread;
+  assert_false(roost_list_empty(&held));
+  assert_int_equal(pthread_create(&thread, NULL, run_held, NULL), 0);
+  pthread_join(thread, NULL);
+}
+
+static void reload(service_test *self, const char *code) {
+  char text[2048];
+  snprintf(text, sizeof text,
+           "local roost = require 'roost' local service = roost.service() %s\nreturn service\n",
+           code);
+  service_test_write(self, "a", text);
+  roost_reload_start(self->dispatch->services[0], NULL);
+  service_test_turn(self);
+}
+
+static size_t watchers_of(const roost_outbound *outbound) {
+  size_t count = 0;
+  for (const roost_list *at = outbound->watchers.next; at != &outbound->watchers; at = at->next)
+    count++;
+  return count;
+}
+
+/* What its finalizers try is refused, wherever they run. */
+static const char finalizer[] =
+    "local own = roost.client { transport = 'tcp', host = 'x', port = 1 }"
+    "local server = roost.server('public') "
+    "local subject = roost.stream.subject() "
+    "subject:subscribe { next = function() end } "
+    "client.status:subscribe(function() end) own:on('disconnect', function() end) "
+    "last = setmetatable({}, { __gc = function() "
+    "  local tries = { function() client:call('p', 1) end, function() own:emit('p', 1) end,"
+    "    function() own:close() end, function() own:connect() end,"
+    "    function() own:unwrap() end, function() server:unwrap() end,"
+    "    function() server:close() end, function() roost.client('A') end,"
+    "    function() roost.client { transport = 'tcp', host = 'x', port = 1 } end,"
+    "    function() roost.spawn(print) end, function() roost.every(1, print) end,"
+    "    function() roost.sleep(1) end, function() unread:first() end,"
+    "    function() roost.all { print } end }"
+    "  for i, try in ipairs(tries) do if pcall(try) then print('allowed', i) end end "
+    "  subject:next(1) roost.store:incr('closed', 1) coroutine.wrap(print)('finalized')"
+    "end }) "
+    "roost.spawn(function() for _ in own:send('p', 1):each() do end end) "
+    "roost.spawn(function() client:call('p', 1) end) "
+    "unread = client:send('p', 1) told = own:emit('e', 1) return 1";
+
+static void those_of_an_old_state_end_before_it_is_closed(void **state) {
+  static service_test self;
+  (void)state;
+  start(&self, finalizer);
+  self.gate->server = &self.server;
+  roost_list_init(&self.server.watchers);
+  roost_list_init(&held);
+  self.dispatch->config.reaper = (roost_jobs){hold, NULL};
+  self.dispatch->config.drain_timeout_ms = 1000;
+  fakes.silent = true;
+  run(&self);
+  service_test_expect(&self, "last 1 1\n");
+  assert_int_equal(fakes.count, 2);
+  reload(&self, "service:message('run', function() return 2 end)");
+  assert_true(roost_list_empty(&held));
+  service_test_advance(&self, 1002);
+  assert_int_equal(fakes.count, 1); /* the one made from a table has gone with the state */
+  const roost_outbound *outbound =
+      ROOST_LIST_ENTRY(self.dispatch->outbounds.next, roost_outbound, link);
+  assert_int_equal(outbound->slots.count, 0);
+  assert_int_equal(watchers_of(outbound), 0);
+  service_test_forget(&self);
+  close_elsewhere();
+  service_test_expect_line(&self, "msg=\"finalized\"");
+  assert_null(strstr(self.lines, "allowed"));
+  run(&self);
+  service_test_expect(&self, "last 1 2\n");
+  service_test_deinit(&self);
+}
+
+/* A reply that comes meanwhile finds nobody. */
+static void a_late_reply_finds_nobody(void **state) {
+  static service_test self;
+  (void)state;
+  start(&self, "roost.spawn(function() client:call('p', 1) end) return 1");
+  roost_list_init(&held);
+  self.dispatch->config.reaper = (roost_jobs){hold, NULL};
+  self.dispatch->config.drain_timeout_ms = 10;
+  service_test_send(&self, &self.peer, "\"run\"", "null", "1");
+  for (size_t i = 0; i < fakes.count; i++) { /* connected, and what is asked is out */
+    fakes.clients[i]->up = true;
+    fakes.clients[i]->client.sink->on_open(fakes.clients[i]->client.sink_ud);
+  }
+  service_test_turn(&self);
+  assert_int_equal(fakes.clients[0]->waiting, 1);
+  reload(&self, "local client = roost.client 'A' "
+                "service:message('run', function() return client:call('p', 2) end)");
+  service_test_advance(&self, 12);
+  assert_false(roost_list_empty(&held));
+  answer_all(fakes.clients[0]);
+  service_test_forget(&self);
+  run(&self);
+  service_test_expect(&self, "last 1 2\n");
+  close_elsewhere();
+  service_test_deinit(&self);
+}
+
+/* What a main chunk says is recorded only, and where the reload is refused nothing has been made.
+ */
+static void a_state_that_is_refused_makes_none(void **state) {
+  static service_test self;
+  (void)state;
+  start(&self, "return client:call('p', 1)");
+  roost_list_init(&held);
+  self.dispatch->config.reaper = (roost_jobs){hold, NULL};
+  run(&self);
+  service_test_expect(&self, "last 1 1\n");
+  reload(&self, "local own = roost.client { transport = 'tcp', host = 'x', port = 1 } "
+                "local client = roost.client 'A' client.status:subscribe(print) "
+                "assert(not pcall(client.call, client, 'p', 1)) error('no luck')");
+  service_test_expect_line(&self, "no luck");
+  assert_int_equal(fakes.count, 1);
+  reload(&self, "local own = roost.client { transport = 'tcp', host = 'x', port = 1 } "
+                "service:on_start(function() own:connect() error('not today') end)");
+  assert_int_equal(fakes.count, 2);
+  settle(&self);
+  service_test_expect_line(&self, "not today");
+  assert_int_equal(fakes.count, 1);
+  close_elsewhere();
+  run(&self);
+  service_test_expect(&self, "last 1 1\n");
+  service_test_deinit(&self);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_call_is_answered),
@@ -271,6 +428,9 @@ int main(void) {
       cmocka_unit_test(a_refusal_names_where),
       cmocka_unit_test(replies_nobody_takes_end_the_request),
       cmocka_unit_test(each_allocation_may_fail),
+      cmocka_unit_test(those_of_an_old_state_end_before_it_is_closed),
+      cmocka_unit_test(a_late_reply_finds_nobody),
+      cmocka_unit_test(a_state_that_is_refused_makes_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

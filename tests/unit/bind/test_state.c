@@ -51,11 +51,35 @@ static void modules_lie_beside_it(void **state) {
   service_test_deinit(&self);
 }
 
+/* A state that is being closed runs no finalizers but those there were before. */
+static void finalizers_at_the_end_leave_nothing(void **state) {
+  (void)state;
+  static service_test self;
+  service_test_init(&self);
+  service_test_load(
+      &self, "a",
+      "roost.store:set('kept', { 1 })"
+      "last = setmetatable({}, { __gc = function()"
+      "  local long = ('x'):rep(5000)"
+      "  assert(not pcall(roost.json.encode, { long, '\\xff' })) roost.json.encode { long }"
+      "  assert(not pcall(roost.store.set, roost.store, 'k', { long, print }))"
+      "  roost.store:set('k', { 'short' }) assert(roost.store:get('k')[1] == 'short')"
+      "  roost.store:set('k', { long })"
+      "  pcall(roost.log.info, roost.log, 'x', { a = setmetatable({}, { __tostring = error }) })"
+      "  roost.log:info('fields', { a = { long }, b = 1 }) print('all of it') end })");
+  service_test_go(&self);
+  roost_generation_free(self.dispatch->services[0]->current);
+  self.dispatch->services[0]->current = NULL;
+  service_test_expect_line(&self, "all of it");
+  service_test_deinit(&self);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_lua_half_can_come_from_a_folder),
       cmocka_unit_test(every_service_has_a_state_of_its_own),
       cmocka_unit_test(modules_lie_beside_it),
+      cmocka_unit_test(finalizers_at_the_end_leave_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
