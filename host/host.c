@@ -144,11 +144,13 @@ static void on_running(void *ud) {
   roost_reloads_start(host->reloads);
 }
 
+/* The old state was in memory of several threads, and is gone soon. */
 static void on_reloaded(void *ud) {
   const roost_host *host = ud;
   roost_reloads_note(host->reloads);
   if (host->configuration != NULL)
     roost_configuration_sweep(host->configuration);
+  on_memory_freed(ud);
 }
 
 static int make_store(roost_host *host) {
@@ -421,6 +423,7 @@ int roost_host_load_config(roost_host *host, const char *path) {
   int status = load(host, path, &problems);
   host->broken = status != 0;
   report(host, &problems, status);
+  roost_reloads_told(host->reloads, &problems);
   roost_problems_deinit(&problems);
   return status;
 }

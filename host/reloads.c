@@ -161,20 +161,35 @@ int roost_reloads_request(roost_reloads *reloads, const char *service, roost_rel
 
 /* ------------------------------------------------------------------------- a look ------------ */
 
-/* The same problems are said once. */
+static bool is_told(const roost_reloads *reloads, const char *text) {
+  const roost_buffer *told = &reloads->told;
+  const char *end = told->len > 0 ? told->ptr + told->len : told->ptr;
+  for (const char *at = told->ptr; at < end; at += strlen(at) + 1)
+    if (strcmp(at, text) == 0)
+      return true;
+  return false;
+}
+
+/* Each is said once, as long as it is there. */
 static void say_problems(roost_reloads *reloads, const roost_problems *problems) {
   roost_buffer now;
   roost_buffer_init(&now, reloads->config.alloc);
-  for (size_t i = 0; i < problems->count; i++)
-    (void)roost_buffer_printf(&now, "%s\n", problems->items[i].text);
-  if (!roost_slice_equal(roost_buffer_slice(&now), roost_buffer_slice(&reloads->told)))
-    for (size_t i = 0; i < problems->count; i++)
+  for (size_t i = 0; i < problems->count; i++) {
+    const char *text = problems->items[i].text;
+    if (!is_told(reloads, text))
       roost_log_say(reloads->config.log,
                     problems->items[i].severity == ROOST_PROBLEM_ERROR ? ROOST_LOG_ERROR
                                                                        : ROOST_LOG_WARN,
-                    problems->items[i].text);
+                    text);
+    (void)roost_buffer_printf(&now, "%s%c", text, '\0');
+  }
   roost_buffer_deinit(&reloads->told);
   reloads->told = now;
+}
+
+void roost_reloads_told(roost_reloads *reloads, const roost_problems *problems) {
+  for (size_t i = 0; i < problems->count; i++)
+    (void)roost_buffer_printf(&reloads->told, "%s%c", problems->items[i].text, '\0');
 }
 
 /* Whether one of these requests is about to reload it. */

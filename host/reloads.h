@@ -32,6 +32,9 @@ int roost_reloads_new(roost_reloads **out, const roost_reloads_config *config);
 /* Takes the services and the reload section of a configuration; borrowed until the next call. */
 void roost_reloads_apply(roost_reloads *reloads, const roost_settings *settings);
 
+/* These have been said already: a look at the files that finds them again is silent. */
+void roost_reloads_told(roost_reloads *reloads, const roost_problems *problems);
+
 /* Begins to reload a service, or all (NULL), those that are new among them; fn (may be NULL) is
  * told once, when all is over. ENOMEM, ESTATE: the worker is not running. */
 int roost_reloads_request(roost_reloads *reloads, const char *service, roost_reloads_done *fn,

@@ -1,6 +1,7 @@
 // Providers: values that a request makes and that are closed with it.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { keepsState } from '../lib/env.mjs';
 import { item, last, masked } from '../lib/frames.mjs';
 import { serve } from '../lib/service.mjs';
 
@@ -24,7 +25,7 @@ const resources = `
 `;
 
 describe('ctx:get', () => {
-  test('makes at first use, gives the same later, closes in reverse after the reply', async (t) => {
+  test('makes at first use, gives the same later, closes in reverse after the reply', keepsState, async (t) => {
     const { peer, notes } = await serve(t, `${resources}
       resource("db")
       resource("repository", "db")

@@ -1,6 +1,7 @@
 // Sleeping, timers, tasks, and coroutines of the service's own.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { keepsState } from '../lib/env.mjs';
 import { last } from '../lib/frames.mjs';
 import { serve } from '../lib/service.mjs';
 import { sleep } from '../lib/wait.mjs';
@@ -119,7 +120,7 @@ describe('waiting', () => {
     assert.deepEqual(await notes(3), ['after', 'spawned', 'CancelledError']);
   });
 
-  test('every never overlaps itself', async (t) => {
+  test('every never overlaps itself', keepsState, async (t) => {
     const { notes } = await serve(t, `
       service:on_start(function()
         local running, ticks, timer = 0, 0
@@ -313,7 +314,7 @@ describe('streams of a service', () => {
     end)
   `, [1]);
 
-  test('create with an error', async (t) => {
+  test('create with an error', keepsState, async (t) => {
     const { peer, notes } = await serve(t, `
       service:message("ask", function(which)
         return roost.stream.create(function(observer)

@@ -22,3 +22,11 @@ export const patience = slow ? 4 : 1;
 /** Sanitizers keep freed memory for a while on purpose. */
 export const memorySlack = slow ? 512 * 2 ** 20 : 0;
 export const scaled = (count, slowCount) => (slow ? slowCount : count);
+
+/**
+ * ROOST_RELOADING=1 reloads every service of every host all the while, which no caller may notice.
+ * What keeps something in its service's state, or waits for a timer of it, is left out: those end
+ * with their generation.
+ */
+export const reloading = process.env.ROOST_RELOADING === '1';
+export const keepsState = { skip: reloading && 'it keeps something in its service' };

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
+  existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, utimesSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { interopDir, memorySlack, onNest, roostBin } from './env.mjs';
+import { basename, dirname, isAbsolute, join } from 'node:path';
+import { interopDir, memorySlack, onNest, reloading, roostBin } from './env.mjs';
 import { parseLogfmt } from './logfmt.mjs';
 import { lua } from './lua.mjs';
 import { descriptors, freePort, listens } from './peer.mjs';
@@ -35,6 +36,40 @@ export function temporaryDir(t, files = {}) {
 /** The text of a configuration file. Drains are short: tests leave handlers that never end. */
 export const configText = ({ reload, ...config }) =>
   `return ${lua({ ...config, reload: { drain_timeout: 300, ...reload } })}\n`;
+
+/** Between two touches of a host's files with ROOST_RELOADING. */
+const touchMs = 20;
+
+/** The configuration of a host that is reloaded all the while: its services lie in its folder. */
+function forReloading({ services, reload, files, ...config }) {
+  const copies = {};
+  const own = [services ?? []].flat().map((path) => {
+    if (!isAbsolute(path)) return path;
+    copies[`reloading/${basename(path)}`] = readFileSync(path, 'utf8');
+    return `reloading/${basename(path)}`;
+  });
+  return {
+    ...config, services: own, files: { ...files, ...copies },
+    reload: { watch: true, debounce: 1, drain_timeout: 3000, ...reload },
+  };
+}
+
+/** Has all services of a host be changed again and again, until it has ended. */
+function keepReloading(host) {
+  const files = readdirSync(host.dir, { recursive: true })
+    .filter((name) => name.endsWith('.lua') && name !== 'host.lua');
+  const touching = setInterval(() => {
+    for (const name of files) {
+      const now = new Date();
+      try {
+        utimesSync(join(host.dir, name), now, now);
+      } catch {
+        // the test has removed it
+      }
+    }
+  }, touchMs);
+  host.exited.then(() => clearInterval(touching));
+}
 
 const sanitizerReport = /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:/;
 
@@ -150,9 +185,10 @@ class Host {
  * Everything else is configuration. Ports are chosen here; a taken one is tried again.
  */
 export async function startHost(t, options = {}) {
+  if (options.service) options = { services: 'services', ...options };
+  if (reloading) options = forReloading(options);
   const { service, files, server = {}, servers = [server], launch = [], args = [], env = {},
     ...config } = options;
-  if (service) config.services ??= 'services';
   for (let attempt = 1; ; attempt++) {
     const ports = await Promise.all(servers.map(async ({ port }) => port ?? freePort()));
     const listeners = servers.map((keys, i) =>
@@ -174,6 +210,7 @@ export async function startHost(t, options = {}) {
     }
     if (host.running) {
       undo(t, () => host.stop());
+      if (reloading) keepReloading(host);
       return host;
     }
     await host.exited;

@@ -1,7 +1,19 @@
 // Hosts with one service whose Lua text stands in the test.
+import { reloading } from './env.mjs';
 import { startHost } from './host.mjs';
 import { connect } from './peer.mjs';
 import { until } from './wait.mjs';
+
+/** One that is reloaded keeps its notes where its next generation finds them. */
+const keptNotes = `local notes = setmetatable({}, {
+  __newindex = function(_, i, text) roost.store:set(("note %06d"):format(i), text) end,
+  __len = function() return #roost.store:keys("note ") end })
+local function all_notes()
+  local keys = roost.store:keys("note ")
+  table.sort(keys)
+  for i, key in ipairs(keys) do keys[i] = roost.store:get(key) end
+  return roost.array(keys)
+end`.replaceAll('\n', ' ');
 
 /**
  * A service around `body`: `roost`, `service`, and `note(text)`, which keeps a text for the
@@ -9,9 +21,9 @@ import { until } from './wait.mjs';
  */
 export const luaService = (body) => `local roost = require "roost"
 local service = roost.service()
-local notes = roost.array {}
+${reloading ? keptNotes : 'local notes = roost.array {} local function all_notes() return notes end'}
 local function note(text) notes[#notes + 1] = tostring(text) end
-service:message("notes", function() return notes end)
+service:message("notes", function() return all_notes() end)
 ${body}
 return service
 `;

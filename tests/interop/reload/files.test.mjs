@@ -122,11 +122,11 @@ describe('ways of saving', () => {
   });
 
   test('in place, in many writes with pauses shorter than the debounce', async (t) => {
-    const { host, path, becomes } = await start(t, { reload: { debounce: 100 } });
+    const { host, path, becomes } = await start(t, { reload: { debounce: 500 } });
     const text = answering(2);
     writeFileSync(path, '');
-    for (let at = 0; at < text.length; at += 40) {
-      appendFileSync(path, text.slice(at, at + 40));
+    for (let at = 0; at < text.length; at += 100) {
+      appendFileSync(path, text.slice(at, at + 100));
       await sleep(5);
     }
     await becomes(2);
@@ -141,7 +141,7 @@ describe('ways of saving', () => {
   });
 
   test('by renaming it to a backup and writing a new one', async (t) => {
-    const { host, path, becomes } = await start(t);
+    const { host, path, becomes } = await start(t, { reload: { debounce: 200 } });
     for (let value = 2; value < 5; value++) {
       renameSync(path, `${path}~`);
       writeFileSync(path, answering(value));

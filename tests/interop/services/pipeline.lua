@@ -2,12 +2,13 @@
 -- Nest server.
 local roost = require "roost"
 
-local runs = {}
+-- The store survives a reload in between.
+local function runs_of(tag) return roost.store:get("runs of " .. tostring(tag)) or roost.array {} end
 
 local function note(data, name)
-  local list = runs[data.tag] or roost.array {}
+  local list = runs_of(data.tag)
   list[#list + 1] = name
-  runs[data.tag] = list
+  roost.store:set("runs of " .. tostring(data.tag), list)
 end
 
 -- Raises where the data says that this stage does.
@@ -102,6 +103,6 @@ end
 
 service:message("message", own, handler)
 service:event("event", own, handler)
-service:message("runs", function(data) return runs[data.of] or roost.array {} end)
+service:message("runs", function(data) return runs_of(data.of) end)
 
 return service

@@ -3,16 +3,17 @@
 local roost = require "roost"
 local service = roost.service()
 
--- Which handlers ran, by the tag in their data.
-local runs = {}
-
+-- Which handlers ran, by the tag in their data. The store survives a reload in between.
 local function note(data, name)
-  local list = runs[data.tag] or roost.array {}
+  local key = "runs of " .. data.tag
+  local list = roost.store:get(key) or {}
   list[#list + 1] = name
-  runs[data.tag] = list
+  roost.store:set(key, list)
 end
 
-service:message("runs", function(data) return runs[data.tag] or roost.array {} end)
+service:message("runs", function(data)
+  return roost.store:get("runs of " .. data.tag) or roost.array {}
+end)
 
 -- Requests
 

@@ -393,6 +393,45 @@ static void who_asks_is_told_what_came_of_it(void **state) {
   deinit(&self);
 }
 
+static size_t times_logged(parts *self, const char *text) {
+  size_t times = 0;
+  roost_log_drain(self->log);
+  pthread_mutex_lock(&self->files.mutex);
+  for (const char *at = self->files.lines; (at = strstr(at, text)) != NULL; at++)
+    times++;
+  pthread_mutex_unlock(&self->files.mutex);
+  return times;
+}
+
+static void look(parts *self) {
+  roost_reloads_look(self->reloads);
+  roost_loop_poll(self->worker->loop, 0);
+}
+
+/* Also where others come and go. */
+static void a_problem_is_said_once(void **state) {
+  (void)state;
+  parts self;
+  char folder[96];
+  char other[96];
+  init(&self);
+  snprintf(folder, sizeof folder, "%s/empty", self.files.folder);
+  snprintf(other, sizeof other, "%s/other", self.files.folder);
+  assert_int_equal(mkdir(folder, 0700), 0);
+  look(&self);
+  look(&self);
+  assert_int_equal(mkdir(other, 0700), 0);
+  look(&self);
+  assert_int_equal(rmdir(other), 0);
+  look(&self);
+  assert_int_equal(times_logged(&self, "empty: skipped"), 1);
+  assert_int_equal(times_logged(&self, "other: skipped"), 1);
+  assert_int_equal(mkdir(other, 0700), 0);
+  look(&self);
+  assert_int_equal(times_logged(&self, "other: skipped"), 2);
+  deinit(&self);
+}
+
 static void who_asks_is_told_even_where_the_host_ends(void **state) {
   (void)state;
   parts self;
@@ -440,6 +479,7 @@ int main(void) {
       cmocka_unit_test(no_request_is_lost),
       cmocka_unit_test(several_hosts_reload_on_their_own),
       cmocka_unit_test(who_asks_is_told_what_came_of_it),
+      cmocka_unit_test(a_problem_is_said_once),
       cmocka_unit_test(who_asks_is_told_even_where_the_host_ends),
       cmocka_unit_test(memory_may_end_at_every_point_of_a_request),
   };
