@@ -2,7 +2,7 @@
 // themselves, through every kind of client.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { scaled } from '../lib/env.mjs';
+import { patience, scaled } from '../lib/env.mjs';
 import { startHost } from '../lib/host.mjs';
 import { code, lua } from '../lib/lua.mjs';
 import { loadNest, nestClient } from '../lib/nest.mjs';
@@ -116,7 +116,7 @@ end)`);
     const host = await startWatching(t, {
       files: { 'services/a.lua': text('a', 0), 'services/b.lua': text('b', 0) },
       clients: { near: { transport: 'local' }, ...config },
-      reload: { drain_timeout: 1500 },
+      reload: { drain_timeout: 1500 * patience },
     });
     let over = false;
     const loads = ['a', 'b'].map((name) => load(t, host.port, {
