@@ -50,7 +50,8 @@ static void *run(void *ud) {
   roost_runner runner;
   roost_job *job;
   roost_runner_init(&runner);
-  (void)roost_watchdog_add(self->watchdog, &runner); /* without it hooks count */
+  if (self->watchdog != NULL)
+    (void)roost_watchdog_add(self->watchdog, &runner); /* without it hooks count */
   pthread_setname_np(pthread_self(), self->name);
   (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOWEST_PRIORITY);
   while ((job = take_job(self)) != NULL) {
@@ -60,7 +61,8 @@ static void *run(void *ud) {
     if (comes_back)
       bring_back(port, job);
   }
-  roost_watchdog_remove(self->watchdog, &runner);
+  if (self->watchdog != NULL)
+    roost_watchdog_remove(self->watchdog, &runner);
   roost_runner_deinit(&runner);
   return NULL;
 }

@@ -24,7 +24,7 @@ typedef struct roost_background_port {
 } roost_background_port;
 
 /* Starts the thread, called name; all signals are blocked in it but the watchdog's, which is
- * borrowed. ENOMEM, ESYSTEM. */
+ * borrowed (NULL: none, hooks count). ENOMEM, ESYSTEM. */
 int roost_background_start(roost_background **out, const roost_alloc *alloc,
                            roost_watchdog *watchdog, const char *name);
 

@@ -282,9 +282,8 @@ static void *run_held(void *ud) {
   roost_runner runner;
   (void)ud;
   roost_runner_init(&runner);
-  while (!roost_list_empty(&held)) {
-    roost_job *job = ROOST_LIST_ENTRY(held.next, roost_job, link);
-    roost_list_remove(&job->link);
+  for (roost_list *at = held.next; at != &held; at = at->next) {
+    roost_job *job = ROOST_LIST_ENTRY(at, roost_job, link);
     job->run(job, &runner);
   }
   return NULL;
@@ -295,6 +294,11 @@ static void close_elsewhere(void) {
   assert_false(roost_list_empty(&held));
   assert_int_equal(pthread_create(&thread, NULL, run_held, NULL), 0);
   pthread_join(thread, NULL);
+  while (!roost_list_empty(&held)) {
+    roost_job *job = ROOST_LIST_ENTRY(held.next, roost_job, link);
+    roost_list_remove(&job->link);
+    job->done(job);
+  }
 }
 
 static void reload(service_test *self, const char *code) {

@@ -40,7 +40,7 @@ static void init(fixture *self) {
   sem_init(&self->held, 0, 0);
   sem_init(&self->ran, 0, 0);
   assert_int_equal(roost_loop_new(&self->loop, roost_alloc_default(), &self->clock), 0);
-  assert_int_equal(roost_background_start(&self->background, roost_alloc_default(), "test"), 0);
+  assert_int_equal(roost_background_start(&self->background, roost_alloc_default(), NULL, "test"), 0);
   roost_background_port_init(&self->port, self->background, self->loop);
   self->jobs = roost_background_jobs(&self->port);
   self->ran_in_order = true;
@@ -239,7 +239,7 @@ static void it_starts_or_says_why_not(void **state) {
     roost_alloc_probe_init(&probe);
     probe.refuse_after = allowed;
     assert_true(allowed < 10);
-    status = roost_background_start(&background, &probe.alloc, "test");
+    status = roost_background_start(&background, &probe.alloc, NULL, "test");
     assert_true((status == 0) == (background != NULL));
     roost_background_stop(background, false);
     assert_int_equal(probe.bytes, 0);
