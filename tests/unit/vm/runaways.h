@@ -115,6 +115,24 @@ static const runaway runaways[] = {
     {"select on a long list",
      "local function f(...) return select('#', ...) end\n"
      "local t = table.pack(('x'):rep(200):byte(1, -1)) while true do f(table.unpack(t)) end"},
+    {"pattern that backtracks", "string.find(('a'):rep(100), ('a*'):rep(30) .. 'b')"},
+    {"gsub on blanks", "string.gsub((' '):rep(1000000) .. 'x', '%s+$', '')"},
+    {"match in pcall", "while true do pcall(string.match, ('a'):rep(1000000), '.-b') end"},
+    {"gmatch in a coroutine",
+     "coroutine.wrap(function() for _ in (('('):rep(1000000)):gmatch('%b()') do end end)()"},
+    {"search for a text",
+     "local a = ('a'):rep(10000000) a:find(a:sub(1, 5000000) .. 'b', 1, true)"},
+    {"move", "table.move({}, 1, 1 << 62, 2)"},
+    {"insert", "table.insert(setmetatable({}, { __len = function() return 1 << 62 end }), 1, 'x')"},
+    {"remove", "table.remove(setmetatable({}, { __len = function() return 1 << 62 end }), 1)"},
+    {"move in a comparator",
+     "table.sort({ 3, 2, 1 }, function() table.move({}, 1, 1 << 62, 2) end)"},
+    {"concat",
+     "while true do table.concat(setmetatable({}, { __index = rawlen }), '', 1, 1000000) end"},
+    {"load", "load(function() return 'x = 1 ' end)"},
+    {"load in pcall", "while true do pcall(load, ('x = 1 '):rep(100000)) end"},
+    {"load in a callback of gsub",
+     "string.gsub('x', 'x', function() while true do load(('x = 1 '):rep(100000)) end end)"},
 };
 
 #endif
