@@ -171,6 +171,7 @@ static int make_dispatch(roost_exec *exec) {
                                         .clock = &exec->clock,
                                         .runner = &exec->runner,
                                         .wheel = roost_loop_wheel(exec->loop),
+                                        .now_us = roost_loop_now_us(exec->loop),
                                         .log = exec->log,
                                         .binding = &roost_bind_program,
                                         .random_bytes = roost_random_bytes,

@@ -46,6 +46,7 @@ static void on_flush(void *ud) {
   if (!roost_list_empty(&worker->runner->ready)) /* a generation has gone live */
     roost_loop_defer(worker->loop, &worker->again);
   roost_worker_check_drained(worker);
+  roost_stats_settle(worker->dispatch);
   note_memory(worker);
 }
 
@@ -100,6 +101,7 @@ static int make_parts(roost_worker *worker) {
                                     .clock = config->clock,
                                     .runner = worker->runner,
                                     .wheel = roost_loop_wheel(worker->loop),
+                                    .now_us = roost_loop_now_us(worker->loop),
                                     .log = config->log,
                                     .store = config->store,
                                     .open_client = open_client,
@@ -115,6 +117,10 @@ static int make_parts(roost_worker *worker) {
   status = roost_dispatch_new(&worker->dispatch, &dispatch);
   if (status != 0)
     return status;
+  if (worker->runner == &worker->own_runner) {
+    worker->runner->on_switch = roost_stats_switch;
+    worker->runner->on_switch_ud = worker->dispatch;
+  }
   worker->local_config = (roost_server_config){.name = "local", .transport = "local"};
   return roost_dispatch_add_gate(&worker->local_gate, worker->dispatch, &worker->local_config);
 }

@@ -185,6 +185,7 @@ static void answer_failure(lua_State *lua, roost_call *call) {
   if (exception && call->event && is_handled(lua, error))
     return;
   if (exception && !call->event) {
+    roost_call_set_failed(call);
     call->dispatch->stats.errors++;
     call->generation->service->stats.errors++;
     if (send_payload(lua, call, error))

@@ -110,6 +110,20 @@ static void undo_open(roost_call *call) {
   call->writing = false;
 }
 
+void roost_call_set_failed(roost_call *call) {
+  if (call->outcome == ROOST_OUTCOME_OK)
+    call->outcome = ROOST_OUTCOME_ERROR;
+}
+
+static void count_end(const roost_call *call) {
+  roost_service *service = service_of(call);
+  call->dispatch->stats.in_flight--;
+  if (service != NULL)
+    service->stats.in_flight--;
+  call->handler->stats->ended[call->event][call->refused ? ROOST_OUTCOME_ERROR : call->outcome]++;
+  roost_stats_count(call->dispatch, service, call->started_us);
+}
+
 void roost_call_end(roost_call *call) {
   undo_open(call);
   if (call->item_waits)
@@ -120,9 +134,7 @@ void roost_call_end(roost_call *call) {
   if (roost_timer_running(&call->deadline))
     roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
   uncount(call);
-  call->dispatch->stats.in_flight--;
-  if (call->generation != NULL)
-    service_of(call)->stats.in_flight--;
+  count_end(call);
   if (call->pins > 1 && !call->is_kept)
     keep(call, call->script == NULL);
   roost_list_remove(&call->link);
@@ -344,6 +356,7 @@ static void cancel(roost_call *call) {
 static void on_deadline(roost_timer *timer) {
   roost_call *call = ROOST_LIST_ENTRY(timer, roost_call, deadline);
   roost_log_line line;
+  call->outcome = ROOST_OUTCOME_TIMEOUT;
   call->dispatch->stats.timeouts++;
   if (call->generation != NULL)
     service_of(call)->stats.timeouts++;
@@ -371,6 +384,7 @@ void roost_call_gone(roost_call *call, bool reachable) {
 }
 
 void roost_call_cut(roost_call *call) {
+  call->outcome = ROOST_OUTCOME_CUT;
   roost_call_reply_error(call, ROOST_SLICE("Service is shutting down"));
   cancel(call);
 }
@@ -452,6 +466,7 @@ static int run_c(roost_call *call) {
 static void reset_flags(roost_call *call) {
   call->task = NULL;
   call->script = NULL;
+  call->outcome = ROOST_OUTCOME_OK;
   call->counted = call->streaming = call->item_sent = call->answered = call->item_waits = false;
   call->writing = call->finished = false;
   call->abandoned = call->refused = call->running = call->is_kept = false;
@@ -489,6 +504,7 @@ int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost
   call->event = event || roost_message_is_event(message);
   call->pins = 1;
   call->started_ms = dispatch->config.wheel->now_ms;
+  call->started_us = *dispatch->config.now_us;
   call->timeout_ms = handler->timeout_ms == ROOST_TIMEOUT_DEFAULT
                          ? dispatch->config.request_timeout_ms
                          : handler->timeout_ms;

@@ -39,16 +39,18 @@ struct roost_call {
   roost_buffer kept;            /* memory of the slices once they are kept */
   roost_buffer item;            /* the item that waits */
   roost_timer deadline;
-  uint64_t started_ms;       /* loop time when it came */
+  uint64_t started_ms;       /* loop time when it came, or sent its last item */
+  uint64_t started_us;       /* when it came */
   uint64_t timeout_ms;       /* wait for the next reply; 0: none */
   roost_address peer;        /* of the caller, once it is kept */
   const roost_tls_info *tls; /* of the caller, held once it is kept; NULL: no TLS */
   uint32_t pins;             /* its own run, and tasks spawned in it */
-  bool event;                /* no reply is wanted */
-  bool counted;              /* in origin->in_flight or ->streams */
-  bool streaming;            /* an item was sent, or a stream is being sent */
-  bool item_sent;            /* counted in origin->streams, no longer in ->in_flight */
-  bool answered;             /* the last reply has gone */
+  roost_outcome outcome;
+  bool event;     /* no reply is wanted */
+  bool counted;   /* in origin->in_flight or ->streams */
+  bool streaming; /* an item was sent, or a stream is being sent */
+  bool item_sent; /* counted in origin->streams, no longer in ->in_flight */
+  bool answered;  /* the last reply has gone */
   bool item_waits;
   bool writing;   /* between reply_begin and its end or undo */
   bool finished;  /* a C handler has replied or failed it */
@@ -121,6 +123,9 @@ void roost_log_peer(roost_log_line *line, const roost_address *address);
 
 /* Loop time at which its wait for the next reply is over; UINT64_MAX: never. */
 uint64_t roost_call_due_ms(const roost_call *call);
+
+/* What its handler raised, or answered, is an error: where nothing else ended it before. */
+void roost_call_set_failed(roost_call *call);
 
 /* Adds service, gen, server, peer, req and pattern to a line. */
 void roost_call_log_fields(const roost_call *call, roost_log_line *line);

@@ -61,6 +61,7 @@ int roost_call_reply(roost_call *call, roost_slice data) {
 
 int roost_call_fail(roost_call *call, const char *message) {
   int status = roost_call_owed(call) || call->event ? 0 : lost(call);
+  roost_call_set_failed(call);
   call->dispatch->stats.errors++;
   roost_call_reply_error(call, roost_slice_text(message));
   finish(call);

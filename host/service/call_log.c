@@ -41,6 +41,7 @@ void roost_call_log_fields(const roost_call *call, roost_log_line *line) {
 void roost_call_log_failure(roost_call *call, roost_slice error, roost_slice trace) {
   roost_dispatch *dispatch = call->dispatch;
   roost_log_line line;
+  roost_call_set_failed(call);
   dispatch->stats.errors++;
   if (call->generation != NULL) {
     call->generation->service->stats.errors++;

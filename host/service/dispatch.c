@@ -51,6 +51,7 @@ static int unhandled(roost_dispatch *dispatch, roost_origin *origin, const roost
   if (check_data(message) != 0)
     return ROOST_EPROTO;
   dispatch->stats.unhandled++;
+  dispatch->stats.unhandled_events += event;
   log_message(dispatch, origin, message, ROOST_LOG_KIND_UNHANDLED,
               event ? "There is no matching event handler defined in the remote service."
                     : "There is no matching message handler defined in the remote service.");
@@ -198,13 +199,28 @@ typedef struct build {
   void *ud;
 } build;
 
+/* Not when it is registered: another thread than the worker's may do that. */
+static int find_stats(roost_dispatch *dispatch, roost_handler *handler) {
+  const roost_generation *generation = handler->generation;
+  if (handler->stats != NULL)
+    return 0;
+  int status = roost_route_stats_get(
+      &handler->stats, generation != NULL ? &generation->service->routes : &dispatch->routes,
+      dispatch->config.alloc, roost_buffer_slice(&handler->route));
+  if (status == 0)
+    handler->stats->registered[handler->event] = true;
+  return status;
+}
+
 static int add_all(const build *b, const roost_list *handlers) {
   for (const roost_list *at = handlers->next; at != handlers; at = at->next) {
-    const roost_handler *handler = ROOST_LIST_ENTRY(at, roost_handler, link);
+    roost_handler *handler = ROOST_LIST_ENTRY(at, roost_handler, link);
     const roost_handler *replaced;
     if (!exposes(b->gate, handler))
       continue;
-    int status = roost_table_add(b->table, handler, b->gate->config->wildcards, &replaced);
+    int status = find_stats(b->gate->dispatch, handler);
+    if (status == 0)
+      status = roost_table_add(b->table, handler, b->gate->config->wildcards, &replaced);
     if (status != 0)
       return status;
     if (replaced != NULL && b->conflict != NULL)
@@ -278,7 +294,9 @@ int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config
   dispatch->config = *config;
   pthread_mutex_init(&dispatch->lock, NULL);
   roost_list_init(&dispatch->removed);
+  roost_meter_init(&dispatch->meter, config->clock);
   roost_list_init(&dispatch->handlers);
+  roost_list_init(&dispatch->routes);
   roost_list_init(&dispatch->gates);
   roost_list_init(&dispatch->calls);
   roost_list_init(&dispatch->idle_calls);
@@ -321,6 +339,7 @@ void roost_dispatch_free(roost_dispatch *dispatch) {
     roost_outbound_free(ROOST_LIST_ENTRY(dispatch->outbounds.next, roost_outbound, link));
   while (!roost_list_empty(&dispatch->handlers))
     roost_handler_free(alloc, ROOST_LIST_ENTRY(dispatch->handlers.next, roost_handler, link));
+  roost_route_stats_free_all(&dispatch->routes);
   while (!roost_list_empty(&dispatch->gates))
     roost_dispatch_remove_gate(ROOST_LIST_ENTRY(dispatch->gates.next, roost_gate, link));
   pthread_mutex_destroy(&dispatch->lock);

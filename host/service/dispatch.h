@@ -24,6 +24,7 @@ typedef struct roost_dispatch_config {
   const roost_clock *clock;
   roost_runner *runner;
   roost_wheel *wheel;
+  const uint64_t *now_us; /* where the time of the turn is kept, as the loop has it */
   roost_log *log;
   const roost_binding *binding;
   int (*random_bytes)(void *out, size_t len); /* cryptographically secure; 0 or an error */
@@ -52,7 +53,8 @@ typedef struct roost_dispatch_config {
 typedef struct roost_dispatch_stats {
   uint64_t requests;
   uint64_t events;
-  uint64_t unhandled;
+  uint64_t unhandled;        /* requests and events that no handler is there for */
+  uint64_t unhandled_events; /* of them */
   uint64_t errors;
   uint64_t timeouts;
   uint64_t in_flight;
@@ -75,6 +77,7 @@ struct roost_dispatch {
   size_t service_count;
   roost_list removed;  /* roost_service.link, whose generations are draining; owned */
   roost_list handlers; /* C handlers, owned */
+  roost_list routes;   /* roost_route_stats.link, of theirs */
   roost_list gates;
   roost_list calls;      /* all that run or are pinned */
   roost_list idle_calls; /* for reuse */
@@ -87,6 +90,7 @@ struct roost_dispatch {
   size_t client_count;
   roost_list outbounds; /* those of named clients, made at their first use, are owned */
   roost_dispatch_stats stats;
+  roost_meter meter;
 };
 
 /* config is copied; what it points at must outlive the dispatch. ENOMEM. */

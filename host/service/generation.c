@@ -20,6 +20,7 @@ int roost_service_new(roost_service **out, roost_dispatch *dispatch, const char 
   service->name = roost_alloc_text(alloc, roost_slice_text(name));
   char *own_root = roost_alloc_text(alloc, roost_slice_text(root));
   char *own_path = roost_alloc_text(alloc, roost_slice_text(path));
+  roost_list_init(&service->routes);
   roost_buffer_init(&service->last_error, alloc);
   roost_files_init(&service->files, alloc);
   roost_reload_init(service);
@@ -55,6 +56,8 @@ void roost_service_free(roost_service *service) {
   roost_reload_deinit(service);
   roost_generation_free(service->current);
   roost_files_deinit(&service->files);
+  roost_stats_forget(service->dispatch, service);
+  roost_route_stats_free_all(&service->routes);
   roost_buffer_deinit(&service->last_error);
   roost_alloc_put_text(alloc, (char *)service->source.root);
   roost_alloc_put_text(alloc, (char *)service->source.path);

@@ -55,6 +55,8 @@ struct roost_service {
   roost_generation *current;   /* NULL: nothing could be loaded */
   uint32_t generations;        /* loaded so far */
   roost_service_stats stats;
+  roost_usage usage;
+  roost_list routes;        /* roost_route_stats.link */
   roost_buffer last_error;  /* what a handler raised last, cut short; empty: nothing yet */
   roost_dispatch *dispatch; /* borrowed */
   roost_files files;        /* that the latest attempt to load it has read */

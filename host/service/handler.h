@@ -11,6 +11,7 @@
 #include "core/list.h"
 #include "core/slice.h"
 #include "service/binding.h"
+#include "service/stats.h"
 
 /* timeout_ms of a handler that did not say: the configuration's. */
 #define ROOST_TIMEOUT_DEFAULT UINT64_MAX
@@ -19,6 +20,7 @@ typedef struct roost_handler {
   roost_list link;              /* in its owner's list, in order of registration */
   roost_generation *generation; /* of a Lua handler; NULL: a C handler */
   roost_buffer route;           /* normalised pattern; owned */
+  roost_route_stats *stats;     /* its route's, once it is in a table; the service's or dispatch's */
   bool event;                   /* made by service:event */
   bool wildcard;                /* route has NATS wildcards */
   uint64_t timeout_ms;          /* wait for the next reply; 0: none */

@@ -42,6 +42,10 @@ typedef struct roost_stop {
 typedef struct roost_runner {
   _Atomic(roost_frame *) top; /* innermost frame; NULL: no Lua is running */
   roost_list ready;           /* tasks to resume when none is running */
+  roost_vm *last; /* whose task was resumed last; whoever is told of it may set it to NULL */
+  /* Told, before a task of another vm than that is resumed, who owns it; may be NULL. */
+  void (*on_switch)(void *ud, void *owner);
+  void *on_switch_ud;
   _Atomic uint64_t sequence;
   _Atomic uint64_t limit_ms; /* of this run's time; 0: none */
   _Atomic uint64_t wall_ms;  /* the same by the clock on the wall */

@@ -201,6 +201,14 @@ static int take_over(roost_task *task, int *results) {
   return roost_resume(task->lua, NULL, 1, results);
 }
 
+/* Whoever shares out the thread's time is told whose it is from now on. */
+static void switch_to(roost_vm *vm) {
+  roost_runner *runner = vm->runner;
+  runner->last = vm;
+  if (runner->on_switch != NULL)
+    runner->on_switch(runner->on_switch_ud, vm->owner);
+}
+
 /* Returns whether the task lives on. */
 static bool resume(roost_task *task) {
   roost_vm *vm = task->vm;
@@ -210,6 +218,8 @@ static bool resume(roost_task *task) {
     task->begun = true;
     lua_pushcfunction(task->lua, entry);
   }
+  if (vm->runner->last != vm)
+    switch_to(vm);
   vm->current = task;
   task->state = ROOST_TASK_RUNNING;
   task->waiting = false;

@@ -163,6 +163,7 @@ static inline int service_test_dispatch(service_test *self) {
                                         .clock = &self->clock,
                                         .runner = &self->runner,
                                         .wheel = &self->wheel,
+                                        .now_us = &self->clock.now_us,
                                         .log = self->log,
                                         .store = self->store,
                                         .binding = &roost_bind,
