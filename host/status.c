@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/slice.h"
 #include "wire/json.h"
@@ -39,12 +40,12 @@ static void key(writer *w, const char *name) {
   put(w, ":");
 }
 
-static void open(writer *w, const char *bracket) {
+static void open_with(writer *w, const char *bracket) {
   put(w, bracket);
   w->follows = false;
 }
 
-static void close(writer *w, const char *bracket) {
+static void close_with(writer *w, const char *bracket) {
   put(w, bracket);
   w->follows = true;
 }
@@ -60,6 +61,18 @@ static void number(writer *w, const char *name, uint64_t value) {
     w->status = roost_json_write_integer(w->out, (int64_t)value);
 }
 
+/* Milliseconds, or a rate: to three digits behind the point. */
+static void decimal(writer *w, const char *name, double value) {
+  key(w, name);
+  if (w->status == 0)
+    w->status = roost_json_write_double(w->out, (double)(uint64_t)(value * 1000 + 0.5) / 1000);
+}
+
+static void boolean(writer *w, const char *name, bool value) {
+  key(w, name);
+  put(w, value ? "true" : "false");
+}
+
 /* What a script raised may hold any bytes, and be cut in the middle of a character. */
 static void any_text(writer *w, const char *name, roost_slice value) {
   key(w, name);
@@ -71,9 +84,9 @@ static void any_text(writer *w, const char *name, roost_slice value) {
   put_text(w, value);
 }
 
-static void moment(writer *w, const char *name, uint64_t wall_us) {
+static void moment(writer *w, const char *name, int64_t wall_s) {
   char shown[32];
-  const time_t seconds = (time_t)(wall_us / 1000000);
+  const time_t seconds = (time_t)wall_s;
   struct tm utc;
   gmtime_r(&seconds, &utc);
   strftime(shown, sizeof shown, "%Y-%m-%dT%H:%M:%SZ", &utc);
@@ -82,113 +95,104 @@ static void moment(writer *w, const char *name, uint64_t wall_us) {
 
 /* ------------------------------------------------------------------------- servers ----------- */
 
-static void server_address(writer *w, const roost_server *server) {
-  char shown[sizeof server->address.text + 8];
-  const bool v6 = strchr(server->address.text, ':') != NULL;
-  snprintf(shown, sizeof shown, v6 ? "[%s]:%u" : "%s:%u",
-           server->address.text[0] ? server->address.text : "memory",
-           (unsigned)server->address.port);
-  text(w, "address", shown);
-}
-
-static void write_server(writer *w, const roost_server *server) {
-  key(w, server->config->name);
-  open(w, "{");
-  text(w, "transport", server->config->transport);
-  server_address(w, server);
+static void write_server(writer *w, const roost_report_server *server) {
+  char address[ROOST_REPORT_ADDRESS_BYTES];
+  roost_report_address(address, server->address.text[0] ? server->address.text : "memory",
+                       server->address.port);
+  key(w, server->name);
+  open_with(w, "{");
+  text(w, "transport", server->transport);
+  text(w, "address", address);
+  boolean(w, "tls", server->tls);
+  if (server->cert_expires > 0 && server->cert_expires < INT64_MAX)
+    moment(w, "cert_expires", server->cert_expires);
   text(w, "status", server->listening ? "connected" : "disconnected");
   number(w, "connections", server->stats.connections);
   number(w, "accepted", server->stats.accepted);
   number(w, "denied", server->stats.denied);
   number(w, "bytes_in", server->stats.bytes.bytes_in);
   number(w, "bytes_out", server->stats.bytes.bytes_out);
-  close(w, "}");
+  close_with(w, "}");
 }
 
 /* ------------------------------------------------------------------------- services ---------- */
 
-static void write_patterns(writer *w, const roost_generation *generation) {
+static void write_patterns(writer *w, const roost_report_service *service) {
   key(w, "patterns");
-  open(w, "[");
-  const roost_list *handlers = &generation->handlers;
-  for (const roost_list *at = handlers->next; at != handlers; at = at->next) {
+  open_with(w, "[");
+  for (size_t i = 0; i < service->pattern_count; i++) {
     separate(w);
-    put_text(w, roost_buffer_slice(&ROOST_LIST_ENTRY(at, const roost_handler, link)->route));
+    put_text(w, service->patterns[i]);
   }
-  close(w, "]");
+  close_with(w, "]");
 }
 
-static const char *state_of(const roost_generation *generation) {
-  switch (generation->state) {
-  case ROOST_GENERATION_FAILED:
-    return "failed";
-  case ROOST_GENERATION_STOPPING:
-    return "stopping";
-  case ROOST_GENERATION_LIVE:
-    return "live";
-  default:
-    return "starting";
-  }
+static void write_rates(writer *w, const roost_report *report, const roost_latency *latency) {
+  const double seconds = (double)report->recent_us / 1e6;
+  const double count = (double)roost_report_recent(latency);
+  decimal(w, "per_second", seconds > 0 ? count / seconds : 0);
+  decimal(w, "p50_ms", roost_report_quantile_ms(latency, 0.5));
+  decimal(w, "p99_ms", roost_report_quantile_ms(latency, 0.99));
 }
 
-static void write_service(writer *w, const roost_service *service) {
-  const roost_generation *generation = service->current;
-  key(w, service->name);
-  open(w, "{");
-  text(w, "state", generation ? state_of(generation) : "failed");
-  if (generation != NULL) {
-    number(w, "generation", generation->number);
-    moment(w, "loaded", generation->loaded_us);
-    write_patterns(w, generation);
-    number(w, "memory_bytes", generation->vm->memory_bytes);
+static void write_members(writer *w, const roost_report *report,
+                          const roost_report_service *service) {
+  text(w, "state", service->state);
+  if (service->generation > 0) {
+    number(w, "generation", service->generation);
+    number(w, "draining", service->draining);
+    number(w, "instances", service->instances);
+    moment(w, "loaded", (int64_t)(service->loaded_us / 1000000));
+    write_patterns(w, service);
+    number(w, "memory_bytes", service->memory_bytes);
   }
   number(w, "in_flight", service->stats.in_flight);
   number(w, "requests", service->stats.requests);
   number(w, "events", service->stats.events);
   number(w, "errors", service->stats.errors);
   number(w, "timeouts", service->stats.timeouts);
-  any_text(w, "last_error", roost_buffer_slice(&service->last_error));
-  close(w, "}");
+  write_rates(w, report, &service->latency);
+  number(w, "cpu_ms", service->cpu_us / 1000);
+  any_text(w, "last_error", service->last_error);
+  any_text(w, "refused", service->refused);
+}
+
+int roost_status_write_service(roost_buffer *out, const roost_report *report,
+                               const roost_report_service *service) {
+  writer w = {.out = out};
+  open_with(&w, "{");
+  text(&w, "name", service->name);
+  write_members(&w, report, service);
+  close_with(&w, "}");
+  return w.status;
 }
 
 /* ------------------------------------------------------------------------- clients ----------- */
 
-static void write_client(writer *w, const roost_outbound *outbound) {
-  const roost_client_config *config = outbound->config;
-  key(w, config->name);
-  open(w, "{");
-  text(w, "transport", config->transport);
-  if (strcmp(config->transport, "local") != 0) {
-    char shown[320];
-    const bool v6 = strchr(config->host, ':') != NULL;
-    snprintf(shown, sizeof shown, v6 ? "[%s]:%u" : "%s:%u", config->host, (unsigned)config->port);
-    text(w, "address", shown);
+static void write_client(writer *w, const roost_report_client *client) {
+  key(w, client->name);
+  open_with(w, "{");
+  text(w, "transport", client->transport);
+  if (client->host != NULL) {
+    char address[ROOST_REPORT_ADDRESS_BYTES];
+    roost_report_address(address, client->host, client->port);
+    text(w, "address", address);
   }
-  text(w, "status", outbound->state == ROOST_OUTBOUND_UP ? "connected" : "disconnected");
-  number(w, "pending", outbound->slots.count);
-  number(w, "requests", outbound->stats.requests);
-  number(w, "errors", outbound->stats.errors);
-  number(w, "timeouts", outbound->stats.timeouts);
-  number(w, "reconnects", outbound->stats.reconnects);
-  close(w, "}");
-}
-
-/* Those that were used; the ones made from a table have no name to be shown by. */
-static void write_clients(writer *w, const roost_dispatch *dispatch) {
-  key(w, "clients");
-  open(w, "{");
-  for (const roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next) {
-    const roost_outbound *outbound = ROOST_LIST_ENTRY(at, const roost_outbound, link);
-    if (outbound->config->name != NULL)
-      write_client(w, outbound);
-  }
-  close(w, "}");
+  text(w, "status", client->connected ? "connected" : "disconnected");
+  number(w, "pending", client->pending);
+  number(w, "requests", client->stats.requests);
+  number(w, "errors", client->stats.errors);
+  number(w, "timeouts", client->stats.timeouts);
+  number(w, "reconnects", client->stats.reconnects);
+  close_with(w, "}");
 }
 
 /* ------------------------------------------------------------------------- all of it --------- */
 
-static const char *state_of_worker(const roost_worker *worker) {
-  switch (worker->state) {
+const char *roost_status_state(const roost_report *report) {
+  if (report == NULL)
+    return "starting";
+  switch (report->state) {
   case ROOST_WORKER_RUNNING:
     return "running";
   case ROOST_WORKER_DRAINING:
@@ -199,37 +203,68 @@ static const char *state_of_worker(const roost_worker *worker) {
   }
 }
 
-static void write_store(writer *w, roost_store *store) {
-  roost_store_stats stats;
-  roost_store_read_stats(store, &stats);
-  key(w, "store");
-  open(w, "{");
-  number(w, "keys", stats.keys);
-  number(w, "bytes", stats.bytes);
-  number(w, "limit", stats.limit_bytes);
-  close(w, "}");
+uint64_t roost_status_memory_bytes(void) {
+  unsigned long long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "re");
+  if (file == NULL)
+    return 0;
+  if (fscanf(file, "%*u %llu", &pages) != 1)
+    pages = 0;
+  fclose(file);
+  return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-int roost_status_write(const roost_worker *worker, roost_buffer *out) {
-  writer w = {.out = out};
+static void write_host(writer *w, const roost_report *report, const roost_status_facts *facts) {
   char version[32];
   snprintf(version, sizeof version, "%d.%d.%d", ROOST_VERSION_MAJOR, ROOST_VERSION_MINOR,
            ROOST_VERSION_PATCH);
-  open(&w, "{");
-  text(&w, "version", version);
-  text(&w, "state", state_of_worker(worker));
+  text(w, "version", version);
+  number(w, "pid", (uint64_t)getpid());
+  text(w, "state", roost_status_state(report));
+  boolean(w, "stuck", facts->stuck);
+  number(w, "uptime_ms", facts->uptime_ms);
+  number(w, "workers", facts->workers);
+  number(w, "memory_bytes", roost_status_memory_bytes());
+  any_text(w, "config", roost_slice_text(facts->config));
+}
+
+static void write_store(writer *w, const roost_store_stats *stats) {
+  key(w, "store");
+  open_with(w, "{");
+  number(w, "keys", stats->keys);
+  number(w, "bytes", stats->bytes);
+  number(w, "limit", stats->limit_bytes);
+  close_with(w, "}");
+}
+
+int roost_status_write(roost_buffer *out, const roost_report *report,
+                       const roost_status_facts *facts) {
+  static const roost_report none = {.state = ROOST_WORKER_STARTING};
+  writer w = {.out = out};
+  if (report == NULL)
+    report = &none;
+  open_with(&w, "{");
+  write_host(&w, report, facts);
   key(&w, "servers");
-  open(&w, "{");
-  for (size_t i = 0; i < worker->server_count; i++)
-    write_server(&w, worker->servers[i]);
-  close(&w, "}");
+  open_with(&w, "{");
+  for (size_t i = 0; i < report->server_count; i++)
+    write_server(&w, &report->servers[i]);
+  close_with(&w, "}");
   key(&w, "services");
-  open(&w, "{");
-  for (size_t i = 0; i < worker->dispatch->service_count; i++)
-    write_service(&w, worker->dispatch->services[i]);
-  close(&w, "}");
-  write_clients(&w, worker->dispatch);
-  write_store(&w, worker->config.store);
-  close(&w, "}");
+  open_with(&w, "{");
+  for (size_t i = 0; i < report->service_count; i++) {
+    key(&w, report->services[i].name);
+    open_with(&w, "{");
+    write_members(&w, report, &report->services[i]);
+    close_with(&w, "}");
+  }
+  close_with(&w, "}");
+  key(&w, "clients");
+  open_with(&w, "{");
+  for (size_t i = 0; i < report->client_count; i++)
+    write_client(&w, &report->clients[i]);
+  close_with(&w, "}");
+  write_store(&w, &report->store);
+  close_with(&w, "}");
   return w.status;
 }

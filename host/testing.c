@@ -221,7 +221,15 @@ static int get_log(lua_State *lua) {
 static int get_status(lua_State *lua) {
   const roost_test_host *host = roost_testing_check_host(lua);
   roost_buffer *text = roost_bind_push_buffer(lua);
-  if (roost_status_write(host->worker, text) != 0)
+  roost_report *report;
+  int status = roost_report_new(&report, host->worker);
+  if (status == 0) {
+    const roost_status_facts facts = {
+        .config = host->settings->file, .uptime_ms = roost_test_host_uptime_ms(host), .workers = 1};
+    status = roost_status_write(text, report, &facts);
+    roost_report_free(report);
+  }
+  if (status != 0)
     return luaL_error(lua, "out of memory");
   lua_pushlstring(lua, text->ptr, text->len);
   roost_buffer_deinit(text);

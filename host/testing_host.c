@@ -16,6 +16,10 @@ static void on_line(void *ud, roost_log_level level, roost_slice line) {
     (void)roost_buffer_append_byte(&host->lines, '\n');
 }
 
+uint64_t roost_test_host_uptime_ms(const roost_test_host *host) {
+  return roost_loop_now_ms(host->exec->loop) - host->made_ms;
+}
+
 void roost_test_host_collect_log(roost_test_host *host) {
   roost_log_drain(host->log);
 }
@@ -67,6 +71,7 @@ int roost_test_host_new(roost_test_host **out, roost_exec *exec, const char *tex
   if (host == NULL)
     return ROOST_ENOMEM;
   host->exec = exec;
+  host->made_ms = roost_loop_now_ms(exec->loop);
   roost_buffer_init(&host->lines, exec->alloc);
   roost_found_init(&host->found, exec->alloc);
   roost_problems_init(&host->problems, exec->alloc);

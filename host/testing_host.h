@@ -27,6 +27,7 @@ typedef struct roost_test_host {
   roost_list peers;   /* roost_test_peer.link */
   roost_list stubs;   /* roost_test_stub.link */
   roost_list waiters; /* tasks that wait for another state */
+  uint64_t made_ms;   /* loop time when it was made */
   int state;          /* of the worker, when the waiters were last woken */
   bool closing;       /* to be freed once all of it is over */
   void *script;       /* testing.c's: told when it is gone */
@@ -68,6 +69,9 @@ int roost_test_host_connect(roost_test_host *host, roost_test_peer *peer, const 
 
 /* Closes the peer's connection; may be called again. */
 void roost_test_peer_close(roost_test_peer *peer);
+
+/* Milliseconds since it was made, by the test's clock. */
+uint64_t roost_test_host_uptime_ms(const roost_test_host *host);
 
 /* Has what was logged so far in host->lines. */
 void roost_test_host_collect_log(roost_test_host *host);

@@ -378,6 +378,8 @@ static void on_reply(void *ud, const roost_reply *reply) {
   }
   if (reply->err.ptr != NULL)
     outbound->stats.errors++;
+  else if (reply->last)
+    outbound->stats.answered++;
   if (reply->last)
     leave(pending);
   else if (pending->timeout_ms > 0)

@@ -64,7 +64,8 @@ typedef struct roost_outbound_watcher {
 
 typedef struct roost_outbound_stats {
   uint64_t requests;
-  uint64_t errors; /* answered with one, or failed */
+  uint64_t answered; /* with a value, or the end of a stream */
+  uint64_t errors;   /* answered with one, or failed */
   uint64_t timeouts;
   uint64_t reconnects; /* connections after the first */
   uint64_t late;       /* replies nobody waited for any more */

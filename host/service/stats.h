@@ -34,6 +34,7 @@ typedef enum roost_outcome {
 typedef struct roost_route_stats {
   roost_list link;                   /* in its service's, or the dispatch's */
   roost_buffer route;                /* normalised pattern */
+  bool registered[2];                /* as a message's, as an event's */
   uint64_t ended[2][ROOST_OUTCOMES]; /* calls: requests, events */
 } roost_route_stats;
 
