@@ -1,5 +1,6 @@
 #include "config/schema.h"
 
+#include "config/admin.h"
 #include "config/entries.h"
 #include "config/rules.h"
 #include "config/services.h"
@@ -187,12 +188,14 @@ static const roost_key admin_keys[] = {{.name = "socket",
                                         .kinds = ROOST_KEY_TEXT | ROOST_KEY_FALSE,
                                         SETTING(admin_socket),
                                         .min = 1,
-                                        .text = "run/roost.sock"},
+                                        .text = "run/roost.sock",
+                                        .read = roost_admin_socket_read},
                                        {.name = "http",
                                         .kinds = ROOST_KEY_TEXT | ROOST_KEY_FALSE,
                                         SETTING(admin_http),
                                         .min = 1,
-                                        .text = "127.0.0.1:9464"},
+                                        .text = "127.0.0.1:9464",
+                                        .read = roost_admin_http_read},
                                        {0}};
 
 static const char *const worker_words[] = {"auto", NULL};
@@ -219,9 +222,5 @@ const roost_key roost_schema_host[] = {
     {.name = "limits", .kinds = ROOST_KEY_RECORD, SETTING(limits), .keys = limit_keys},
     {.name = "reload", .kinds = ROOST_KEY_RECORD, SETTING(reload), .keys = reload_keys},
     {.name = "log", .kinds = ROOST_KEY_RECORD, SAME_STRUCT, .keys = log_keys},
-    {.name = "admin",
-     .kinds = ROOST_KEY_RECORD,
-     SAME_STRUCT,
-     .keys = admin_keys,
-     .later = ROOST_KEY_LATER},
+    {.name = "admin", .kinds = ROOST_KEY_RECORD, SAME_STRUCT, .keys = admin_keys},
     {0}};

@@ -60,8 +60,12 @@ typedef struct roost_settings {
   roost_log_level log_level;
   roost_log_format log_format;
   const char *admin_socket; /* path; NULL: none */
+  bool admin_socket_given;  /* it was set */
   const char *admin_http;   /* host:port; NULL: none */
-  roost_arena arena;        /* holds all of the above */
+  bool admin_http_given;
+  const char *admin_http_host; /* the same in parts; loopback */
+  uint16_t admin_http_port;    /* 0: any free one */
+  roost_arena arena;           /* holds all of the above */
 } roost_settings;
 
 /* One key set from outside the file. */

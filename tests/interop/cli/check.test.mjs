@@ -193,7 +193,6 @@ describe('keys that this version does not know what to do with', () => {
     assert.match(JSON.stringify(warnings[0]), clue);
   });
   warns('workers', { workers: 2 }, /workers/);
-  warns('admin', { admin: { socket: false, http: false } }, /admin/);
   warns('options of no service', { service_options: { gone: { memory: 1e6 } } },
     /service_options: there is no service named .*gone/);
   warns('instances', {}, /instances/,

@@ -17,6 +17,10 @@ static void assert_defaults(const roost_settings *settings) {
   assert_int_equal(settings->log_format, ROOST_LOG_LOGFMT);
   assert_string_equal(settings->admin_socket, "run/roost.sock");
   assert_string_equal(settings->admin_http, "127.0.0.1:9464");
+  assert_string_equal(settings->admin_http_host, "127.0.0.1");
+  assert_int_equal(settings->admin_http_port, 9464);
+  assert_false(settings->admin_socket_given);
+  assert_false(settings->admin_http_given);
   assert_int_equal(settings->server_count, 1);
   const roost_server_config *server = &settings->servers[0];
   assert_string_equal(server->name, "1");
