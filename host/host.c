@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "background.h"
 #include "certificates.h"
 #include "check.h"
@@ -49,6 +50,7 @@ struct roost_host {
   roost_store *store;
   roost_worker *worker;
   roost_reloads *reloads;
+  roost_admin *admin;             /* NULL: no settings, or they ask for none */
   const roost_settings *settings; /* the configuration's base; NULL before load_config */
   roost_configuration *configuration;
   char *path; /* of its file; NULL: compiled in */
@@ -275,6 +277,7 @@ void roost_host_free(roost_host *host) {
   if (host == NULL)
     return;
   drop_posted(host);
+  roost_admin_close(host->admin); /* and so asks the worker nothing */
   end_background(host);
   roost_worker_free(host->worker);
   roost_background_port_deinit(&host->build_port);
@@ -282,6 +285,7 @@ void roost_host_free(roost_host *host) {
   roost_store_free(host->store);
   roost_control_stop(host->control);
   roost_watchdog_free(host->watchdog);
+  roost_admin_free(host->admin);
   if (host->log != NULL)
     roost_log_free(host->log);
   while (host->own_servers != NULL) {
@@ -390,6 +394,16 @@ static int load_settings(roost_host *host, const char *path, roost_problems *pro
   return status;
 }
 
+static int open_admin(roost_host *host, roost_problems *problems) {
+  const roost_admin_config config = {.alloc = &host->alloc,
+                                     .log = host->log,
+                                     .control = host->control,
+                                     .worker = host->worker,
+                                     .settings = host->settings,
+                                     .working_dir = host->config.working_dir};
+  return roost_admin_open(&host->admin, &config, problems);
+}
+
 static int load(roost_host *host, const char *path, roost_problems *problems) {
   if (host->config.services != NULL) {
     int status = add_override(host, "services", host->config.services, true);
@@ -411,6 +425,8 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
     status = listen_all(host, problems);
   if (status == 0)
     status = roost_worker_check_conflicts(host->worker, ROOST_PROBLEM_WARNING, problems);
+  if (status == 0)
+    status = open_admin(host, problems);
   return status;
 }
 

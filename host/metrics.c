@@ -246,7 +246,7 @@ static void write_servers(writer *w, const roost_report *report) {
   family(w, "roost_tls_expiry_timestamp_seconds", "gauge", "When the certificate expires.");
   for (size_t i = 0; i < report->server_count; i++) {
     const int64_t expires = report->servers[i].cert_expires;
-    if (expires > 0 && expires < INT64_MAX)
+    if (expires > 0)
       sample(w, "server", report->servers[i].name, (double)expires);
   }
 }

@@ -222,7 +222,7 @@ double roost_report_quantile_ms(const roost_latency *latency, double share) {
   for (size_t i = 0; i < ROOST_LATENCY_BUCKETS; i++) {
     seen += recent_in(latency, i);
     if (seen > 0 && (double)seen >= wanted)
-      return (double)roost_latency_bound(i) / 1000;
+      return (double)(roost_latency_bound(i) + (i > 0 ? roost_latency_bound(i - 1) : 0)) / 2000;
   }
   return 0;
 }

@@ -15,7 +15,7 @@ typedef struct roost_report_server {
   const char *transport;
   roost_address address; /* text empty: it has no listener */
   bool tls;
-  int64_t cert_expires; /* in seconds since 1970; 0: no TLS */
+  int64_t cert_expires; /* in seconds since 1970; 0: it has none */
   bool listening;
   roost_server_stats stats;
 } roost_report_server;
@@ -86,8 +86,8 @@ void roost_report_free(roost_report *report);
 /* NULL: there is none of that name. */
 const roost_report_service *roost_report_find(const roost_report *report, roost_slice name);
 
-/* Of the recent latencies: the milliseconds that this share (0 to 1) of them does not exceed, 0
- * where there are none; and how many there were. */
+/* Of the recent latencies: the milliseconds that this share (0 to 1) of them does not exceed, to a
+ * sixteenth, 0 where there are none; and how many there were. */
 double roost_report_quantile_ms(const roost_latency *latency, double share);
 uint64_t roost_report_recent(const roost_latency *latency);
 

@@ -84,10 +84,15 @@ static void any_text(writer *w, const char *name, roost_slice value) {
   put_text(w, value);
 }
 
+/* 0: it is not known. */
 static void moment(writer *w, const char *name, int64_t wall_s) {
   char shown[32];
   const time_t seconds = (time_t)wall_s;
   struct tm utc;
+  if (wall_s == 0) {
+    any_text(w, name, (roost_slice){NULL, 0});
+    return;
+  }
   gmtime_r(&seconds, &utc);
   strftime(shown, sizeof shown, "%Y-%m-%dT%H:%M:%SZ", &utc);
   text(w, name, shown);
@@ -104,8 +109,7 @@ static void write_server(writer *w, const roost_report_server *server) {
   text(w, "transport", server->transport);
   text(w, "address", address);
   boolean(w, "tls", server->tls);
-  if (server->cert_expires > 0 && server->cert_expires < INT64_MAX)
-    moment(w, "cert_expires", server->cert_expires);
+  moment(w, "cert_expires", server->cert_expires);
   text(w, "status", server->listening ? "connected" : "disconnected");
   number(w, "connections", server->stats.connections);
   number(w, "accepted", server->stats.accepted);
@@ -138,14 +142,12 @@ static void write_rates(writer *w, const roost_report *report, const roost_laten
 static void write_members(writer *w, const roost_report *report,
                           const roost_report_service *service) {
   text(w, "state", service->state);
-  if (service->generation > 0) {
-    number(w, "generation", service->generation);
-    number(w, "draining", service->draining);
-    number(w, "instances", service->instances);
-    moment(w, "loaded", (int64_t)(service->loaded_us / 1000000));
-    write_patterns(w, service);
-    number(w, "memory_bytes", service->memory_bytes);
-  }
+  number(w, "generation", service->generation);
+  number(w, "draining", service->draining);
+  number(w, "instances", service->instances);
+  moment(w, "loaded", (int64_t)(service->loaded_us / 1000000));
+  write_patterns(w, service);
+  number(w, "memory_bytes", service->memory_bytes);
   number(w, "in_flight", service->stats.in_flight);
   number(w, "requests", service->stats.requests);
   number(w, "events", service->stats.events);

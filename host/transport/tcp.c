@@ -148,7 +148,8 @@ static void close_server(roost_server *server) {
 static void secure(roost_server *server, roost_tls_context *context) {
   roost_tcp_server *self = (roost_tcp_server *)server;
   self->is_secured = true;
-  server->cert_expires = roost_tls_context_expires(context);
+  const int64_t expires = roost_tls_context_expires(context);
+  server->cert_expires = expires < INT64_MAX ? expires : 0;
   if (self->listener != NULL)
     roost_listener_set_tls(self->listener, context, server->config->handshake_timeout);
 }

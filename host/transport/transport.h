@@ -165,7 +165,7 @@ struct roost_server {
   roost_codec *codec;                /* borrowed, set before start; NULL: JSON */
   roost_server_stats stats;
   roost_address address; /* bound to */
-  int64_t cert_expires;  /* its certificate, in seconds since 1970; 0: no TLS yet */
+  int64_t cert_expires;  /* its certificate, in seconds since 1970; 0: it has none */
   roost_list watchers;
   bool listening; /* accepts messages */
   bool draining;

@@ -182,13 +182,15 @@ class Host {
  *   server    keys of the listener; or servers, a list
  *   launch    a command that is given the host's command line (for ulimit and the like)
  *   args      more arguments for `roost run`
- * Everything else is configuration. Ports are chosen here; a taken one is tried again.
+ * Everything else is configuration. Ports are chosen here; a taken one is tried again. Without
+ * `admin` there is its socket alone: the port is for one host of the machine.
  */
 export async function startHost(t, options = {}) {
   if (options.service) options = { services: 'services', ...options };
   if (reloading) options = forReloading(options);
   const { service, files, server = {}, servers = [server], launch = [], args = [], env = {},
     ...config } = options;
+  config.admin ??= { http: false };
   for (let attempt = 1; ; attempt++) {
     const ports = await Promise.all(servers.map(async ({ port }) => port ?? freePort()));
     const listeners = servers.map((keys, i) =>
