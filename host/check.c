@@ -4,9 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin/listen.h"
 #include "certificates.h"
 #include "control.h"
 #include "net/crypto.h"
+#include "running.h"
 #include "worker.h"
 
 /* ------------------------------------------------------------------------- services ---------- */
@@ -76,12 +78,14 @@ typedef struct look {
   roost_control *control;
   roost_settings *settings;
   roost_found_list found;
-  roost_store *store; /* of this look alone */
+  roost_running running; /* the host that is started already, perhaps */
+  roost_store *store;    /* of this look alone */
   roost_worker *worker;
 } look;
 
 static int begin(look *at) {
   roost_found_init(&at->found, at->alloc);
+  roost_buffer_init(&at->running.bytes, at->alloc);
   at->working_dir = at->source->working_dir ? (char *)at->source->working_dir : getcwd(NULL, 0);
   if (at->working_dir == NULL)
     return ROOST_ESYSTEM;
@@ -95,6 +99,7 @@ static void end(look *at) {
   roost_worker_free(at->worker);
   roost_store_free(at->store);
   roost_found_deinit(&at->found);
+  roost_running_deinit(&at->running);
   roost_control_stop(at->control);
   if (at->log != NULL)
     roost_log_free(at->log);
@@ -124,14 +129,36 @@ static int load_services(look *at) {
   return roost_worker_load(at->worker, &at->found, at->problems);
 }
 
+/* As roost_admin_open does, without a socket file being made. */
+static void try_admin_port(look *at) {
+  const roost_settings *settings = at->settings;
+  uint16_t port = settings->admin_http_port;
+  const char *why;
+  int fd;
+  if (settings->admin_http == NULL || at->running.answers)
+    return;
+  if (roost_admin_listen_http(&fd, settings->admin_http_host, &port, &why) == 0)
+    close(fd);
+  else
+    roost_problems_add(
+        at->problems, settings->admin_http_given ? ROOST_PROBLEM_ERROR : ROOST_PROBLEM_WARNING,
+        "%s: admin.http: cannot listen on %s: %s", settings->file, settings->admin_http, why);
+}
+
+/* What the host holds that runs with this configuration is there for the next one. */
 static int try_listeners(look *at) {
+  const int asked =
+      roost_running_find(&at->running, at->alloc, at->settings, at->source->working_dir);
+  if (asked != 0)
+    return asked;
+  try_admin_port(at);
   for (size_t i = 0; i < at->settings->server_count; i++) {
     const roost_server_config *server = &at->settings->servers[i];
     const char *why;
     int status = roost_worker_listen(at->worker, server, NULL, &why);
     if (status == ROOST_ENOMEM)
       return status;
-    if (status != 0)
+    if (status != 0 && !roost_running_holds(&at->running, server->port))
       roost_problems_add(at->problems, ROOST_PROBLEM_ERROR,
                          "%s: servers[%zu].port: cannot listen on %s:%u: %s", at->settings->file,
                          i + 1, server->host, (unsigned)server->port, why);

@@ -31,6 +31,8 @@ extern const roost_command roost_command_run;
 extern const roost_command roost_command_check;
 extern const roost_command roost_command_call;
 extern const roost_command roost_command_emit;
+extern const roost_command roost_command_reload;
+extern const roost_command roost_command_status;
 extern const roost_command roost_command_exec;
 extern const roost_command roost_command_test;
 extern const roost_command roost_command_bench;

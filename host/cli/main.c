@@ -6,11 +6,10 @@
 #include "cli/cli.h"
 #include "config/suggest.h"
 
-const roost_command *const roost_commands[] = {&roost_command_run,     &roost_command_check,
-                                               &roost_command_call,    &roost_command_emit,
-                                               &roost_command_exec,    &roost_command_test,
-                                               &roost_command_bench,   &roost_command_new,
-                                               &roost_command_version, NULL};
+const roost_command *const roost_commands[] = {
+    &roost_command_run,    &roost_command_check,  &roost_command_call,    &roost_command_emit,
+    &roost_command_reload, &roost_command_status, &roost_command_exec,    &roost_command_test,
+    &roost_command_bench,  &roost_command_new,    &roost_command_version, NULL};
 
 static const roost_command *find(const char *name) {
   for (size_t i = 0; roost_commands[i] != NULL; i++)
