@@ -13,7 +13,7 @@
 
 #include "core/slice.h"
 
-#define BACKLOG 16
+#define BACKLOG 128
 
 /* A path as bind and connect take it. These know names of 107 bytes; a longer one goes by its
  * folder's descriptor. */

@@ -11,7 +11,8 @@ import { connect, freePort, listens } from '../lib/peer.mjs';
 import { luaService } from '../lib/service.mjs';
 
 describe('roost', () => {
-  for (const command of ['run', 'check', 'call', 'emit', 'bench', 'exec', 'test', 'new', 'version']) {
+  for (const command of ['run', 'check', 'call', 'emit', 'bench', 'exec', 'test', 'new', 'reload',
+    'status', 'version']) {
     test(`${command} --help`, async () => {
       const { code, stdout, stderr } = await roost([command, '--help']);
       assert.equal(code, 0);
@@ -30,7 +31,8 @@ describe('roost', () => {
   test('--help names the commands', async () => {
     const { code, stdout } = await roost(['--help']);
     assert.equal(code, 0);
-    for (const command of ['run', 'check', 'call', 'emit', 'bench', 'exec', 'test', 'new', 'version']) {
+    for (const command of ['run', 'check', 'call', 'emit', 'bench', 'exec', 'test', 'new', 'reload',
+    'status', 'version']) {
       assert.match(stdout, new RegExp(`\\b${command}\\b`));
     }
   });
