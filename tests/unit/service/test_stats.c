@@ -89,7 +89,7 @@ static void a_drain_that_cuts_is_an_outcome_of_its_own(void **state) {
   service_test_load(&self, "s", "service:message('slow', function() roost.sleep(100) end)");
   service_test_go(&self);
   service_test_send(&self, &self.peer, "\"slow\"", "null", "\"1\"");
-  roost_dispatch_cut(self.dispatch);
+  roost_dispatch_cut(self.dispatch, NULL);
   service_test_turn(&self);
   service_test_advance(&self, 5);
   assert_int_equal(ended(&self.dispatch->services[0]->routes, "slow", false, ROOST_OUTCOME_CUT), 1);
