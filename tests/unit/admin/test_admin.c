@@ -69,6 +69,8 @@ static void load_service(fixture *self) {
   roost_found_init(&found, roost_alloc_default());
   assert_int_equal(roost_found_add(&found, self->folder, "math.lua", NULL, NULL), 0);
   assert_int_equal(roost_worker_load(self->worker, &found, &self->problems), 0);
+  assert_int_equal(
+      roost_worker_check_conflicts(self->worker, ROOST_PROBLEM_WARNING, &self->problems), 0);
   roost_found_deinit(&found);
 }
 
