@@ -83,6 +83,11 @@ return {
     start_timeout = 10000, -- for loading a service
   },
 
+  -- Health, status and metrics over HTTP, on a unix socket and on a loopback port; false: not there.
+  -- By default they are where this says, and a host that finds them taken goes on without; one that
+  -- is told so here does not start then.
+  -- admin = { socket = "run/roost.sock", http = "127.0.0.1:9464" },
+
   log = {
     level = "info", -- or "debug", "warn", "error"
     format = "logfmt", -- or "json"; to stderr
