@@ -15,6 +15,7 @@
 #include "core/url.h"
 #include "net/crypto.h"
 #include "reloads.h"
+#include "remote_reload.h"
 #include "roost.h"
 #include "watchdog.h"
 #include "wire/json.h"
@@ -50,6 +51,7 @@ struct roost_host {
   roost_store *store;
   roost_worker *worker;
   roost_reloads *reloads;
+  roost_remote_reload *remote;    /* of the admin pages */
   roost_admin *admin;             /* NULL: no settings, or they ask for none */
   const roost_settings *settings; /* the configuration's base; NULL before load_config */
   roost_configuration *configuration;
@@ -278,6 +280,7 @@ void roost_host_free(roost_host *host) {
     return;
   drop_posted(host);
   roost_admin_close(host->admin); /* and so asks the worker nothing */
+  roost_remote_reload_close(host->remote);
   end_background(host);
   roost_worker_free(host->worker);
   roost_background_port_deinit(&host->build_port);
@@ -285,6 +288,7 @@ void roost_host_free(roost_host *host) {
   roost_store_free(host->store);
   roost_control_stop(host->control);
   roost_watchdog_free(host->watchdog);
+  roost_remote_reload_free(host->remote);
   roost_admin_free(host->admin);
   if (host->log != NULL)
     roost_log_free(host->log);
@@ -395,12 +399,22 @@ static int load_settings(roost_host *host, const char *path, roost_problems *pro
 }
 
 static int open_admin(roost_host *host, roost_problems *problems) {
+  static const roost_admin_ops ops = {.reload = roost_remote_reload_start};
+  const roost_remote_reload_config remote = {.alloc = &host->alloc,
+                                             .control = host->control,
+                                             .worker = host->worker,
+                                             .reloads = host->reloads};
+  int status = roost_remote_reload_new(&host->remote, &remote);
+  if (status != 0)
+    return status;
   const roost_admin_config config = {.alloc = &host->alloc,
                                      .log = host->log,
                                      .control = host->control,
                                      .worker = host->worker,
                                      .settings = host->settings,
-                                     .working_dir = host->config.working_dir};
+                                     .working_dir = host->config.working_dir,
+                                     .ops = &ops,
+                                     .ud = host->remote};
   return roost_admin_open(&host->admin, &config, problems);
 }
 

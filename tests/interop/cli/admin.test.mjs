@@ -1,7 +1,7 @@
 // The admin pages, roost status and roost reload, against a running host.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -238,6 +238,30 @@ describe('roost status and roost reload', () => {
     const json = await roost(['status', '--json', '--socket', socketPath]);
     assert.equal(json.code, 0);
     assert.equal(JSON.parse(json.stdout).services.test.requests, 1);
+  });
+
+  test('reload prints what became of each service', async (t) => {
+    const { host, get } = await start(t, {
+      services: ['services', 'other.lua'],
+      files: { 'other.lua': luaService('') },
+    });
+    const run = (...names) => roost(['reload', ...names], { cwd: host.dir });
+    assert.deepEqual(await run(),
+      { code: 0, stdout: 'test gen 1 -> 2\nother gen 1 -> 2\n', stderr: '' });
+    assert.deepEqual(await run('other'), { code: 0, stdout: 'other gen 2 -> 3\n', stderr: '' });
+    writeFileSync(join(host.dir, 'other.lua'), 'local function f() error("no way") end\nf()\n');
+    const { code, stdout } = await run('other', 'test');
+    assert.equal(code, 1);
+    assert.match(stdout, /^other refused: other\.lua:1: no way/m);
+    assert.match(stdout, /^test gen 2 -> 3$/m);
+    const unknown = await run('nobody');
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stdout, /^nobody refused: there is no such service$/m);
+    const { services: { other } } = (await get('/status')).json();
+    assert.equal(other.generation, 3);
+    assert.match(other.refused, /no way/);
+    assert.match((await get('/metrics')).text,
+      /^roost_reloads_total\{service="other",outcome="ok"\} 2$/m);
   });
 
   test('nobody there: 3', async () => {
