@@ -20,15 +20,15 @@ typedef struct roost_handler {
   roost_list link;              /* in its owner's list, in order of registration */
   roost_generation *generation; /* of a Lua handler; NULL: a C handler */
   roost_buffer route;           /* normalised pattern; owned */
-  roost_route_stats *stats;     /* its route's, once it is in a table; the service's or dispatch's */
-  bool event;                   /* made by service:event */
-  bool wildcard;                /* route has NATS wildcards */
-  uint64_t timeout_ms;          /* wait for the next reply; 0: none */
-  char *transport;              /* only for servers of this one; NULL: all; owned */
-  int function;                 /* Lua: its place in the registry */
-  bool wants_ctx;               /* Lua: it takes a second argument */
-  roost_handler_fn *fn;         /* C */
-  void *ud;                     /* handed to fn */
+  roost_route_stats *stats; /* its route's, once it is in a table; the service's or dispatch's */
+  bool event;               /* made by service:event */
+  bool wildcard;            /* route has NATS wildcards */
+  uint64_t timeout_ms;      /* wait for the next reply; 0: none */
+  char *transport;          /* only for servers of this one; NULL: all; owned */
+  int function;             /* Lua: its place in the registry */
+  bool wants_ctx;           /* Lua: it takes a second argument */
+  roost_handler_fn *fn;     /* C */
+  void *ud;                 /* handed to fn */
 } roost_handler;
 
 /* A copy of from with pattern (JSON text) as its route, in no list yet. EINVAL with a fixed text in
