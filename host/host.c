@@ -151,7 +151,8 @@ static void on_running(void *ud) {
 /* The old state was in memory of several threads, and is gone soon. */
 static void on_reloaded(void *ud) {
   const roost_host *host = ud;
-  roost_reloads_note(host->reloads);
+  if (host->reloads != NULL) /* else the end of the host ends what the builder had begun */
+    roost_reloads_note(host->reloads);
   if (host->configuration != NULL)
     roost_configuration_sweep(host->configuration);
   on_memory_freed(ud);
@@ -269,6 +270,7 @@ static void end_background(roost_host *host) {
   roost_background_port_drop(&host->build_port);
   roost_worker_close(host->worker);
   roost_reloads_free(host->reloads);
+  host->reloads = NULL;
   roost_background_stop(host->reaper, true); /* old states still use the worker's parts */
   roost_background_port_flush(&host->reap_port);
   if (host->worker != NULL)

@@ -98,18 +98,10 @@ static void fill_generation(filling *to, roost_report_service *service,
     *next++ = slice(to, &ROOST_LIST_ENTRY(at, const roost_handler, link)->route);
 }
 
-static uint32_t count_draining(const roost_service *service) {
-  const roost_list *draining = &service->dispatch->draining;
-  uint32_t count = 0;
-  for (const roost_list *at = draining->next; at != draining; at = at->next)
-    count += ROOST_LIST_ENTRY(at, const roost_generation, link)->service == service;
-  return count;
-}
-
 static void fill_service(filling *to, roost_report_service *service, const roost_service *from) {
   service->name = text(to, from->name);
   service->state = state_of(from->current);
-  service->draining = count_draining(from);
+  service->draining = (uint32_t)from->draining;
   service->reloads = from->reload.swaps;
   service->refusals = from->reload.refusals;
   service->stats = from->stats;
