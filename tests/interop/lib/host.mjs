@@ -33,9 +33,12 @@ export function temporaryDir(t, files = {}) {
   return dir;
 }
 
-/** The text of a configuration file. Drains are short: tests leave handlers that never end. */
-export const configText = ({ reload, ...config }) =>
-  `return ${lua({ ...config, reload: { drain_timeout: 300, ...reload } })}\n`;
+/**
+ * The text of a configuration file. Drains are short: tests leave handlers that never end. The admin
+ * pages are on their socket alone: the port is for one host of the machine.
+ */
+export const configText = ({ reload, admin = { http: false }, ...config }) =>
+  `return ${lua({ ...config, admin, reload: { drain_timeout: 300, ...reload } })}\n`;
 
 /** Between two touches of a host's files with ROOST_RELOADING. */
 const touchMs = 20;
@@ -182,15 +185,13 @@ class Host {
  *   server    keys of the listener; or servers, a list
  *   launch    a command that is given the host's command line (for ulimit and the like)
  *   args      more arguments for `roost run`
- * Everything else is configuration. Ports are chosen here; a taken one is tried again. Without
- * `admin` there is its socket alone: the port is for one host of the machine.
+ * Everything else is configuration. Ports are chosen here; a taken one is tried again.
  */
 export async function startHost(t, options = {}) {
   if (options.service) options = { services: 'services', ...options };
   if (reloading) options = forReloading(options);
   const { service, files, server = {}, servers = [server], launch = [], args = [], env = {},
     ...config } = options;
-  config.admin ??= { http: false };
   for (let attempt = 1; ; attempt++) {
     const ports = await Promise.all(servers.map(async ({ port }) => port ?? freePort()));
     const listeners = servers.map((keys, i) =>
