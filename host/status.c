@@ -1,6 +1,7 @@
 #include "status.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -206,14 +207,14 @@ const char *roost_status_state(const roost_report *report) {
 }
 
 uint64_t roost_status_memory_bytes(void) {
-  unsigned long long pages = 0;
+  char line[256]; /* all pages, then the resident ones */
   FILE *file = fopen("/proc/self/statm", "re");
   if (file == NULL)
     return 0;
-  if (fscanf(file, "%*u %llu", &pages) != 1)
-    pages = 0;
+  const char *resident = fgets(line, sizeof line, file) != NULL ? strchr(line, ' ') : NULL;
   fclose(file);
-  return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+  const uint64_t pages = resident != NULL ? strtoull(resident, NULL, 10) : 0;
+  return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static void write_host(writer *w, const roost_report *report, const roost_status_facts *facts) {

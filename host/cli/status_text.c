@@ -207,7 +207,7 @@ static int put_row(roost_buffer *out, const column *columns, const size_t *width
 static int put_table(roost_buffer *out, roost_slice status_json, const char *member,
                      const column *columns) {
   roost_json_reader reader;
-  size_t widths[MAX_COLUMNS];
+  size_t widths[MAX_COLUMNS] = {0};
   roost_slice object;
   roost_slice name;
   roost_slice entry;
