@@ -24,7 +24,7 @@ typedef struct roost_door {
   bool local; /* the unix socket */
   int fd;     /* the daemon's, once it is there; -1: not open */
   struct MHD_Daemon *daemon;
-  roost_poll *poll;      /* of the daemon's descriptor */
+  roost_poll *poll;      /* of the daemon's descriptor; NULL: accepting is paused */
   roost_timer timer;     /* what the daemon wants to be called at */
   roost_loop_hook again; /* it has to be called at once */
 } roost_door;

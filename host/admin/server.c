@@ -1,4 +1,5 @@
 #include <microhttpd.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #define TIMEOUT_S       10u /* of a connection on which nothing happens */
 #define MEMORY_BYTES    ((size_t)16384)
 #define MAX_BODY_BYTES  65536
+#define PAUSE_MS        50 /* of accepting, where there is no descriptor left */
 
 /* ------------------------------------------------------------------------- exchanges --------- */
 
@@ -204,19 +206,45 @@ static enum MHD_Result on_request(void *ud, struct MHD_Connection *connection, c
 
 /* ------------------------------------------------------------------------- doors ------------- */
 
+/* Out of descriptors the daemon would be called again and again for one who waits to be accepted.
+ */
+static bool cannot_accept(const roost_door *door) {
+  const union MHD_DaemonInfo *info =
+      MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+  struct pollfd listener = {.fd = door->fd, .events = POLLIN};
+  return info->num_connections == 0 && poll(&listener, 1, 0) > 0;
+}
+
+static void pause_door(roost_door *door) {
+  roost_poll_close(door->poll);
+  door->poll = NULL;
+  roost_timer_start(roost_loop_wheel(door->admin->loop), &door->timer, PAUSE_MS);
+}
+
 static void serve(void *ud) {
   roost_door *door = ud;
   roost_wheel *wheel = roost_loop_wheel(door->admin->loop);
   MHD_UNSIGNED_LONG_LONG after_ms;
   MHD_run(door->daemon);
-  if (MHD_get_timeout(door->daemon, &after_ms) == MHD_YES)
+  if (cannot_accept(door))
+    pause_door(door);
+  else if (MHD_get_timeout(door->daemon, &after_ms) == MHD_YES)
     roost_timer_start(wheel, &door->timer, after_ms);
   else
     roost_timer_stop(wheel, &door->timer);
 }
 
+static int watch(roost_door *door) {
+  const union MHD_DaemonInfo *info = MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+  return roost_poll_open(&door->poll, door->admin->loop, info->epoll_fd, serve, door);
+}
+
 static void on_timer(roost_timer *timer) {
-  serve(ROOST_LIST_ENTRY(timer, roost_door, timer));
+  roost_door *door = ROOST_LIST_ENTRY(timer, roost_door, timer);
+  if (door->poll == NULL && watch(door) != 0)
+    pause_door(door);
+  else
+    serve(door);
 }
 
 int roost_door_open(roost_door *door) {
@@ -233,11 +261,10 @@ int roost_door_open(roost_door *door) {
 }
 
 int roost_door_start(roost_door *door) {
-  const union MHD_DaemonInfo *info = MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD);
   door->again = (roost_loop_hook){.fn = serve, .ud = door};
   roost_list_init(&door->again.link);
   roost_timer_init(&door->timer, on_timer);
-  return roost_poll_open(&door->poll, door->admin->loop, info->epoll_fd, serve, door);
+  return watch(door);
 }
 
 /* The daemon cannot be stopped while a connection is suspended. */
