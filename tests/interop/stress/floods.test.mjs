@@ -145,7 +145,7 @@ describe('many connections', () => {
 
   test('out of descriptors: accepting pauses and goes on', async (t) => {
     const { host, peer } = await serve(t, body,
-      { launch: ['sh', '-c', 'ulimit -n 80; exec "$@"', 'sh'] });
+      { launch: ['sh', '-c', 'ulimit -n 100; exec "$@"', 'sh'] });
     const peers = await Promise.all(Array.from({ length: 100 }, () => connect(t, host.port)));
     const asked = peers.map((one, i) => one.call('echo', i));
     const complaint = ({ msg, err }) =>
