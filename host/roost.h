@@ -208,6 +208,8 @@ typedef struct roost_stats {
   uint64_t services;     /* live now */
   uint64_t memory_bytes; /* held by all Lua states now */
   uint64_t log_dropped;  /* log lines lost because the queue was full */
+  uint64_t reloads;      /* of services, that have taken over */
+  uint64_t refused;      /* reloads that have not, the old code went on */
 } roost_stats;
 
 ROOST_API void roost_host_stats(const roost_host *host, roost_stats *out);

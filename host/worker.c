@@ -650,9 +650,11 @@ void roost_worker_stats(const roost_worker *worker, roost_stats *out) {
   out->in_flight += calls->in_flight;
   out->services += worker->dispatch->service_count;
   for (size_t i = 0; i < worker->dispatch->service_count; i++) {
-    const roost_generation *generation = worker->dispatch->services[i]->current;
-    if (generation != NULL)
-      out->memory_bytes += generation->vm->memory_bytes;
+    const roost_service *service = worker->dispatch->services[i];
+    out->reloads += service->reload.swaps;
+    out->refused += service->reload.refusals;
+    if (service->current != NULL)
+      out->memory_bytes += service->current->vm->memory_bytes;
   }
   for (size_t i = 0; i < worker->server_count; i++) {
     const roost_server_stats *server = &worker->servers[i]->stats;
