@@ -52,6 +52,16 @@ describe('a handler that never ends', () => {
     'callback of gsub': '("x"):gsub(".", function() while true do end end) -- HERE',
     'after a wait': 'roost.sleep(1)\nwhile true do end -- HERE',
     'stream operator': 'return roost.stream.of(1, 2):map(function() while true do end end) -- HERE',
+    pattern: 'return (("a"):rep(40)):find(("a?"):rep(40) .. ("a"):rep(40)) -- HERE',
+    'gsub on blanks': 'while true do ((" "):rep(1e5) .. "x"):gsub("%s+$", "") end -- HERE',
+    'find of repetitive text':
+      'while true do ("a"):rep(1e5):find(("a"):rep(5e4) .. "b", 1, true) end -- HERE',
+    'table.move': 'table.move({}, 1, 1 << 62, 2, {}) -- HERE',
+    'table.insert with __len': 'table.insert(setmetatable({}, '
+      + '{ __len = function() return 1 << 62 end }), 1, 1) -- HERE',
+    load: 'load(function() return "a = 1 " end) -- HERE',
+    JSON: 'local t = {} for i = 1, 1e5 do t[i] = { i } end '
+      + 'while true do pcall(roost.json.encode, t) end -- HERE',
     'stream of its own':
       'return roost.stream.create(function() while true do end end) -- HERE',
     'iterator of a stream':
