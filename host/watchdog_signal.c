@@ -117,8 +117,8 @@ void roost_watchdog_signal_leave(int number, roost_runner *runner, bool was_bloc
   roost_runner **at = &own;
   while (*at != NULL && *at != runner)
     at = &(*at)->neighbour;
-  if (*at == runner)
-    *at = runner->neighbour;
+  if (*at != NULL)
+    *at = (*at)->neighbour;
   if (was_blocked && own == NULL)
     set_blocked(number, true);
 }
