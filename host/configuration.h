@@ -29,12 +29,12 @@ int roost_configuration_new(roost_configuration **out, const roost_configuration
                             roost_settings *base, const roost_settings_source *source);
 
 /* Reads it again, as SIGHUP does; the outcome is in the log. A bad one changes nothing. ENOMEM. */
-int roost_configuration_reload(roost_configuration *configuration);
+int roost_configuration_reload(roost_configuration *self);
 
 /* Frees what is no longer in use: a reload of services is over. */
-void roost_configuration_sweep(roost_configuration *configuration);
+void roost_configuration_sweep(roost_configuration *self);
 
 /* The builder must have ended, and the worker be gone. NULL is allowed. */
-void roost_configuration_free(roost_configuration *configuration);
+void roost_configuration_free(roost_configuration *self);
 
 #endif

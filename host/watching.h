@@ -19,9 +19,9 @@ int roost_watching_start(roost_watching **out, const roost_alloc *alloc, roost_c
 /* Other folders: each text in folders ends with a NUL, one after the other; taken over, and empty
  * afterwards. fn is told where some are new, for what changed before they were watched. ENOMEM. Any
  * thread. */
-int roost_watching_set(roost_watching *watching, roost_buffer *folders);
+int roost_watching_set(roost_watching *self, roost_buffer *folders);
 
 /* fn is not called any more. NULL is allowed. Any thread but control's. */
-void roost_watching_stop(roost_watching *watching);
+void roost_watching_stop(roost_watching *self);
 
 #endif

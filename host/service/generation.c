@@ -138,8 +138,10 @@ void roost_generation_free(roost_generation *generation) {
 /* Finalizers may log something of the service, so that it stays until they have run. */
 static void close_aside(roost_job *job, roost_runner *runner) {
   roost_generation *generation = ROOST_LIST_ENTRY(job, roost_generation, job);
-  generation->vm->runner = runner;
-  roost_vm_close(generation->vm);
+  roost_vm *vm = generation->vm;
+  if (vm != NULL)
+    vm->runner = runner;
+  roost_vm_close(vm);
   generation->vm = NULL;
 }
 

@@ -67,27 +67,27 @@ struct roost_generation {
   roost_list link;          /* in dispatch->draining once it is retired */
   roost_service *service;   /* borrowed */
   roost_dispatch *dispatch; /* borrowed */
-  uint32_t number;          /* from 1 */
   uint64_t loaded_us;       /* since 1970 */
+  uint32_t number;          /* from 1 */
   roost_generation_state state;
   roost_service_limits limits; /* as they were when it was made: it is built on another thread */
-  bool sandbox;                /* the same */
   roost_vm *vm;
-  bool borrows_vm;          /* a test's inline service: the state is the test's */
   roost_list handlers;      /* roost_handler.link */
   size_t handler_bytes;     /* that they take, about */
-  int hooks[ROOST_HOOKS];   /* bind/'s: places in the registry; 0: the service gave none */
   roost_task *hook_task;    /* the hook that is running; NULL: none */
   roost_hook hook;          /* which it is, or was the last */
+  int hooks[ROOST_HOOKS];   /* bind/'s: places in the registry; 0: the service gave none */
+  int built;                /* what came of building it */
+  bool sandbox;             /* as limits */
+  bool borrows_vm;          /* a test's inline service: the state is the test's */
   bool hook_failed;         /* it raised, was ended by force or took too long */
+  bool is_retired;          /* counted in service->draining until it is freed */
+  bool cut;                 /* drain_timeout is over */
   roost_buffer error;       /* why it failed */
   roost_buffer handed;      /* vm/pack.h's bytes of what it hands over or is handed */
   roost_buffer text;        /* loaded in the place of its main file; empty: the file is */
   roost_job job;            /* builds or closes it */
-  int built;                /* what came of building it */
   roost_timer timer;        /* start_timeout of on_start; drain_timeout */
-  bool is_retired;          /* counted in service->draining until it is freed */
-  bool cut;                 /* drain_timeout is over */
   uint64_t load_timeout_ms; /* start_timeout of the main chunk */
   /* Told when on_start (status 0 or ESCRIPT) or on_stop is over, and when no task is left. */
   void (*on_change)(void *ud, roost_generation *generation);
