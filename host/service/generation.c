@@ -138,10 +138,8 @@ void roost_generation_free(roost_generation *generation) {
 /* Finalizers may log something of the service, so that it stays until they have run. */
 static void close_aside(roost_job *job, roost_runner *runner) {
   roost_generation *generation = ROOST_LIST_ENTRY(job, roost_generation, job);
-  roost_vm *vm = generation->vm;
-  if (vm != NULL)
-    vm->runner = runner;
-  roost_vm_close(vm);
+  generation->vm->runner = runner;
+  roost_vm_close(generation->vm);
   generation->vm = NULL;
 }
 
@@ -160,7 +158,8 @@ void roost_generation_discard(roost_generation *generation) {
   leave_worker(generation);
   roost_vm_detach(generation->vm);
   roost_dispatch_drop_pending(dispatch, generation->vm);
-  generation->job = (roost_job){.run = close_aside, .done = on_closed};
+  generation->job.run = close_aside;
+  generation->job.done = on_closed;
   roost_job_start(&dispatch->config.reaper, &generation->job, dispatch->config.runner);
 }
 
