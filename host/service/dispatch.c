@@ -435,6 +435,7 @@ int roost_dispatch_remove_service(roost_dispatch *dispatch, roost_service *servi
     service->current = generation;
     return status;
   }
+  roost_reload_abandon(service); /* nor is one that was refused tried again */
   take_out(dispatch, service);
   say_removed(dispatch, service);
   roost_list_append(&dispatch->removed, &service->link);
