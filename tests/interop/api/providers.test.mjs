@@ -65,7 +65,7 @@ describe('ctx:get', () => {
     assert.equal(await peer.call('parallel'), true);
   });
 
-  test('closed when the handler fails, when its time is over, and when its caller leaves', async (t) => {
+  test('closed when the handler fails, when its time is over, and when its caller leaves', keepsState, async (t) => {
     const { peer, notes } = await serve(t, `${resources}
       resource("db")
       service:message("fails", function(_, ctx) ctx:get("db") error("secret") end)
@@ -98,7 +98,7 @@ describe('ctx:get', () => {
     assert.deepEqual(await notes(2), ['make db', 'close db']);
   });
 
-  test('a stream\'s values are closed after its last item', async (t) => {
+  test('a stream\'s values are closed after its last item', keepsState, async (t) => {
     const { peer, notes } = await serve(t, `${resources}
       resource("db")
       service:message("ask", function(_, ctx)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { keepsState } from '../lib/env.mjs';
 import { last } from '../lib/frames.mjs';
-import { serve } from '../lib/service.mjs';
+import { serve, unlessTimed } from '../lib/service.mjs';
 import { sleep } from '../lib/wait.mjs';
 
 const answers = (name, body, value) => test(name, async (t) => {
@@ -100,7 +100,7 @@ describe('waiting', () => {
     return { deep(), coroutine.wrap(function() roost.sleep(5) return deep() end)() }
   `, ['call', 'call']);
 
-  test('after, every, spawn and their cancel', async (t) => {
+  test('after, every, spawn and their cancel', keepsState, async (t) => {
     const { notes, peer } = await serve(t, `
       service:message("start", function()
         roost.after(10, function() note("after") end)
@@ -139,7 +139,7 @@ describe('waiting', () => {
     assert.equal((await notes(3)).length, 3);
   });
 
-  test('there is no context in timers', async (t) => {
+  test('there is no context in timers', keepsState, async (t) => {
     const { notes, peer } = await serve(t, `
       service:message("ask", function()
         roost.after(5, function() note(roost.context()) end)
@@ -149,7 +149,7 @@ describe('waiting', () => {
     assert.deepEqual(await notes(1), ['nil']);
   });
 
-  test('what timers and tasks raise is logged with its place', async (t) => {
+  test('what timers and tasks raise is logged with its place', keepsState, async (t) => {
     const { host, peer } = await serve(t, `
       service:message("ask", function()
         roost.after(5, function() error("timer broke") end)
@@ -274,7 +274,7 @@ describe('the rest of the library', () => {
 });
 
 describe('streams of a service', () => {
-  const streams = (name, body, values) => test(name, async (t) => {
+  const streams = (name, body, values) => test(name, unlessTimed(body), async (t) => {
     const { peer } = await serve(t, `service:message("ask", function()\n${body}\nend)`);
     await peer.send({ pattern: 'ask', id: '1' });
     const seen = [];

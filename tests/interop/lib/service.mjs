@@ -1,5 +1,5 @@
 // Hosts with one service whose Lua text stands in the test.
-import { reloading } from './env.mjs';
+import { keepsState, reloading } from './env.mjs';
 import { startHost } from './host.mjs';
 import { connect } from './peer.mjs';
 import { until } from './wait.mjs';
@@ -27,6 +27,9 @@ service:message("notes", function() return all_notes() end)
 ${body}
 return service
 `;
+
+/** For a test of a handler with this body: timers end with their generation. */
+export const unlessTimed = (body) => (/roost\.(every|after)|interval/.test(body) ? keepsState : {});
 
 /** The line of the service's file in which `mark` stands. */
 export const lineOf = (body, mark) =>
