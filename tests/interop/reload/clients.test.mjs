@@ -51,7 +51,7 @@ service:message("version", function() return ${version} end)`);
   const versions = scaled(25, 10);
   for (let version = 1; version <= versions; version++) {
     await host.reload('services/test.lua', service(version));
-    assert.ok((await ask(clients[0], 'version', {}))[0] >= version);
+    await until(async () => (await ask(clients[0], 'version', {}))[0] === version, 'the new version');
   }
   over = true;
   await working;
