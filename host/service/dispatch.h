@@ -85,6 +85,7 @@ struct roost_dispatch {
   roost_list items;                   /* calls with an item that waits */
   roost_list swaps;                   /* reloads that are ready */
   roost_list draining;                /* generations that are retired */
+  size_t closing;                     /* those that the reaper has not closed yet */
   pthread_mutex_t lock;               /* of clients, for main chunks on other threads */
   const roost_client_config *clients; /* those that are named; borrowed */
   size_t client_count;

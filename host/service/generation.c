@@ -144,7 +144,11 @@ static void close_aside(roost_job *job, roost_runner *runner) {
 }
 
 static void on_closed(roost_job *job) {
-  free_rest(ROOST_LIST_ENTRY(job, roost_generation, job));
+  roost_generation *generation = ROOST_LIST_ENTRY(job, roost_generation, job);
+  roost_dispatch *dispatch = generation->dispatch;
+  dispatch->closing--;
+  free_rest(generation);
+  roost_reload_resume(dispatch);
 }
 
 /* Closing a large state takes long: another thread does it, once nothing in it is tied to this one.
@@ -160,6 +164,7 @@ void roost_generation_discard(roost_generation *generation) {
   roost_dispatch_drop_pending(dispatch, generation->vm);
   generation->job.run = close_aside;
   generation->job.done = on_closed;
+  dispatch->closing++;
   roost_job_start(&dispatch->config.reaper, &generation->job, dispatch->config.runner);
 }
 

@@ -3,6 +3,7 @@
 #include "service/dispatch.h"
 
 #define LONGEST_RETRY_MS 60000
+#define MOST_CLOSING     8 /* old states that are not closed yet: else a busy machine gathers them */
 
 static const roost_slice stopping = {"the host is stopping", sizeof "the host is stopping" - 1};
 
@@ -261,7 +262,9 @@ static void on_retry(roost_timer *timer) {
 static void begin(roost_service *service) {
   roost_dispatch_config *config = &service->dispatch->config;
   roost_reloader *reload = &service->reload;
-  reload->again = false;
+  reload->again = service->dispatch->closing >= MOST_CLOSING;
+  if (reload->again)
+    return;
   roost_list_move(&reload->waiting, &reload->later);
   roost_timer_stop(config->wheel, &reload->retry);
   if (roost_generation_new(&reload->next, service) != 0) {
@@ -305,6 +308,12 @@ int roost_reload_offer(roost_service *service, roost_generation *next,
   return 0;
 }
 
+void roost_reload_resume(roost_dispatch *dispatch) {
+  for (size_t i = 0; i < dispatch->service_count; i++)
+    if (dispatch->services[i]->reload.again && dispatch->services[i]->reload.next == NULL)
+      begin(dispatch->services[i]);
+}
+
 /* ------------------------------------------------------------------------- life -------------- */
 
 void roost_reload_init(roost_service *service) {
@@ -329,6 +338,8 @@ void roost_reload_abandon(roost_service *service) {
   roost_timer_stop(service->dispatch->config.wheel, &reload->retry);
   reload->abandoned = true;
   reload->again = false;
-  if (reload->next != NULL && !reload->building)
+  if (reload->next == NULL)
+    tell_stopping(service);
+  else if (!reload->building)
     refuse(service);
 }

@@ -68,6 +68,9 @@ int roost_reload_offer(roost_service *service, roost_generation *next, roost_rel
 /* Swaps in what is ready; at the end of a turn, with no Lua running. */
 void roost_reload_flush(roost_dispatch *dispatch);
 
+/* Goes on with reloads that wait until fewer old states are to be closed. */
+void roost_reload_resume(roost_dispatch *dispatch);
+
 /* The host stops: what is under way is thrown away, its waiters are told so. */
 void roost_reload_abandon(roost_service *service);
 

