@@ -150,16 +150,16 @@ int roost_background_start(roost_background **out, const roost_alloc *alloc,
   return 0;
 }
 
-void roost_background_stop(roost_background *self, bool finish) {
-  if (self == NULL)
+void roost_background_stop(roost_background *background, bool finish) {
+  if (background == NULL)
     return;
-  pthread_mutex_lock(&self->mutex);
-  self->stopping = true;
-  self->finishing = finish;
-  pthread_cond_signal(&self->changed);
-  pthread_mutex_unlock(&self->mutex);
-  pthread_join(self->thread, NULL);
-  pthread_cond_destroy(&self->changed);
-  pthread_mutex_destroy(&self->mutex);
-  roost_alloc_put(self->alloc, self, sizeof *self);
+  pthread_mutex_lock(&background->mutex);
+  background->stopping = true;
+  background->finishing = finish;
+  pthread_cond_signal(&background->changed);
+  pthread_mutex_unlock(&background->mutex);
+  pthread_join(background->thread, NULL);
+  pthread_cond_destroy(&background->changed);
+  pthread_mutex_destroy(&background->mutex);
+  roost_alloc_put(background->alloc, background, sizeof *background);
 }

@@ -21,7 +21,10 @@ static int finalize(lua_State *lua) {
       vm->on_overrun(vm, "a finalizer", &vm->runner->stop);
     return 0;
   }
-  if (status == LUA_OK || status == LUA_YIELD)
+  if (status == LUA_OK)
+    return 0;
+  (void)roost_reset_thread(vm, co); /* what it has still to close, nobody else would */
+  if (status == LUA_YIELD)
     return 0;
   lua_xmove(co, lua, 1);
   return lua_error(lua);

@@ -59,6 +59,8 @@ static void finalizers_at_the_end_leave_nothing(void **state) {
   service_test_load(
       &self, "a",
       "roost.store:set('kept', { 1 })"
+      "bad = setmetatable({}, { __gc = function()"
+      "  roost.json.encode { ('x'):rep(5000), '\\xff' } end })"
       "last = setmetatable({}, { __gc = function()"
       "  local long = ('x'):rep(5000)"
       "  assert(not pcall(roost.json.encode, { long, '\\xff' })) roost.json.encode { long }"

@@ -40,7 +40,8 @@ static void init(fixture *self) {
   sem_init(&self->held, 0, 0);
   sem_init(&self->ran, 0, 0);
   assert_int_equal(roost_loop_new(&self->loop, roost_alloc_default(), &self->clock), 0);
-  assert_int_equal(roost_background_start(&self->background, roost_alloc_default(), NULL, "test"), 0);
+  assert_int_equal(roost_background_start(&self->background, roost_alloc_default(), NULL, "test"),
+                   0);
   roost_background_port_init(&self->port, self->background, self->loop);
   self->jobs = roost_background_jobs(&self->port);
   self->ran_in_order = true;
