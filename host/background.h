@@ -30,7 +30,7 @@ int roost_background_start(roost_background **out, const roost_alloc *alloc,
 
 /* Ends it once the job it is at is over; finish: and all that wait, too. Else those are not run,
  * and nobody is told. NULL is allowed. */
-void roost_background_stop(roost_background *self, bool finish);
+void roost_background_stop(roost_background *background, bool finish);
 
 /* A port must outlive the loop, and the loop the background. */
 void roost_background_port_init(roost_background_port *port, roost_background *background,
