@@ -224,55 +224,16 @@ static void read_client(roost_keys_reader *reader, roost_client_config *client) 
   lua_pop(lua, 1);
 }
 
-static size_t count_members(lua_State *lua) {
-  size_t count = 0;
-  lua_pushnil(lua);
-  while (lua_next(lua, -2)) {
-    lua_pop(lua, 1);
-    count++;
-  }
-  return count;
-}
-
-/* The name stands below the value on top of the stack. */
-static void read_named(roost_keys_reader *reader, roost_settings *settings) {
-  lua_State *lua = reader->lua;
-  roost_client_config *client = &settings->clients[settings->client_count];
-  if (lua_type(lua, -2) != LUA_TSTRING) {
-    char got[ROOST_KEY_SHOWN];
-    roost_key_show(lua, -2, got);
-    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected names as keys, found %s", got);
-    return;
-  }
-  const char *name = lua_tostring(lua, -2);
-  const size_t mark = roost_keys_enter(reader, name);
+static void read_named(roost_keys_reader *reader, const char *name, void *entry) {
+  roost_client_config *client = entry;
   read_client(reader, client);
-  client->name = roost_arena_text(reader->arena, roost_slice_text(name));
-  if (client->name == NULL)
-    reader->status = ROOST_ENOMEM;
-  else
-    settings->client_count++;
-  roost_keys_leave(reader, mark);
+  client->name = name;
 }
 
 void roost_clients_read(roost_keys_reader *reader, const roost_key *key, void *base) {
-  lua_State *lua = reader->lua;
   roost_settings *settings = base;
-  if (lua_isnil(lua, -1))
-    return;
-  if (!lua_istable(lua, -1)) {
-    roost_key_problem_kind(reader, key);
-    return;
-  }
-  settings->clients =
-      roost_arena_get(reader->arena, (count_members(lua) + 1) * sizeof *settings->clients);
-  if (settings->clients == NULL) {
-    reader->status = ROOST_ENOMEM;
-    return;
-  }
-  lua_pushnil(lua);
-  while (lua_next(lua, -2)) {
-    read_named(reader, settings);
-    lua_pop(lua, 1);
-  }
+  void *clients;
+  settings->client_count =
+      roost_keys_each_named(reader, key, sizeof *settings->clients, &clients, read_named);
+  settings->clients = clients;
 }

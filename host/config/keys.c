@@ -8,6 +8,7 @@
 
 #include "config/keys_value.h"
 #include "config/suggest.h"
+#include "core/slice.h"
 
 void roost_keys_reader_init(roost_keys_reader *reader, const roost_alloc *alloc) {
   *reader = (roost_keys_reader){0};
@@ -253,4 +254,61 @@ void roost_keys_read(roost_keys_reader *reader, const roost_key *keys, void *bas
     lua_pop(lua, 1);
     roost_keys_leave(reader, mark);
   }
+}
+
+/* ------------------------------------------------------------------------- entries by name --- */
+
+static size_t count_members(lua_State *lua) {
+  size_t count = 0;
+  lua_pushnil(lua);
+  while (lua_next(lua, -2)) {
+    lua_pop(lua, 1);
+    count++;
+  }
+  return count;
+}
+
+/* The name of the entry on top of the stack, which stands below it; NULL: it has none. */
+static const char *own_name(roost_keys_reader *reader) {
+  lua_State *lua = reader->lua;
+  char got[ROOST_KEY_SHOWN];
+  if (lua_type(lua, -2) != LUA_TSTRING) {
+    roost_key_show(lua, -2, got);
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected names as keys, found %s", got);
+    return NULL;
+  }
+  const char *name = roost_arena_text(reader->arena, roost_slice_text(lua_tostring(lua, -2)));
+  if (name == NULL)
+    reader->status = ROOST_ENOMEM;
+  return name;
+}
+
+size_t
+roost_keys_each_named(roost_keys_reader *reader, const roost_key *key, size_t size, void **entries,
+                      void (*visit)(roost_keys_reader *reader, const char *name, void *entry)) {
+  lua_State *lua = reader->lua;
+  size_t count = 0;
+  *entries = NULL;
+  if (lua_isnil(lua, -1))
+    return 0;
+  if (!lua_istable(lua, -1)) {
+    roost_key_problem_kind(reader, key);
+    return 0;
+  }
+  *entries = roost_arena_get(reader->arena, (count_members(lua) + 1) * size);
+  if (*entries == NULL) {
+    reader->status = ROOST_ENOMEM;
+    return 0;
+  }
+  lua_pushnil(lua);
+  while (lua_next(lua, -2)) {
+    const char *name = own_name(reader);
+    if (name != NULL) {
+      const size_t mark = roost_keys_enter(reader, name);
+      visit(reader, name, (char *)*entries + count++ * size);
+      roost_keys_leave(reader, mark);
+    }
+    lua_pop(lua, 1);
+  }
+  return count;
 }

@@ -101,6 +101,13 @@ void roost_key_read(roost_keys_reader *reader, const roost_key *key, void *base)
 bool roost_keys_each(roost_keys_reader *reader,
                      void (*visit)(roost_keys_reader *reader, size_t index, void *ud), void *ud);
 
+/* The same for a table of entries by name: the value is on top of the stack, entry is zeroed memory
+ * of size bytes in the arena, as name is. Has the entries in *entries and returns how many there
+ * are; nil is none, what is no such table is a problem with key. */
+size_t
+roost_keys_each_named(roost_keys_reader *reader, const roost_key *key, size_t size, void **entries,
+                      void (*visit)(roost_keys_reader *reader, const char *name, void *entry));
+
 /* Lengthens the path by a key or an index; returns what roost_keys_leave wants. */
 size_t roost_keys_enter(roost_keys_reader *reader, const char *name);
 size_t roost_keys_enter_index(roost_keys_reader *reader, size_t index);

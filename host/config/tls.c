@@ -88,53 +88,20 @@ void roost_tls_client_read(roost_keys_reader *reader, const roost_key *key, void
 
 /* ------------------------------------------------------------------------- sni --------------- */
 
-static size_t count_entries(lua_State *lua) {
-  size_t count = 0;
-  lua_pushnil(lua);
-  while (lua_next(lua, -2)) {
-    lua_pop(lua, 1);
-    count++;
-  }
-  return count;
-}
-
-static void read_entry(roost_keys_reader *reader, roost_tls_sni *entry) {
+static void read_sni(roost_keys_reader *reader, const char *name, void *item) {
+  roost_tls_sni *entry = item;
   const size_t errors = reader->problems->errors;
-  entry->name = keep_text(reader, lua_tostring(reader->lua, -2));
-  const size_t mark = roost_keys_enter(reader, lua_tostring(reader->lua, -2));
+  entry->name = name;
   roost_keys_read(reader, roost_schema_tls_sni, entry);
   if (reader->problems->errors == errors) {
     need(reader, "key", entry->key, "");
     need(reader, "cert", entry->cert, "");
   }
-  roost_keys_leave(reader, mark);
 }
 
 void roost_tls_sni_read(roost_keys_reader *reader, const roost_key *key, void *base) {
-  lua_State *lua = reader->lua;
   roost_tls_config *config = base;
-  if (lua_isnil(lua, -1))
-    return;
-  if (!lua_istable(lua, -1)) {
-    roost_key_problem_kind(reader, key);
-    return;
-  }
-  roost_tls_sni *entries =
-      roost_arena_get(reader->arena, (count_entries(lua) + 1) * sizeof *entries);
-  if (entries == NULL) {
-    reader->status = ROOST_ENOMEM;
-    return;
-  }
+  void *entries;
+  config->sni_count = roost_keys_each_named(reader, key, sizeof *config->sni, &entries, read_sni);
   config->sni = entries;
-  lua_pushnil(lua);
-  while (lua_next(lua, -2)) {
-    if (lua_type(lua, -2) == LUA_TSTRING) {
-      read_entry(reader, &entries[config->sni_count++]);
-    } else {
-      char got[ROOST_KEY_SHOWN];
-      roost_key_show(lua, -2, got);
-      roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected names as keys, found %s", got);
-    }
-    lua_pop(lua, 1);
-  }
 }
