@@ -1,33 +1,16 @@
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "admin/admin.h"
-#include "background.h"
 #include "certificates.h"
 #include "check.h"
-#include "config/settings.h"
-#include "configuration.h"
-#include "control.h"
 #include "core/slice.h"
 #include "core/url.h"
+#include "host_internal.h"
 #include "net/crypto.h"
-#include "reloads.h"
-#include "remote_reload.h"
-#include "roost.h"
-#include "watchdog.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
-#include "worker.h"
-
-/* A function that another thread wants called. */
-typedef struct posted {
-  roost_list link;
-  roost_post_fn *fn;
-  void *ud;
-} posted;
 
 /* A listener of roost_host_listen. */
 typedef struct own_server {
@@ -37,37 +20,6 @@ typedef struct own_server {
   char name[16];
 } own_server;
 
-struct roost_host {
-  roost_alloc alloc;
-  roost_clock clock;
-  roost_config config; /* its texts are owned */
-  roost_log *log;
-  roost_control *control;
-  roost_watchdog *watchdog;
-  roost_background *builder; /* loads what is reloaded */
-  roost_background *reaper;  /* closes what it took the place of */
-  roost_background_port build_port;
-  roost_background_port reap_port;
-  roost_store *store;
-  roost_worker *worker;
-  roost_reloads *reloads;
-  roost_remote_reload *remote;    /* of the admin pages */
-  roost_admin *admin;             /* NULL: no settings, or they ask for none */
-  const roost_settings *settings; /* the configuration's base; NULL before load_config */
-  roost_configuration *configuration;
-  char *path; /* of its file; NULL: compiled in */
-  roost_override *overrides;
-  size_t override_count;
-  own_server *own_servers;
-  size_t server_count;   /* listeners made so far, for their names */
-  roost_buffer error;    /* text of the last failure, NUL-terminated */
-  bool loaded;           /* load_config was called */
-  bool broken;           /* and failed: there is nothing to run */
-  bool inside;           /* run or poll is on the stack */
-  pthread_mutex_t mutex; /* guards posted */
-  roost_list posted;     /* posted.link, in the order they came */
-};
-
 /* ------------------------------------------------------------------------- errors ------------ */
 
 const char *roost_host_error(const roost_host *host) {
@@ -76,23 +28,22 @@ const char *roost_host_error(const roost_host *host) {
   return host->error.len > 0 ? host->error.ptr : "";
 }
 
-/* Ends the text; one that memory was too short for is none. */
-static void end_error(roost_host *host) {
+void roost_host_end_error(roost_host *host) {
   if (roost_buffer_append_byte(&host->error, '\0') != 0)
     roost_buffer_clear(&host->error);
 }
 
-static int fail(roost_host *host, int status, const char *text) {
+int roost_host_fail(roost_host *host, int status, const char *text) {
   roost_buffer_clear(&host->error);
   roost_buffer_append_slice(&host->error, roost_slice_text(text));
-  end_error(host);
+  roost_host_end_error(host);
   return status;
 }
 
 static int fail_about(roost_host *host, int status, const char *what, const char *why) {
   roost_buffer_clear(&host->error);
   roost_buffer_printf(&host->error, "%s: %s", what, why);
-  end_error(host);
+  roost_host_end_error(host);
   return status;
 }
 
@@ -109,7 +60,7 @@ static int report(roost_host *host, const roost_problems *problems, int status) 
   if (status != 0 && host->error.len == 0)
     roost_buffer_append_slice(&host->error, roost_slice_text(roost_status_name(status)));
   if (host->error.len > 0)
-    end_error(host);
+    roost_host_end_error(host);
   return status;
 }
 
@@ -261,8 +212,6 @@ static void own_server_free(const roost_host *host, own_server *server) {
   roost_alloc_put(&host->alloc, server, sizeof *server);
 }
 
-static void drop_posted(roost_host *host);
-
 /* What is closed from now on is closed here. */
 static void end_background(roost_host *host) {
   const roost_jobs none = {NULL, NULL};
@@ -280,7 +229,7 @@ static void end_background(roost_host *host) {
 void roost_host_free(roost_host *host) {
   if (host == NULL)
     return;
-  drop_posted(host);
+  roost_host_drop_posted(host);
   roost_admin_close(host->admin); /* and so asks the worker nothing */
   roost_remote_reload_close(host->remote);
   end_background(host);
@@ -333,11 +282,11 @@ static int add_override(roost_host *host, const char *key, const char *value, bo
 
 int roost_host_set(roost_host *host, const char *key, const char *value) {
   if (key == NULL || value == NULL || *key == '\0')
-    return fail(host, ROOST_EINVAL, "a key and a value are needed");
+    return roost_host_fail(host, ROOST_EINVAL, "a key and a value are needed");
   if (host->loaded)
-    return fail(host, ROOST_ESTATE, "the configuration is loaded already");
+    return roost_host_fail(host, ROOST_ESTATE, "the configuration is loaded already");
   int status = add_override(host, key, value, false);
-  return status == 0 ? 0 : fail(host, status, "out of memory");
+  return status == 0 ? 0 : roost_host_fail(host, status, "out of memory");
 }
 
 static int load_services(roost_host *host, roost_problems *problems) {
@@ -449,7 +398,8 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
 int roost_host_load_config(roost_host *host, const char *path) {
   roost_problems problems;
   if (host->loaded || host->worker->state != ROOST_WORKER_IDLE)
-    return fail(host, ROOST_ESTATE, "a configuration is loaded once, before run and poll");
+    return roost_host_fail(host, ROOST_ESTATE,
+                           "a configuration is loaded once, before run and poll");
   host->loaded = true;
   roost_problems_init(&problems, &host->alloc);
   int status = load(host, path, &problems);
@@ -462,20 +412,21 @@ int roost_host_load_config(roost_host *host, const char *path) {
 
 int roost_host_reload_config(roost_host *host) {
   if (host->configuration == NULL || host->broken)
-    return fail(host, ROOST_ESTATE, "there is no configuration that could be read again");
+    return roost_host_fail(host, ROOST_ESTATE,
+                           "there is no configuration that could be read again");
   const int status = roost_configuration_reload(host->configuration);
-  return status == 0 ? 0 : fail(host, status, "out of memory");
+  return status == 0 ? 0 : roost_host_fail(host, status, "out of memory");
 }
 
 int roost_host_reload(roost_host *host, const char *service) {
   if (host->worker->state != ROOST_WORKER_RUNNING)
-    return fail(host, ROOST_ESTATE, "the host is not running");
+    return roost_host_fail(host, ROOST_ESTATE, "the host is not running");
   if (service != NULL) {
     const int status = roost_worker_reload(host->worker, service, NULL);
     return status == 0 ? 0 : fail_about(host, status, service, "there is no such service");
   }
   const int status = roost_reloads_request(host->reloads, NULL, NULL, NULL);
-  return status == 0 ? 0 : fail(host, status, "nothing can be reloaded");
+  return status == 0 ? 0 : roost_host_fail(host, status, "nothing can be reloaded");
 }
 
 /* ------------------------------------------------------------------------- listeners --------- */
@@ -488,7 +439,7 @@ static int own_server_new(own_server **out, roost_host *host, const char *url) {
     return fail_about(host, ROOST_EINVAL, url, "expected tcp://HOST:PORT");
   own_server *server = roost_alloc_get(&host->alloc, sizeof *server);
   if (server == NULL)
-    return fail(host, ROOST_ENOMEM, "out of memory");
+    return roost_host_fail(host, ROOST_ENOMEM, "out of memory");
   server->host = roost_alloc_text(&host->alloc, parts.host);
   if (server->host == NULL || !roost_is_loopback(server->host)) {
     bool exposed = server->host != NULL;
@@ -496,7 +447,7 @@ static int own_server_new(own_server **out, roost_host *host, const char *url) {
     return exposed ? fail_about(host, ROOST_EINVAL, url,
                                 "not loopback and without TLS: say so in a configuration file, "
                                 "with allow_insecure = true")
-                   : fail(host, ROOST_ENOMEM, "out of memory");
+                   : roost_host_fail(host, ROOST_ENOMEM, "out of memory");
   }
   snprintf(server->name, sizeof server->name, "%zu", host->server_count + 1);
   roost_server_config_init(&server->config);
@@ -511,9 +462,9 @@ int roost_host_listen(roost_host *host, const char *url) {
   own_server *server;
   const char *why;
   if (url == NULL)
-    return fail(host, ROOST_EINVAL, "a URL is needed");
+    return roost_host_fail(host, ROOST_EINVAL, "a URL is needed");
   if (host->worker->state > ROOST_WORKER_RUNNING)
-    return fail(host, ROOST_ESTATE, "the host is stopping");
+    return roost_host_fail(host, ROOST_ESTATE, "the host is stopping");
   int status = own_server_new(&server, host, url);
   if (status != 0)
     return status;
@@ -539,7 +490,7 @@ int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *f
   roost_slice text = roost_slice_text(pattern);
   roost_buffer json;
   if (text.ptr == NULL || fn == NULL || roost_utf8_valid_prefix(text) < text.len)
-    return fail(host, ROOST_EINVAL, "a pattern in UTF-8 and a function are needed");
+    return roost_host_fail(host, ROOST_EINVAL, "a pattern in UTF-8 and a function are needed");
   roost_buffer_init(&json, &host->alloc);
   int status = roost_json_validate(text) == 0 ? roost_buffer_append_slice(&json, text)
                                               : roost_json_write_string(&json, text);
@@ -548,122 +499,4 @@ int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *f
         roost_dispatch_add_handler(host->worker->dispatch, roost_buffer_slice(&json), fn, ud, &why);
   roost_buffer_deinit(&json);
   return status == 0 ? 0 : fail_about(host, status, pattern, why);
-}
-
-/* ------------------------------------------------------------------------- running ----------- */
-
-static int enter(roost_host *host) {
-  if (host->inside)
-    return fail(host, ROOST_ESTATE, "the host is running already");
-  if (host->broken)
-    return fail(host, ROOST_ESTATE, "the configuration could not be loaded");
-  if (host->worker->state == ROOST_WORKER_IDLE)
-    roost_worker_start(host->worker);
-  host->inside = true;
-  return 0;
-}
-
-/* What run and poll return for the worker's state. */
-static int leave(roost_host *host, int status) {
-  host->inside = false;
-  if (host->worker->state == ROOST_WORKER_FAILED) {
-    roost_buffer_clear(&host->error);
-    roost_buffer_append_slice(&host->error, roost_buffer_slice(&host->worker->error));
-    end_error(host);
-    return ROOST_ESCRIPT;
-  }
-  if (status != 0)
-    return fail(host, status, "the event loop failed");
-  return host->worker->state != ROOST_WORKER_DRAINED;
-}
-
-int roost_host_run(roost_host *host) {
-  int status = enter(host);
-  if (status != 0)
-    return status;
-  if (host->worker->state < ROOST_WORKER_DRAINED)
-    status = roost_loop_run(host->worker->loop);
-  status = leave(host, status);
-  return status > 0 ? 0 : status;
-}
-
-int roost_host_poll(roost_host *host, uint32_t timeout_ms) {
-  int status = enter(host);
-  if (status != 0)
-    return status;
-  if (host->worker->state < ROOST_WORKER_DRAINED)
-    status = roost_loop_poll(host->worker->loop, timeout_ms);
-  return leave(host, status);
-}
-
-int roost_host_fd(const roost_host *host) {
-  return roost_loop_fd(host->worker->loop);
-}
-
-int roost_host_timeout(const roost_host *host) {
-  if (host->worker->state == ROOST_WORKER_IDLE)
-    return 0;
-  return roost_loop_timeout(host->worker->loop);
-}
-
-int roost_host_stop(roost_host *host) {
-  roost_worker_drain(host->worker);
-  return 0;
-}
-
-/* ------------------------------------------------------------------------- posting ----------- */
-
-static posted *take_posted(roost_host *host) {
-  posted *job = NULL;
-  pthread_mutex_lock(&host->mutex);
-  if (!roost_list_empty(&host->posted)) {
-    job = ROOST_LIST_ENTRY(host->posted.next, posted, link);
-    roost_list_remove(&job->link);
-  }
-  pthread_mutex_unlock(&host->mutex);
-  return job;
-}
-
-static void run_posted(void *ud) {
-  roost_host *host = ud;
-  posted *own = take_posted(host);
-  if (own == NULL)
-    return;
-  posted job = *own;
-  roost_alloc_put(&host->alloc, own, sizeof *own);
-  job.fn(job.ud, host);
-}
-
-static void drop_posted(roost_host *host) {
-  posted *job;
-  while ((job = take_posted(host)) != NULL)
-    roost_alloc_put(&host->alloc, job, sizeof *job);
-}
-
-/* The queue is the host's own, so that what is never run can be freed. */
-int roost_host_post(roost_host *host, roost_post_fn *fn, void *ud) {
-  posted *job = roost_alloc_get(&host->alloc, sizeof *job);
-  if (job == NULL)
-    return ROOST_ENOMEM;
-  job->fn = fn;
-  job->ud = ud;
-  pthread_mutex_lock(&host->mutex);
-  roost_list_append(&host->posted, &job->link);
-  int status = roost_loop_post(host->worker->loop, run_posted, host);
-  if (status != 0)
-    roost_list_remove(&job->link);
-  pthread_mutex_unlock(&host->mutex);
-  if (status != 0)
-    roost_alloc_put(&host->alloc, job, sizeof *job);
-  return status;
-}
-
-/* ------------------------------------------------------------------------- counters ---------- */
-
-void roost_host_stats(const roost_host *host, roost_stats *out) {
-  size_t size = out->struct_size;
-  roost_stats stats = {.struct_size = size};
-  stats.log_dropped = roost_log_dropped(host->log);
-  roost_worker_stats(host->worker, &stats);
-  memcpy(out, &stats, size < sizeof stats ? size : sizeof stats);
 }

@@ -1,4 +1,4 @@
-#include "worker.h"
+#include "worker_internal.h"
 
 #include <stdio.h>
 
@@ -88,8 +88,6 @@ static int open_client(void *ud, roost_client **out, const roost_client_config *
   return open_tcp_client(worker, out, config, sink, sink_ud);
 }
 
-static void on_reloaded(void *ud, roost_generation *generation);
-
 static int make_parts(roost_worker *worker) {
   const roost_worker_config *config = &worker->config;
   worker->loop = config->loop;
@@ -109,7 +107,7 @@ static int make_parts(roost_worker *worker) {
                                     .other_client = config->other_client,
                                     .other_client_ud = config->clients_ud,
                                     .binding = &roost_bind,
-                                    .on_reloaded = on_reloaded,
+                                    .on_reloaded = roost_worker_on_reloaded,
                                     .on_reloaded_ud = worker,
                                     .random_bytes = roost_random_bytes,
                                     .working_dir = config->working_dir,
@@ -125,8 +123,7 @@ static int make_parts(roost_worker *worker) {
   return roost_dispatch_add_gate(&worker->local_gate, worker->dispatch, &worker->local_config);
 }
 
-/* What its states may take, as the configuration has it now. */
-static void set_service_limits(const roost_worker *worker, roost_service *service) {
+void roost_worker_limit_service(const roost_worker *worker, roost_service *service) {
   const roost_service_options *options =
       worker->settings != NULL ? roost_settings_service(worker->settings, service->name) : NULL;
   service->limits = worker->limits.service;
@@ -155,7 +152,7 @@ void roost_worker_apply(roost_worker *worker, const roost_settings *settings) {
   worker->services = settings->services != NULL ? settings->services[0] : NULL;
   roost_dispatch_set_clients(worker->dispatch, settings->clients, settings->client_count);
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
-    set_service_limits(worker, worker->dispatch->services[i]);
+    roost_worker_limit_service(worker, worker->dispatch->services[i]);
 }
 
 /* A borrowed loop goes on for others. */
@@ -250,114 +247,6 @@ void roost_worker_free(roost_worker *worker) {
   roost_runner_deinit(&worker->own_runner);
   roost_buffer_deinit(&worker->error);
   roost_alloc_put(alloc, worker, sizeof *worker);
-}
-
-/* ------------------------------------------------------------------------- services ---------- */
-
-static void on_generation(void *ud, roost_generation *generation);
-
-/* Most errors begin with the file they are in; the others are told it. */
-static void say_broken(const roost_service *service, const roost_buffer *error,
-                       roost_problems *problems) {
-  const char *file = roost_source_chunk_name(&service->source);
-  size_t len = strlen(file);
-  bool named = error->len > len && memcmp(error->ptr, file, len) == 0;
-  roost_problems_add(problems, ROOST_PROBLEM_ERROR, "service %s: %s%s%.*s", service->name,
-                     named ? "" : file, named ? "" : ": ", (int)error->len,
-                     error->ptr ? error->ptr : "out of memory");
-}
-
-static void take(roost_worker *worker, roost_generation *generation) {
-  generation->on_change = on_generation;
-  generation->on_change_ud = worker;
-  generation->service->current = generation;
-}
-
-int roost_worker_add_inline(roost_generation **out, roost_worker *worker, const char *name,
-                            roost_vm *vm) {
-  roost_service *service;
-  *out = NULL;
-  int status = roost_dispatch_add_service(&service, worker->dispatch, name, "", name);
-  if (status == 0)
-    status = roost_generation_borrow(out, service, vm);
-  if (status == 0)
-    take(worker, *out);
-  return status;
-}
-
-/* A reload is over; generation is NULL where it was refused. */
-static void on_reloaded(void *ud, roost_generation *generation) {
-  roost_worker *worker = ud;
-  if (generation != NULL)
-    take(worker, generation);
-  if (worker->config.on_reloaded != NULL)
-    worker->config.on_reloaded(worker->config.ud);
-}
-
-/* Every service of a file is added here: one that is to be a sandbox never runs without. */
-static int add_service(roost_service **out, const roost_worker *worker, const roost_found *found) {
-  int status =
-      roost_dispatch_add_service(out, worker->dispatch, found->name, found->root, found->path);
-  if (status == 0)
-    set_service_limits(worker, *out);
-  return status;
-}
-
-static int load_one(roost_worker *worker, const roost_found *found, roost_problems *problems) {
-  roost_service *service;
-  roost_generation *generation;
-  roost_buffer error;
-  int status = add_service(&service, worker, found);
-  if (status != 0)
-    return status;
-  roost_buffer_init(&error, worker->config.alloc);
-  status = roost_generation_load(&generation, service, &error);
-  if (status == 0)
-    take(worker, generation);
-  else
-    say_broken(service, &error, problems);
-  roost_buffer_deinit(&error);
-  return status;
-}
-
-int roost_worker_load(roost_worker *worker, const roost_found_list *found,
-                      roost_problems *problems) {
-  int first = 0;
-  for (size_t i = 0; i < found->count; i++) {
-    int status = load_one(worker, &found->items[i], problems);
-    if (first == 0)
-      first = status;
-  }
-  return first;
-}
-
-static const char *owner_of(const roost_handler *handler) {
-  return handler->generation ? roost_source_chunk_name(&handler->generation->service->source)
-                             : "the embedding program";
-}
-
-typedef struct conflicts {
-  const roost_worker *worker;
-  roost_severity severity;
-  roost_problems *problems;
-} conflicts;
-
-static void on_conflict(void *ud, const roost_server_config *server, const roost_handler *kept,
-                        const roost_handler *replaced) {
-  const conflicts *to = ud;
-  if (server == &to->worker->local_config) /* what conflicts there does so on a listener, too */
-    return;
-  roost_problems_add(to->problems, to->severity,
-                     "server %s: pattern %.*s has two message handlers, the later wins: %s, "
-                     "not %s",
-                     server->name, (int)kept->route.len, kept->route.ptr, owner_of(kept),
-                     owner_of(replaced));
-}
-
-int roost_worker_check_conflicts(roost_worker *worker, roost_severity severity,
-                                 roost_problems *problems) {
-  conflicts to = {worker, severity, problems};
-  return roost_dispatch_rebuild(worker->dispatch, on_conflict, &to);
 }
 
 /* ------------------------------------------------------------------------- servers ----------- */
@@ -501,6 +390,12 @@ static void on_generation(void *ud, roost_generation *generation) {
   }
 }
 
+void roost_worker_take(roost_worker *worker, roost_generation *generation) {
+  generation->on_change = on_generation;
+  generation->on_change_ud = worker;
+  generation->service->current = generation;
+}
+
 void roost_worker_start(roost_worker *worker) {
   worker->state = ROOST_WORKER_STARTING;
   /* One more than there are, so that none that is over at once makes it live too early. */
@@ -511,60 +406,6 @@ void roost_worker_start(roost_worker *worker) {
                              worker->limits.start_timeout_ms);
   if (worker->state == ROOST_WORKER_STARTING && --worker->starting == 0)
     go_live(worker);
-}
-
-/* ------------------------------------------------------------------------- reloading --------- */
-
-roost_service *roost_worker_find_service(const roost_worker *worker, const char *name) {
-  for (size_t i = 0; i < worker->dispatch->service_count; i++)
-    if (strcmp(worker->dispatch->services[i]->name, name) == 0)
-      return worker->dispatch->services[i];
-  return NULL;
-}
-
-int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_waiter *waiter) {
-  roost_service *service = roost_worker_find_service(worker, name);
-  if (service == NULL)
-    return ROOST_ENOENT;
-  if (worker->state != ROOST_WORKER_RUNNING)
-    return ROOST_ESTATE;
-  roost_reload_start(service, waiter);
-  return 0;
-}
-
-/* Moves the service to that place; those in between move up. */
-static void move_service(roost_dispatch *dispatch, const roost_service *service, size_t place) {
-  size_t at = 0;
-  while (dispatch->services[at] != service)
-    at++;
-  for (; at > place; at--) {
-    roost_service *before = dispatch->services[at - 1];
-    dispatch->services[at - 1] = dispatch->services[at];
-    dispatch->services[at] = before;
-  }
-}
-
-int roost_worker_take_found(roost_worker *worker, const roost_found_list *found) {
-  for (size_t i = 0; i < found->count; i++) {
-    const roost_found *item = &found->items[i];
-    roost_service *service = roost_worker_find_service(worker, item->name);
-    const bool is_new = service == NULL;
-    int status = 0;
-    if (is_new)
-      status = add_service(&service, worker, item);
-    else if (strcmp(service->source.path, item->path) != 0 && !service->reload.building)
-      status = roost_service_move(service, item->root, item->path);
-    if (status != 0)
-      return status;
-    move_service(worker->dispatch, service, i);
-  }
-  return 0;
-}
-
-void roost_worker_remove(roost_worker *worker, const char *name) {
-  roost_service *service = roost_worker_find_service(worker, name);
-  if (service != NULL && service->reload.next == NULL)
-    roost_dispatch_remove_service(worker->dispatch, service);
 }
 
 /* ------------------------------------------------------------------------- draining ---------- */
