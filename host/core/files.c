@@ -32,6 +32,7 @@ static roost_file describe(const struct stat *info) {
   return (roost_file){.device = (uint64_t)info->st_dev,
                       .inode = (uint64_t)info->st_ino,
                       .size = (uint64_t)info->st_size,
+                      .mode = (uint32_t)info->st_mode,
                       .changed_ns = changed_ns,
                       .fresh = ns_of(now) < changed_ns + FRESH_NS};
 }
@@ -79,7 +80,7 @@ static bool is_changed(const roost_file *noted) {
   struct stat info;
   const roost_file now = describe(stat(noted->path, &info) == 0 ? &info : NULL);
   return noted->fresh || now.device != noted->device || now.inode != noted->inode ||
-         now.size != noted->size || now.changed_ns != noted->changed_ns;
+         now.size != noted->size || now.mode != noted->mode || now.changed_ns != noted->changed_ns;
 }
 
 const char *roost_files_changed(const roost_files *files) {

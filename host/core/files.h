@@ -1,9 +1,10 @@
 /*
  * core/files.h - which files something was made from, and whether they are still as they were.
  *
- * A file is known by what its folder says of it: device, inode, size and time of change. One that
- * was changed just before it was read counts as changed until it is read again: two changes within
- * a tick of the file system's clock look alike. A list belongs to one thread at a time.
+ * A file is known by what its folder says of it: device, inode, size, rights and time of change.
+ * One that was changed just before it was read counts as changed until it is read again: two
+ * changes within a tick of the file system's clock look alike. A list belongs to one thread at a
+ * time.
  */
 #ifndef ROOST_CORE_FILES_H
 #define ROOST_CORE_FILES_H
@@ -18,6 +19,7 @@ typedef struct roost_file {
   uint64_t device; /* 0: it could not be read */
   uint64_t inode;
   uint64_t size;
+  uint32_t mode;       /* rights and type */
   uint64_t changed_ns; /* since 1970 */
   bool fresh;          /* changed just before it was read */
 } roost_file;

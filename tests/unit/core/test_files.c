@@ -61,7 +61,7 @@ static void one_that_stays_as_it_was_is_not_changed(void **state) {
 
 static void every_way_of_changing_it_is_seen(void **state) {
   (void)state;
-  for (int way = 0; way < 5; way++) {
+  for (int way = 0; way < 6; way++) {
     fixture self;
     init(&self);
     assert_int_equal(note(&self, self.path), 0);
@@ -75,10 +75,12 @@ static void every_way_of_changing_it_is_seen(void **state) {
       assert_int_equal(rename(self.path, other), 0);
       put(&self, "two", 1000);
       unlink(other);
+    } else if (way == 3) {
+      assert_int_equal(chmod(self.path, 0), 0);
     } else {
       unlink(self.path);
     }
-    if (way == 4)
+    if (way == 5)
       assert_int_equal(mkdir(self.path, 0700), 0);
     assert_string_equal(roost_files_changed(&self.files), self.path);
     deinit(&self);
