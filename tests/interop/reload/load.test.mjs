@@ -85,7 +85,7 @@ return service
 `;
     const host = await startWatching(t, {
       files: { 'services/test.lua': counter('good', 0) },
-      reload: { debounce: 1, start_timeout: 250 },
+      reload: { debounce: 1, start_timeout: 1000 }, // builds go on at the lowest priority
     });
     const peer = await connect(t, host.port);
     let over = false;
