@@ -65,7 +65,17 @@ void roost_vm_tune(roost_vm *vm) {
     lua_gc(vm->lua, LUA_GCINC, 400, 100, 13);
 }
 
+/* A luaL_Buffer makes the class of its boxes when it needs the first one; where memory ends in the
+ * middle of that, the class stays half made, and no buffer could ever grow again. */
+static void make_box_class(lua_State *lua) {
+  luaL_Buffer buffer;
+  (void)luaL_buffinitsize(lua, &buffer, 2 * (size_t)LUAL_BUFFERSIZE);
+  luaL_pushresultsize(&buffer, 0);
+  lua_pop(lua, 1);
+}
+
 static int open_marks(lua_State *lua) {
+  make_box_class(lua);
   roost_error_open(lua);
   roost_value_open(lua);
   return 0;
