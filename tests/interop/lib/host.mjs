@@ -22,13 +22,17 @@ export const serviceFile = (name) => join(interopDir, 'services', `${name}.lua`)
 /** One of those that Roost comes with. */
 export const shippedService = (name) => join(interopDir, '..', '..', 'services', `${name}.lua`);
 
-/** A temporary directory with the given files, removed when `t` is over. */
+/** Before now: what was written just before it was read is read once more at the next look. */
+const longAgo = () => new Date(Date.now() - 10_000);
+
+/** A temporary directory with the given files, which are not fresh, removed when `t` is over. */
 export function temporaryDir(t, files = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'roost-interop-'));
   undo(t, () => rmSync(dir, { recursive: true, force: true }));
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(dir, name)), { recursive: true });
     writeFileSync(join(dir, name), text);
+    utimesSync(join(dir, name), longAgo(), longAgo());
   }
   return dir;
 }
