@@ -124,20 +124,20 @@ size_t roost_conn_queued(const roost_conn *conn) {
   return conn->out.len + conn->sending.len - conn->sent + unsent(conn);
 }
 
-bool roost_conn_crowded(roost_conn *conn) {
-  const size_t queued = roost_conn_queued(conn);
-  const bool over_half = conn->send_limit > 0 && queued > conn->send_limit / 2;
-  if (!over_half && (queued == 0 || !roost_budget_is_over(conn)))
-    return false;
-  conn->crowded = true; /* so that on_writable follows */
-  return true;
+bool roost_conn_crowded(const roost_conn *conn) {
+  return conn->crowded;
+}
+
+static bool is_over(const roost_conn *conn, size_t queued, size_t limit) {
+  return (conn->send_limit > 0 && queued > limit) || (queued > 0 && roost_budget_is_over(conn));
 }
 
 void roost_conn_dirty(roost_conn *conn) {
   if (conn->state != ROOST_CONN_OPEN)
     return;
   roost_budget_count(conn);
-  (void)roost_conn_crowded(conn);
+  if (is_over(conn, roost_conn_queued(conn), conn->send_limit / 2))
+    conn->crowded = true;
   if (roost_list_empty(&conn->dirty_link))
     roost_list_append(&conn->loop->dirty, &conn->dirty_link);
 }
@@ -219,7 +219,8 @@ void roost_conn_flush(roost_conn *conn) {
   }
   if (queued == 0)
     finish_writing(conn);
-  if (conn->state != ROOST_CONN_OPEN || !conn->crowded || queued > conn->send_limit / 4)
+  if (conn->state != ROOST_CONN_OPEN || !conn->crowded ||
+      is_over(conn, queued, conn->send_limit / 4))
     return;
   conn->crowded = false;
   if (conn->ops != NULL && conn->ops->on_writable != NULL)

@@ -75,9 +75,10 @@ void roost_conn_dirty(roost_conn *conn);
 /* Bytes not yet taken by the kernel (or the other end). */
 size_t roost_conn_queued(const roost_conn *conn);
 
-/* True while over half the send limit is queued, or while all buffers together are over the loop's
- * limit and this conn holds more than its share of it; on_writable tells when it may be over. */
-bool roost_conn_crowded(roost_conn *conn);
+/* True from when over half the send limit is queued, or all buffers together are over the loop's
+ * limit and this conn holds more than its share of it, until on_writable: when no more than a
+ * quarter of the one is left, and the other is over. Judged where the conn is marked dirty. */
+bool roost_conn_crowded(const roost_conn *conn);
 
 /* Stops and starts reading; starts out reading. */
 void roost_conn_pause(roost_conn *conn);

@@ -58,7 +58,7 @@ struct roost_conn {
   bool paused;      /* by the owner */
   bool throttled;   /* by the buffer limit */
   bool eof;         /* the peer's FIN is here */
-  bool crowded;     /* was over half the send limit, not below a quarter since */
+  bool crowded;     /* see roost_conn_crowded */
   bool fin_wanted;
   bool fin_sent;
 };

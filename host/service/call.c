@@ -170,10 +170,19 @@ const roost_tls_info *roost_call_tls(const roost_call *call) {
   return origin != NULL && origin->ops->tls != NULL ? origin->ops->tls(origin) : NULL;
 }
 
+/* Has whoever looks for calls find it: those that the caller's end, or the host's, can meet. */
+static void link_call(roost_call *call) {
+  if (call->origin != NULL)
+    roost_list_append(&call->origin->calls, &call->link);
+  roost_list_append(&call->dispatch->calls, &call->running_link);
+}
+
 /* From now on the call lives longer than the frame it came in. Out of memory it goes on without
  * what is for the log and for ctx, but an id it cannot do without: then nothing is owed. */
 static void keep(roost_call *call, bool with_data) {
   call->is_kept = true;
+  if (roost_list_empty(&call->running_link))
+    link_call(call);
   if (call->origin != NULL) {
     const roost_address *peer = call->origin->ops->remote(call->origin);
     call->peer = peer != NULL ? *peer : (roost_address){0};
@@ -449,6 +458,7 @@ static int run_c(roost_call *call) {
     roost_call_end(call);
     return ROOST_EPROTO;
   }
+  link_call(call); /* whose end a C handler may bring about */
   call->running = true;
   call->handler->fn(call->handler->ud, call);
   call->running = false;
@@ -508,8 +518,6 @@ int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost
   call->timeout_ms = handler->timeout_ms == ROOST_TIMEOUT_DEFAULT
                          ? dispatch->config.request_timeout_ms
                          : handler->timeout_ms;
-  roost_list_append(&origin->calls, &call->link);
-  roost_list_append(&dispatch->calls, &call->running_link);
   count_start(call);
   if (call->generation == NULL)
     return run_c(call);

@@ -18,8 +18,8 @@
 #include "transport/transport.h"
 
 struct roost_call {
-  roost_list link;         /* in origin->calls, or in dispatch->idle_calls */
-  roost_list running_link; /* in dispatch->calls until it is released */
+  roost_list link; /* in origin->calls, or in dispatch->idle_calls; in none of them before */
+  roost_list running_link; /* in dispatch->calls, from its first wait until it is released */
   roost_list flush;        /* in dispatch->items while an item waits */
   roost_dispatch *dispatch;
   roost_origin *origin;              /* NULL: the caller has left */

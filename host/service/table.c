@@ -88,8 +88,22 @@ int roost_table_add(roost_table *table, const roost_handler *handler, bool wildc
 
 /* ------------------------------------------------------------------------- looking up -------- */
 
+static inline uint64_t load(const char *bytes) {
+  uint64_t word;
+  memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
+/* By its length, its middle and its end. Whoever sends patterns that share a slot has them looked
+ * up in the map instead, which knows no such trick. */
 static roost_cache_slot *slot_of(roost_table *table, roost_slice pattern) {
-  return &table->cache[roost_hash(pattern) % ROOST_CACHE_SLOTS];
+  uint64_t key = 0;
+  if (pattern.len >= sizeof key)
+    key = load(pattern.ptr + (pattern.len - sizeof key) / 2) * 31 +
+          load(pattern.ptr + pattern.len - sizeof key);
+  else
+    memcpy(&key, pattern.ptr, pattern.len);
+  return &table->cache[(key + pattern.len) * UINT64_C(0x9E3779B97F4A7C15) >> 56];
 }
 
 static void remember(roost_cache_slot *slot, roost_slice pattern, const roost_entry *entry) {

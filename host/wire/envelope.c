@@ -80,6 +80,14 @@ static inline int take(walk *w, roost_slice *value) {
   return walk_on(w, value, roost_json_pass(w->start, w->at, w->end, ROOST_JSON_DEPTH_MAX));
 }
 
+/* As take, but leaves the check to whoever reads the value; nobody will read one that a later one
+ * replaces. */
+static inline int take_unchecked(walk *w, roost_slice *value) {
+  if (value->ptr != NULL && roost_json_validate(*value) != 0)
+    return ROOST_EPROTO;
+  return walk_on(w, value, roost_json_balance(w->start, w->at, w->end));
+}
+
 static inline bool is_name(roost_slice name, roost_slice other) {
   return name.len == other.len && memcmp(name.ptr, other.ptr, other.len) == 0;
 }
@@ -87,14 +95,10 @@ static inline bool is_name(roost_slice name, roost_slice other) {
 /* Reads the value of one member of a request. */
 static inline int read_member(walk *w, roost_message *message) {
   roost_slice ignored;
-  if (is_name(w->name, ROOST_SLICE("data"))) {
-    /* Nobody will decode a value that a later one replaces, so it is checked here. */
-    if (message->data.ptr != NULL && roost_json_validate(message->data) != 0)
-      return ROOST_EPROTO;
-    return walk_on(w, &message->data, roost_json_balance(w->start, w->at, w->end));
-  }
+  if (is_name(w->name, ROOST_SLICE("data")))
+    return take_unchecked(w, &message->data);
   if (is_name(w->name, ROOST_SLICE("pattern")))
-    return take(w, &message->pattern);
+    return take_unchecked(w, &message->pattern);
   if (is_name(w->name, ROOST_SLICE("id")))
     return take(w, &message->id);
   if (is_name(w->name, ROOST_SLICE("metadata")))
@@ -102,10 +106,58 @@ static inline int read_member(walk *w, roost_message *message) {
   return take(w, &ignored);
 }
 
-int roost_envelope_read(roost_message *message, roost_slice text) {
+/* Goes past a literal; false where something else stands there. */
+static inline bool pass_literal(const char **at, const char *end, roost_slice literal) {
+  if ((size_t)(end - *at) < literal.len || memcmp(*at, literal.ptr, literal.len) != 0)
+    return false;
+  *at += literal.len;
+  return true;
+}
+
+/* Goes past what looks like a value; false where nothing does. */
+static inline bool pass_value(const char *start, const char **at, const char *end,
+                              roost_slice *value) {
+  const char *after = *at < end ? roost_json_balance(start, *at, end) : NULL;
+  if (after == NULL)
+    return false;
+  *value = (roost_slice){*at, (size_t)(after - *at)};
+  *at = after;
+  return true;
+}
+
+/* Goes past a string and the bracket of the object that it ends, and the text with it. */
+static inline bool pass_last_string(const char *start, const char *at, const char *end,
+                                    roost_slice *string) {
+  bool escaped;
+  if (at == end || *at != '"')
+    return false;
+  const char *quote = roost_json_quote(start, at + 1, end, &escaped);
+  *string = (roost_slice){at, (size_t)(quote + 1 - at)};
+  return end - quote == 2 && quote[0] == '"' && quote[1] == '}';
+}
+
+/* Reads a request or event as peers write nearly all of them, {"pattern":P,"data":D,"id":"I"} with
+ * or without an id; false where it is another one. */
+static bool read_usual(roost_message *message, roost_slice text) {
+  const char *at = text.ptr;
+  const char *end = text.ptr + text.len;
   *message = (roost_message){.format = ROOST_FORMAT_JSON};
+  if (!pass_literal(&at, end, ROOST_SLICE("{\"pattern\":")) ||
+      !pass_value(text.ptr, &at, end, &message->pattern) ||
+      !pass_literal(&at, end, ROOST_SLICE(",\"data\":")) ||
+      !pass_value(text.ptr, &at, end, &message->data))
+    return false;
+  if (pass_literal(&at, end, ROOST_SLICE(",\"id\":")))
+    return pass_last_string(text.ptr, at, end, &message->id);
+  return end - at == 1 && *at == '}';
+}
+
+int roost_envelope_read(roost_message *message, roost_slice text) {
   walk w;
   int status;
+  if (text.len > 0 && read_usual(message, text))
+    return 1;
+  *message = (roost_message){.format = ROOST_FORMAT_JSON};
   if (!walk_start(&w, text))
     return roost_json_validate(text);
   while ((status = walk_next(&w)) == 1) {
@@ -171,20 +223,11 @@ static int read_reply_object(walk *w, roost_reply *reply) {
   return status;
 }
 
-/* Goes past a literal; false where something else stands there. */
-static inline bool pass_literal(const char **at, const char *end, roost_slice literal) {
-  if ((size_t)(end - *at) < literal.len || memcmp(*at, literal.ptr, literal.len) != 0)
-    return false;
-  *at += literal.len;
-  return true;
-}
-
 /* Reads a reply as peers write nearly all of them, {"response":V,"isDisposed":true,"id":"I"} with
  * or without its middle; false where it is another one. */
 static bool read_usual_reply(roost_reply *reply, roost_slice text) {
   const char *at = text.ptr;
   const char *end = text.ptr + text.len;
-  bool escaped;
   if (!pass_literal(&at, end, ROOST_SLICE("{\"response\":")))
     return false;
   const char *value = at;
@@ -193,13 +236,10 @@ static bool read_usual_reply(roost_reply *reply, roost_slice text) {
     return false;
   const roost_slice response = {value, (size_t)(at - value)};
   const bool last = pass_literal(&at, end, ROOST_SLICE(",\"isDisposed\":true"));
-  if (!pass_literal(&at, end, ROOST_SLICE(",\"id\":\"")))
+  roost_slice id;
+  if (!pass_literal(&at, end, ROOST_SLICE(",\"id\":")) || !pass_last_string(text.ptr, at, end, &id))
     return false;
-  const char *id = at - 1;
-  at = roost_json_quote(text.ptr, at, end, &escaped);
-  if (end - at != 2 || at[0] != '"' || at[1] != '}')
-    return false;
-  *reply = (roost_reply){.id = {id, (size_t)(at + 1 - id)}, .response = response, .last = last};
+  *reply = (roost_reply){.id = id, .response = response, .last = last};
   return true;
 }
 

@@ -17,7 +17,7 @@ typedef enum roost_format {
 
 typedef struct roost_message {
   roost_format format;  /* of data */
-  roost_slice pattern;  /* JSON text, validated */
+  roost_slice pattern;  /* NOT validated: who resolves it does */
   roost_slice data;     /* NOT validated: who decodes it does, or who skips it */
   roost_slice id;       /* JSON text, validated; missing makes it an event */
   roost_slice metadata; /* JSON text, validated */

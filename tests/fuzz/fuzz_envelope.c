@@ -1,5 +1,5 @@
-/* The envelope accepts what is JSON and nothing else (its data aside, which it leaves to others),
- * what it finds lies inside the text, and what it writes it reads again. */
+/* The envelope accepts what is JSON and nothing else (its pattern and data aside, which it leaves
+ * to others), what it finds lies inside the text, and what it writes it reads again. */
 #include "fuzz.h"
 #include "wire/envelope.h"
 #include "wire/json.h"
@@ -42,27 +42,51 @@ static void check_written(const roost_message *message) {
   roost_buffer_deinit(&out);
 }
 
+static bool same_place(roost_slice a, roost_slice a_text, roost_slice b, roost_slice b_text) {
+  return (a.ptr == NULL) == (b.ptr == NULL) && a.len == b.len &&
+         (a.ptr == NULL || a.ptr - a_text.ptr == b.ptr - b_text.ptr);
+}
+
+/* A space behind it keeps a request from being read as the usual one, and must change nothing else.
+ */
+static void check_spaced_request(const roost_message *message, int status, roost_slice text) {
+  roost_message other;
+  roost_buffer spaced;
+  roost_buffer_init(&spaced, roost_alloc_default());
+  PROMISE(roost_buffer_append_slice(&spaced, text) == 0);
+  PROMISE(roost_buffer_append_byte(&spaced, ' ') == 0);
+  const roost_slice long_text = roost_buffer_slice(&spaced);
+  PROMISE(roost_envelope_read(&other, long_text) == status);
+  if (status == 1) {
+    PROMISE(same_place(message->pattern, text, other.pattern, long_text));
+    PROMISE(same_place(message->data, text, other.data, long_text));
+    PROMISE(same_place(message->id, text, other.id, long_text));
+    PROMISE(same_place(message->metadata, text, other.metadata, long_text));
+  }
+  roost_buffer_deinit(&spaced);
+}
+
+static bool is_checked(roost_slice member) {
+  return member.ptr == NULL || roost_json_validate(member) == 0;
+}
+
 static void check_request(roost_slice text) {
   roost_message message;
   int status = roost_envelope_read(&message, text);
   PROMISE(status == 1 || status == 0 || status == ROOST_EPROTO);
+  check_spaced_request(&message, status, text);
   if (status == ROOST_EPROTO) {
     PROMISE(roost_json_validate(text) != 0);
     return;
   }
-  check_member(message.pattern, text, true);
+  check_member(message.pattern, text, false);
   check_member(message.id, text, true);
   check_member(message.metadata, text, true);
   check_member(message.data, text, false);
   PROMISE(status == (message.pattern.ptr != NULL || message.data.ptr != NULL ? 1 : 0));
-  bool is_valid = message.data.ptr == NULL || roost_json_validate(message.data) == 0;
+  const bool is_valid = is_checked(message.pattern) && is_checked(message.data);
   PROMISE(is_valid ? is_json(text) : roost_json_validate(text) != 0);
   check_written(&message);
-}
-
-static bool same_place(roost_slice a, roost_slice a_text, roost_slice b, roost_slice b_text) {
-  return (a.ptr == NULL) == (b.ptr == NULL) && a.len == b.len &&
-         (a.ptr == NULL || a.ptr - a_text.ptr == b.ptr - b_text.ptr);
 }
 
 /* A space behind it keeps a reply from being read as the usual one, and must change nothing else.
