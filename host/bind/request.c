@@ -172,7 +172,7 @@ static void put_back(request *self) {
   empty(&self->err);
   self->taken = 0;
   self->over = true;
-  roost_list_append(self->shelf->idle.prev, &self->idle);
+  roost_list_prepend(&self->shelf->idle, &self->idle);
 }
 
 static int free_request(lua_State *lua) {

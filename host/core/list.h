@@ -34,6 +34,11 @@ static inline void roost_list_append(roost_list *list, roost_list *link) {
   list->prev = link;
 }
 
+/* Puts link in front of all others: what was put there last is taken first. */
+static inline void roost_list_prepend(roost_list *list, roost_list *link) {
+  roost_list_append(list->next, link);
+}
+
 /* Takes link out of the list it is in, if any. */
 static inline void roost_list_remove(roost_list *link) {
   link->prev->next = link->next;

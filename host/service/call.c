@@ -63,7 +63,7 @@ static void call_give(roost_call *call) {
     roost_buffer_trim(&call->kept, KEEP_BYTES);
     roost_buffer_trim(&call->item, KEEP_BYTES);
   }
-  roost_list_append(dispatch->idle_calls.prev, &call->link);
+  roost_list_prepend(&dispatch->idle_calls, &call->link);
   dispatch->idle_call_count++;
 }
 

@@ -119,8 +119,8 @@ static int on_event(roost_table *table, roost_dispatch *dispatch, roost_origin *
   return 0;
 }
 
-static int on_message(void *ud, roost_origin *origin, const roost_message *message) {
-  roost_gate *gate = ud;
+/* What on_message does where it has to look. */
+static int find_and_start(roost_gate *gate, roost_origin *origin, const roost_message *message) {
   roost_table *table = gate->table;
   roost_match match;
   int status = roost_table_find(table, message->pattern, &match);
@@ -136,6 +136,15 @@ static int on_message(void *ud, roost_origin *origin, const roost_message *messa
     return unhandled(gate->dispatch, origin, message);
   return roost_message_is_event(message) ? on_event(table, gate->dispatch, origin, message, &match)
                                          : on_request(gate->dispatch, origin, message, &match);
+}
+
+static int on_message(void *ud, roost_origin *origin, const roost_message *message) {
+  roost_gate *gate = ud;
+  const roost_entry *entry = roost_table_recall(gate->table, message->pattern);
+  if (entry != NULL && entry->message != NULL && gate->config->allow == NULL &&
+      !roost_message_is_event(message))
+    return start(gate->dispatch, origin, message, entry->message, false);
+  return find_and_start(gate, origin, message);
 }
 
 static void on_gone(void *ud, roost_origin *origin, bool reachable) {

@@ -96,14 +96,14 @@ static inline uint64_t load(const char *bytes) {
 
 /* By its length, its middle and its end. Whoever sends patterns that share a slot has them looked
  * up in the map instead, which knows no such trick. */
-static roost_cache_slot *slot_of(roost_table *table, roost_slice pattern) {
+static size_t slot_of(roost_slice pattern) {
   uint64_t key = 0;
   if (pattern.len >= sizeof key)
     key = load(pattern.ptr + (pattern.len - sizeof key) / 2) * 31 +
           load(pattern.ptr + pattern.len - sizeof key);
   else
     memcpy(&key, pattern.ptr, pattern.len);
-  return &table->cache[(key + pattern.len) * UINT64_C(0x9E3779B97F4A7C15) >> 56];
+  return (size_t)((key + pattern.len) * UINT64_C(0x9E3779B97F4A7C15) >> 56);
 }
 
 static void remember(roost_cache_slot *slot, roost_slice pattern, const roost_entry *entry) {
@@ -114,12 +114,24 @@ static void remember(roost_cache_slot *slot, roost_slice pattern, const roost_en
   slot->entry = entry;
 }
 
+static bool holds(const roost_cache_slot *slot, roost_slice pattern) {
+  return slot->entry != NULL && slot->len == pattern.len &&
+         memcmp(slot->pattern, pattern.ptr, pattern.len) == 0;
+}
+
+const roost_entry *roost_table_recall(const roost_table *table, roost_slice pattern) {
+  if (pattern.ptr == NULL)
+    return NULL;
+  const roost_cache_slot *slot = &table->cache[slot_of(pattern)];
+  return holds(slot, pattern) ? slot->entry : NULL;
+}
+
 int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match) {
   *match = (roost_match){NULL, NULL, NULL};
   if (pattern.ptr == NULL)
     return 0;
-  roost_cache_slot *slot = slot_of(table, pattern);
-  if (slot->entry != NULL && roost_slice_equal(roost_slice_of(slot->pattern, slot->len), pattern)) {
+  roost_cache_slot *slot = &table->cache[slot_of(pattern)];
+  if (holds(slot, pattern)) {
     match->entry = match->exact = slot->entry;
     return 0;
   }

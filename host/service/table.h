@@ -57,6 +57,9 @@ typedef struct roost_match {
   const roost_entry *wildcard; /* the next to try */
 } roost_match;
 
+/* The only entry that matches a pattern, where it was found before; NULL: find it. */
+const roost_entry *roost_table_recall(const roost_table *table, roost_slice pattern);
+
 /* pattern is JSON text. Returns 0 with the first entry (or NULL) in match, EPROTO, ENOMEM. */
 int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match);
 

@@ -159,7 +159,7 @@ static void end(roost_task *task, bool clean) {
   task->state = ROOST_TASK_IDLE;
   task->ops->ended(task->ud, task->reset);
   if (clean && vm->idle_count < IDLE_MAX) {
-    roost_list_append(vm->idle.prev, &task->link);
+    roost_list_prepend(&vm->idle, &task->link);
     vm->idle_count++;
   } else {
     discard(task);

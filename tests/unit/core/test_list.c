@@ -34,6 +34,9 @@ static void keeps_order(void **state) {
   assert_numbers(&list, "13");
   roost_list_append(&list, &items[2].link);
   assert_numbers(&list, "132");
+  roost_list_prepend(&list, &items[0].link);
+  assert_numbers(&list, "0132");
+  roost_list_remove(&items[0].link);
   assert_false(roost_list_empty(&list));
 }
 
