@@ -340,11 +340,10 @@ static void push_failure(lua_State *lua, const char *name, const char *code, con
 
 /* why: an error's name, perhaps with a colon and what is wrong after it. */
 static void push_unconnected(lua_State *lua, const roost_outbound *outbound, const char *why) {
-  const roost_client_config *config = outbound->config;
+  const roost_endpoint at = roost_client_endpoint(outbound->client);
   const char *colon = strchr(why, ':');
   const char *code = lua_pushlstring(lua, why, colon != NULL ? (size_t)(colon - why) : strlen(why));
-  const char *message =
-      lua_pushfstring(lua, "connect %s %s:%d", code, config->host, (int)config->port);
+  const char *message = lua_pushfstring(lua, "connect %s %s:%d", code, at.host, (int)at.port);
   push_failure(lua, "ConnectionError", code, message,
                colon != NULL ? colon + strspn(colon, ": ") : roost_error_text(why));
   lua_replace(lua, -3);

@@ -167,46 +167,91 @@ void roost_servers_read(roost_keys_reader *reader, const roost_key *key, void *b
 
 /* ------------------------------------------------------------------------- clients ----------- */
 
-/* Host and port from a URL, which stands in the place of both. */
-static void read_url(roost_keys_reader *reader, const char *url, roost_client_config *client) {
-  static const roost_tls_config tls_defaults = {0};
+/* Where a URL leads, and whether by TLS; false, with a problem for the key, where it is none. */
+static bool read_url(roost_keys_reader *reader, const char *key, const char *url,
+                     roost_endpoint *endpoint, bool *is_tls) {
   roost_url_parts parts;
-  const size_t mark = roost_keys_enter(reader, "url");
+  const size_t mark = roost_keys_enter(reader, key);
   const bool is_url = roost_url_split(url, &parts);
-  const bool is_tls = is_url && roost_slice_equal(parts.scheme, ROOST_SLICE("tls"));
+  bool taken = false;
+  *is_tls = is_url && roost_slice_equal(parts.scheme, ROOST_SLICE("tls"));
   if (!is_url) {
     roost_keys_problem(reader, ROOST_PROBLEM_ERROR,
                        "expected tcp://HOST:PORT or tls://HOST:PORT, got \"%.100s\"", url);
   } else if (parts.has_port && parts.port == 0) {
     roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "0 is no port to connect to");
-  } else if (!is_tls && !roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) {
+  } else if (!*is_tls && !roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) {
     roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "the scheme %.*s is not supported yet",
                        (int)parts.scheme.len, parts.scheme.ptr);
   } else {
-    client->host = roost_arena_text(reader->arena, parts.host);
-    if (client->host == NULL)
+    endpoint->host = roost_arena_text(reader->arena, parts.host);
+    if (endpoint->host == NULL)
       reader->status = ROOST_ENOMEM;
     if (parts.has_port)
-      client->port = parts.port;
-    if (is_tls && client->tls == NULL)
-      client->tls = &tls_defaults;
+      endpoint->port = parts.port;
+    taken = endpoint->host != NULL;
   }
   roost_keys_leave(reader, mark);
+  return taken;
+}
+
+static void say_of(roost_keys_reader *reader, const char *key, const char *problem) {
+  const size_t mark = roost_keys_enter(reader, key);
+  roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "%s", problem);
+  roost_keys_leave(reader, mark);
+}
+
+/* The first URL stands in the place of host and port; the others are tried after it. One by TLS
+ * and one without would send in clear what was to be kept secret. */
+static void read_urls(roost_keys_reader *reader, const char *key, const char *const *urls,
+                      roost_client_config *client) {
+  static const roost_tls_config tls_defaults = {0};
+  size_t count = 0;
+  bool first_tls = false;
+  while (urls[count] != NULL)
+    count++;
+  roost_endpoint *endpoints = roost_arena_get(reader->arena, count * sizeof *endpoints);
+  if (endpoints == NULL) {
+    reader->status = ROOST_ENOMEM;
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    bool is_tls;
+    endpoints[i].port = client->port;
+    if (!read_url(reader, key, urls[i], &endpoints[i], &is_tls))
+      return;
+    if (i > 0 && is_tls != first_tls) {
+      say_of(reader, key, "either all are tls:// or none is");
+      return;
+    }
+    first_tls = is_tls;
+  }
+  client->host = endpoints[0].host;
+  client->port = endpoints[0].port;
+  client->others = endpoints + 1;
+  client->other_count = count - 1;
+  if (first_tls && client->tls == NULL)
+    client->tls = &tls_defaults;
 }
 
 void roost_client_read_table(roost_keys_reader *reader, roost_client_config *client) {
   roost_client_row row = {.transport = ROOST_CLIENT_TCP};
   if (names_other_transport(reader->lua)) { /* its keys are others, so only this is said */
-    const size_t mark = roost_keys_enter(reader, "transport");
-    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "is not supported yet");
-    roost_keys_leave(reader, mark);
+    say_of(reader, "transport", "is not supported yet");
     return;
   }
   roost_keys_read(reader, roost_schema_client, &row);
   *client = row.config;
   client->transport = row.transport == ROOST_CLIENT_LOCAL ? "local" : "tcp";
-  if (row.url != NULL)
-    read_url(reader, row.url, client);
+  if (row.url != NULL && row.urls != NULL) {
+    say_of(reader, "urls", "there is url, too: one of them says it all");
+  } else if (row.urls != NULL && row.urls[0] == NULL) {
+    say_of(reader, "urls", "an empty list leads nowhere");
+  } else if (row.url != NULL) {
+    read_urls(reader, "url", (const char *const[]){row.url, NULL}, client);
+  } else if (row.urls != NULL) {
+    read_urls(reader, "urls", row.urls, client);
+  }
 }
 
 /* What stands for a client may be a function that returns it. */

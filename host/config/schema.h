@@ -35,7 +35,8 @@ enum { ROOST_CLIENT_TCP, ROOST_CLIENT_LOCAL };
 typedef struct roost_client_row {
   roost_client_config config; /* but for its name and transport */
   uint32_t transport;
-  const char *url; /* NULL: host and port say where it is */
+  const char *url;         /* NULL: urls, or host and port, say where it is */
+  const char *const *urls; /* NULL: one place only */
 } roost_client_row;
 
 #endif

@@ -16,6 +16,7 @@
 
 #define LINGER_MS    2000  /* without progress, before it is dropped */
 #define HANDSHAKE_MS 10000 /* of TLS, as a server's by default */
+#define NEXT_MS      3000  /* without an answer, before another endpoint is tried */
 
 typedef struct tcp_client tcp_client;
 
@@ -37,6 +38,8 @@ struct tcp_client {
   roost_dial_fn *dial; /* in the place of roost_conn_dial; NULL: none */
   void *dial_ud;
   roost_loop_hook later;  /* tells how dial went */
+  roost_loop_hook next;   /* tries the next endpoint */
+  size_t refused;         /* endpoints in a row that took no connection */
   roost_tls_context *tls; /* NULL: none, or not made yet */
   char why[192];          /* what is wrong with TLS, for the sink */
 };
@@ -100,6 +103,15 @@ static bool is_tls_failure(const char *why) {
   return strncmp(why, "ETLS", 4) == 0;
 }
 
+/* Goes on to the endpoint after the one that took no connection; false where all were tried. */
+static bool has_another(tcp_client *self) {
+  const size_t count = self->client.config->other_count + 1;
+  if (++self->refused >= count)
+    return false;
+  self->client.place = (self->client.place + 1) % count;
+  return true;
+}
+
 static void on_closed(void *ud, int status, const char *why) {
   tcp_link *link = ud;
   tcp_client *self = link->client;
@@ -111,7 +123,9 @@ static void on_closed(void *ud, int status, const char *why) {
   if (self == NULL)
     return;
   self->link = NULL;
-  if (status != 0 && is_tls_failure(why)) {
+  if (!was_open && status != 0 && has_another(self)) {
+    roost_loop_defer(self->loop, &self->next);
+  } else if (status != 0 && is_tls_failure(why)) {
     snprintf(self->why, sizeof self->why, "%s", why);
     self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT, self->why);
   } else {
@@ -256,8 +270,8 @@ static int prepare_tls(tcp_client *self) {
 
 /* Tells with which connection it begins; on_open follows once it has TLS. */
 static int start_tls(tcp_client *self, tcp_link *link) {
-  const int status =
-      roost_conn_start_tls(link->conn, self->tls, self->client.config->host, HANDSHAKE_MS);
+  const char *host = roost_client_endpoint(&self->client).host;
+  const int status = roost_conn_start_tls(link->conn, self->tls, host, HANDSHAKE_MS);
   if (status == 0)
     return 0;
   snprintf(self->why, sizeof self->why, "ETLS: %s",
@@ -271,17 +285,19 @@ static int start_tls(tcp_client *self, tcp_link *link) {
 
 /* 0; 1: it is open already, as one in memory is; ECONNECT: refused. */
 static int dial(tcp_client *self, tcp_link *link) {
-  const roost_client_config *config = self->client.config;
+  const roost_endpoint to = roost_client_endpoint(&self->client);
+  const uint64_t timeout_ms = self->client.config->other_count > 0 ? NEXT_MS : 0;
   if (self->dial == NULL)
-    return roost_conn_dial(&link->conn, self->loop, config->host, config->port, 0, &conn_ops, link);
+    return roost_conn_dial(&link->conn, self->loop, to.host, to.port, timeout_ms, &conn_ops, link);
   const int status = self->dial(self->dial_ud, &link->conn, &conn_ops, link);
   if (status == ROOST_ECONNECT || (status == 1 && self->tls == NULL))
     roost_loop_defer(self->loop, &self->later);
   return status;
 }
 
-static int connect_client(roost_client *client) {
-  tcp_client *self = of(client);
+/* Tries the endpoint it has come to. */
+static int try_endpoint(tcp_client *self) {
+  roost_client *client = &self->client;
   const roost_client_config *config = client->config;
   const roost_alloc *alloc = roost_loop_alloc(self->loop);
   let_go(self);
@@ -304,6 +320,20 @@ static int connect_client(roost_client *client) {
   if (self->tls == NULL || start_tls(self, link) == 0)
     self->link = link;
   return 0;
+}
+
+static void on_next(void *ud) {
+  tcp_client *self = ud;
+  const int status = try_endpoint(self);
+  if (status < 0)
+    self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT, roost_status_name(status));
+}
+
+static int connect_client(roost_client *client) {
+  tcp_client *self = of(client);
+  self->refused = 0;
+  roost_loop_remove_hook(&self->next);
+  return try_endpoint(self);
 }
 
 static roost_buffer *begin(roost_client *client, const roost_message *head) {
@@ -356,6 +386,7 @@ static bool crowded(const roost_client *client) {
 static void close_client(roost_client *client) {
   tcp_client *self = of(client);
   roost_loop_remove_hook(&self->later);
+  roost_loop_remove_hook(&self->next);
   retire(self);
 }
 
@@ -410,6 +441,8 @@ int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_clien
   self->loop = loop;
   self->later = (roost_loop_hook){.fn = on_later, .ud = self};
   roost_list_init(&self->later.link);
+  self->next = (roost_loop_hook){.fn = on_next, .ud = self};
+  roost_list_init(&self->next.link);
   self->digits = 2;
   *out = &self->client;
   return 0;

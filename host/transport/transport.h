@@ -200,11 +200,19 @@ typedef struct roost_client roost_client;
 
 /* One entry of clients, or a table given to roost.client, checked and with defaults filled; texts
  * outlive the client. Times in ms, sizes in bytes, 0 as stated. */
+/* Where a client may find its server. */
+typedef struct roost_endpoint {
+  const char *host;
+  uint16_t port;
+} roost_endpoint;
+
 typedef struct roost_client_config {
   const char *name;      /* of a named one; NULL: made from a table */
   const char *transport; /* "tcp" or "local" */
   const char *host;
   uint16_t port;
+  const roost_endpoint *others; /* tried in turn where that one takes no connection */
+  size_t other_count;
   const roost_tls_config *tls; /* NULL: none */
   uint64_t timeout;            /* wait for the next reply, where a call says none; 0: none */
   unsigned retry_attempts;     /* to connect again, for what was never sent */
@@ -267,7 +275,15 @@ struct roost_client {
   const roost_client_sink *sink;     /* borrowed */
   void *sink_ud;
   roost_codec *codec; /* borrowed, set before connect; NULL: JSON */
+  size_t place; /* where it is connected, or was last tried: 0 is config's host, then others */
 };
+
+/* Where it is connected, or was last tried. */
+static inline roost_endpoint roost_client_endpoint(const roost_client *client) {
+  const roost_client_config *config = client->config;
+  return client->place == 0 ? (roost_endpoint){config->host, config->port}
+                            : config->others[client->place - 1];
+}
 
 /* A client of a Nest TCP server; it connects when told. ENOMEM. */
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,

@@ -6,7 +6,7 @@ import { configText, startHost, temporaryDir } from '../lib/host.mjs';
 import { code } from '../lib/lua.mjs';
 import { connect, freePort } from '../lib/peer.mjs';
 import { luaService } from '../lib/service.mjs';
-import { startTarget } from '../lib/target.mjs';
+import { startNestServer, startTarget } from '../lib/target.mjs';
 import { until } from '../lib/wait.mjs';
 
 describe('clients of a host', () => {
@@ -28,6 +28,28 @@ describe('clients of a host', () => {
     const port = await peer.call('a', 1);
     assert.ok(port > 0);
     assert.equal(await peer.call('b', 1), port);
+  });
+
+  test('one with several URLs goes on to the next where one takes no connection', async (t) => {
+    const first = await startNestServer(t, {}, ['where']);
+    const second = await startNestServer(t, {}, ['nothing', 'where']);
+    const host = await startHost(t, {
+      service: luaService(`
+        local client = roost.client "B"
+        service:message("where", function()
+          local ok, value = pcall(client.call, client, "where", 1)
+          return ok and value or value.message
+        end)`),
+      clients: { B: { urls: [first, second].map(({ port }) => `tcp://127.0.0.1:${port}`) } },
+    });
+    const peer = await connect(t, host.port);
+    await peer.ask('where', 1);
+    assert.equal(await peer.call('where', 1), 0);
+    await first.kill();
+    await until(async () => await peer.call('where', 1) === 1, 'the second one');
+    await second.kill();
+    await until(async () => await peer.call('where', 1) ===
+      `connect ECONNREFUSED 127.0.0.1:${first.port}`, 'nobody being there');
   });
 
   test('an unknown name raises at once: the host does not start', async (t) => {

@@ -52,6 +52,21 @@ static void a_table_is_read(void **state) {
   assert_null(self->table->config.name);
 }
 
+static void urls_are_tried_in_their_order(void **state) {
+  fixture *self = *state;
+  assert_int_equal(read_table(self, "{ urls = { 'tls://a:1', 'tls://b', 'tls://[::1]:3' } }", NULL),
+                   0);
+  const roost_client_config *config = &self->table->config;
+  assert_string_equal(config->host, "a");
+  assert_int_equal(config->port, 1);
+  assert_int_equal(config->other_count, 2);
+  assert_string_equal(config->others[0].host, "b");
+  assert_int_equal(config->others[0].port, 3000);
+  assert_string_equal(config->others[1].host, "::1");
+  assert_int_equal(config->others[1].port, 3);
+  assert_non_null(config->tls);
+}
+
 static void relative_paths_start_at_the_working_directory(void **state) {
   fixture *self = *state;
   assert_int_equal(read_table(self, "{ tls = { ca = 'ca.pem' } }", "/here"), 0);
@@ -85,6 +100,7 @@ static void memory_may_be_short_at_every_point(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_table_is_read, init, deinit),
+      cmocka_unit_test_setup_teardown(urls_are_tried_in_their_order, init, deinit),
       cmocka_unit_test_setup_teardown(relative_paths_start_at_the_working_directory, init, deinit),
       cmocka_unit_test_setup_teardown(all_that_is_wrong_is_said, init, deinit),
       cmocka_unit_test_setup_teardown(memory_may_be_short_at_every_point, init, deinit),

@@ -142,6 +142,18 @@ static void clients_that_are_wrong(void **state) {
   assert_error(
       load,
       "host.lua: clients.A.url: expected tcp://HOST:PORT or tls://HOST:PORT, got \"nonsense\"");
+  load_text(load, "return { services = {}, clients = { A = { urls = {} } } }");
+  assert_error(load, "host.lua: clients.A.urls: an empty list leads nowhere");
+  load_text(load,
+            "return { services = {}, clients = { A = { urls = { 'tcp://a', 'tls://b' } } } }");
+  assert_error(load, "host.lua: clients.A.urls: either all are tls:// or none is");
+  load_text(load, "return { services = {}, clients = { A = { urls = { 'tcp://a', 'b' } } } }");
+  assert_error(load,
+               "host.lua: clients.A.urls: expected tcp://HOST:PORT or tls://HOST:PORT, got \"b\"");
+  load_text(
+      load,
+      "return { services = {}, clients = { A = { url = 'tcp://a', urls = { 'tcp://b' } } } }");
+  assert_error(load, "host.lua: clients.A.urls: there is url, too: one of them says it all");
   load_text(load, "return { services = {}, clients = { A = { url = 'tcp://a:0' } } }");
   assert_error(load, "host.lua: clients.A.url: 0 is no port to connect to");
   load_text(load, "return { services = {}, clients = { A = { url = 'nats://a:1' } } }");

@@ -598,18 +598,64 @@ static void a_dial_short_of_memory_is_an_error(void **state) {
 
 /* --------------------------------------------------------------------- real sockets ---------- */
 
-static void it_dials_and_knows_both_ends(void **state) {
-  static client_test self;
+/* A socket that takes connections, or would if it listened, at a free port of 127.0.0.1. */
+static int take_port(uint16_t *port, bool listens) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof address;
+  const int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_int_equal(bind(taken, (struct sockaddr *)&address, size), 0);
+  if (listens)
+    assert_int_equal(listen(taken, 8), 0);
+  assert_int_equal(getsockname(taken, (struct sockaddr *)&address, &size), 0);
+  *port = ntohs(address.sin_port);
+  return taken;
+}
+
+static void it_tries_one_place_after_the_other(void **state) {
+  static client_test self;
+  uint16_t ports[3];
+  int sockets[3];
   (void)state;
   prepare(&self);
-  const int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_int_equal(bind(listening, (struct sockaddr *)&address, size), 0);
-  assert_int_equal(listen(listening, 8), 0);
-  assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &size), 0);
+  for (size_t i = 0; i < 3; i++)
+    sockets[i] = take_port(&ports[i], i == 1);
+  const roost_endpoint others[] = {{"127.0.0.1", ports[1]}, {"127.0.0.1", ports[2]}};
+  self.config.host = "127.0.0.1";
+  self.config.port = ports[0];
+  self.config.others = others;
+  self.config.other_count = 2;
+  make(&self);
+  assert_int_equal(self.client->ops->connect(self.client), 0);
+  NET_TEST_UNTIL(&self.test, self.opened == 1);
+  assert_int_equal(roost_client_endpoint(self.client).port, ports[1]);
+  assert_int_equal(self.client->ops->remote(self.client)->port, ports[1]);
+  self.client->ops->close(self.client);
+  assert_int_equal(self.client->ops->connect(self.client), 0); /* where it was connected, first */
+  NET_TEST_UNTIL(&self.test, self.opened == 2);
+  assert_int_equal(roost_client_endpoint(self.client).port, ports[1]);
+  close(sockets[1]);
+  self.client->ops->close(self.client);
+  assert_int_equal(self.client->ops->connect(self.client), 0);
+  NET_TEST_UNTIL(&self.test, self.closed == 1); /* once, for all of them */
+  assert_int_equal(self.status, ROOST_ECONNECT);
+  assert_string_equal(self.why, "ECONNREFUSED");
+  assert_int_equal(self.client->ops->connect(self.client), 0);
+  self.client->ops->close(self.client); /* while more are to be tried */
+  turns(&self);
+  assert_int_equal(self.closed, 1);
+  stop(&self);
+  close(sockets[0]);
+  close(sockets[2]);
+}
+
+static void it_dials_and_knows_both_ends(void **state) {
+  static client_test self;
+  uint16_t port;
+  (void)state;
+  prepare(&self);
+  const int listening = take_port(&port, true);
   self.config.host = "localhost";
-  self.config.port = ntohs(address.sin_port);
+  self.config.port = port;
   make(&self);
   assert_int_equal(self.client->ops->connect(self.client), 0);
   NET_TEST_UNTIL(&self.test, self.opened == 1);
@@ -649,6 +695,7 @@ int main(void) {
       cmocka_unit_test(over_the_send_limit_it_ends),
       cmocka_unit_test(each_allocation_may_fail),
       cmocka_unit_test(a_dial_short_of_memory_is_an_error),
+      cmocka_unit_test(it_tries_one_place_after_the_other),
       cmocka_unit_test(it_dials_and_knows_both_ends),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
