@@ -36,7 +36,7 @@ static bool grow(roost_pool *pool) {
   if (chunk == NULL)
     return false;
   if (pool->end > pool->at)
-    (void)roost_pool_push(pool, pool->at, (size_t)(pool->end - pool->at));
+    roost_pool_push(pool, pool->at, (size_t)(pool->end - pool->at));
   *chunk = (roost_pool_chunk){pool->chunks, size};
   pool->chunks = chunk;
   pool->at = (char *)chunk + rounded(sizeof *chunk);
@@ -56,19 +56,17 @@ static void *take(roost_pool *pool, size_t size) {
   return block;
 }
 
-static bool is_pooled(size_t size) {
-  return size != 0 && size <= ROOST_POOL_POOLED_MAX;
-}
-
 static void give(roost_pool *pool, void *ptr, size_t size) {
-  if (!roost_pool_push(pool, ptr, size))
+  if (roost_pool_holds(size))
+    roost_pool_push(pool, ptr, size);
+  else
     roost_alloc_put(pool->alloc, ptr, size);
 }
 
 /* From one home to the other, or from one size to another. */
 static void *move(roost_pool *pool, void *ptr, size_t old_size, size_t new_size) {
-  void *moved = is_pooled(new_size) ? take(pool, new_size)
-                                    : roost_alloc_resize(pool->alloc, NULL, 0, new_size);
+  void *moved = roost_pool_holds(new_size) ? take(pool, new_size)
+                                           : roost_alloc_resize(pool->alloc, NULL, 0, new_size);
   if (moved == NULL)
     return NULL;
   memcpy(moved, ptr, old_size < new_size ? old_size : new_size);
@@ -77,17 +75,17 @@ static void *move(roost_pool *pool, void *ptr, size_t old_size, size_t new_size)
 }
 
 void *roost_pool_resize(roost_pool *pool, void *ptr, size_t old_size, size_t new_size) {
-  bool was_pooled = is_pooled(old_size);
+  bool was_pooled = roost_pool_holds(old_size);
   if (ptr == NULL)
-    return is_pooled(new_size) ? take(pool, new_size)
-                               : roost_alloc_resize(pool->alloc, NULL, 0, new_size);
+    return roost_pool_holds(new_size) ? take(pool, new_size)
+                                      : roost_alloc_resize(pool->alloc, NULL, 0, new_size);
   if (new_size == 0) {
     give(pool, ptr, old_size);
     return NULL;
   }
-  if (!was_pooled && !is_pooled(new_size))
+  if (!was_pooled && !roost_pool_holds(new_size))
     return roost_alloc_resize(pool->alloc, ptr, old_size, new_size);
-  if (was_pooled && is_pooled(new_size) && class_of(old_size) == class_of(new_size))
+  if (was_pooled && roost_pool_holds(new_size) && class_of(old_size) == class_of(new_size))
     return ptr;
   return move(pool, ptr, old_size, new_size);
 }

@@ -51,12 +51,14 @@ void roost_pool_deinit(roost_pool *pool);
 /* As roost_alloc_resize. */
 void *roost_pool_resize(roost_pool *pool, void *ptr, size_t old_size, size_t new_size);
 
-/* The two that make up nearly all of a small request's: a free block, NULL where there is none of
- * that size at hand (then roost_pool_resize finds one), and back; false where it isn't the pool's.
- */
+/* Whether blocks of that size come from the free lists. */
+static inline bool roost_pool_holds(size_t size) {
+  return size - 1 < ROOST_POOL_POOLED_MAX; /* 0 - 1 is the largest size */
+}
+
+/* The two that make up nearly all of a small request's: a free block of a size that the pool holds,
+ * NULL where there is none at hand (then roost_pool_resize finds one), and back. */
 static inline void *roost_pool_pop(roost_pool *pool, size_t size) {
-  if (size == 0 || size > ROOST_POOL_POOLED_MAX)
-    return NULL;
   roost_pool_block **list = &pool->free[(size - 1) / ROOST_POOL_STEP];
   roost_pool_block *block = *list;
   if (block != NULL)
@@ -64,14 +66,11 @@ static inline void *roost_pool_pop(roost_pool *pool, size_t size) {
   return block;
 }
 
-static inline bool roost_pool_push(roost_pool *pool, void *ptr, size_t size) {
-  if (size == 0 || size > ROOST_POOL_POOLED_MAX)
-    return false;
+static inline void roost_pool_push(roost_pool *pool, void *ptr, size_t size) {
   roost_pool_block *block = ptr;
   roost_pool_block **list = &pool->free[(size - 1) / ROOST_POOL_STEP];
   block->next = *list;
   *list = block;
-  return true;
 }
 
 #endif

@@ -19,7 +19,8 @@
 #define DEAD  ((uintptr_t)2)
 #define MARKS (WAITS | DEAD)
 
-static void *resize(roost_vm *vm, void *ptr, size_t old_size, size_t new_size) {
+__attribute__((noinline)) static void *resize(roost_vm *vm, void *ptr, size_t old_size,
+                                              size_t new_size) {
   size_t total = vm->memory_bytes - old_size + new_size;
   if (new_size > old_size && total > vm->memory_limit) {
     vm->refused = true;
@@ -35,18 +36,18 @@ static void *resize(roost_vm *vm, void *ptr, size_t old_size, size_t new_size) {
 static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
   roost_vm *vm = ud;
   if (ptr == NULL) {
-    if (new_size > vm->memory_limit - vm->memory_bytes) {
-      vm->refused = true;
-      return NULL;
+    if (roost_pool_holds(new_size) && new_size <= vm->memory_limit - vm->memory_bytes) {
+      void *block = roost_pool_pop(&vm->pool, new_size);
+      if (__builtin_expect(block != NULL, 1)) {
+        vm->memory_bytes += new_size;
+        return block;
+      }
     }
-    void *block = roost_pool_pop(&vm->pool, new_size);
-    if (block == NULL)
-      return resize(vm, NULL, 0, new_size); /* old_size is a type tag */
-    vm->memory_bytes += new_size;
-    return block;
+    return resize(vm, NULL, 0, new_size); /* old_size is a type tag */
   }
-  if (new_size != 0 || !roost_pool_push(&vm->pool, ptr, old_size))
+  if (new_size != 0 || !roost_pool_holds(old_size))
     return resize(vm, ptr, old_size, new_size);
+  roost_pool_push(&vm->pool, ptr, old_size);
   vm->memory_bytes -= old_size;
   return NULL;
 }
