@@ -43,7 +43,8 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
         return block;
       }
     }
-    return resize(vm, NULL, 0, new_size); /* old_size is a type tag */
+    /* old_size is a type tag. An empty array is asked for with every table. */
+    return new_size == 0 ? NULL : resize(vm, NULL, 0, new_size);
   }
   if (new_size != 0 || !roost_pool_holds(old_size))
     return resize(vm, ptr, old_size, new_size);

@@ -68,8 +68,8 @@ static inline bool roost_json_read_key(roost_json_reader *reader, const char *at
   return true;
 }
 
-static inline roost_json_type roost_json_read_any_number(roost_json_reader *reader, const char *at,
-                                                         roost_json_token *token) {
+__attribute__((noinline)) static roost_json_type
+roost_json_read_any_number(roost_json_reader *reader, const char *at, roost_json_token *token) {
   roost_number number;
   const char *after = roost_number_read(&number, at, reader->end);
   if (after == NULL)

@@ -124,6 +124,28 @@ static inline const char *roost_scan_short_portable(const char *start, const cha
   return NULL;
 }
 
+/* Looks at up to 32 bytes from an array's first element on: how many elements it has, 0 where it
+ * doesn't end there or that is not easily told, for there is a bracket or a backslash. The bytes
+ * from start (<= at) on may be read, too. Of what is no JSON it says anything. */
+static inline unsigned roost_count_elements_portable(const char *start, const char *at,
+                                                     const char *end) {
+  unsigned commas = 0;
+  bool in_string = false;
+  (void)start;
+  for (const char *limit = end - at > 32 ? at + 32 : end; at < limit; at++) {
+    if (*at == '\\' || (*at | 0x20) == '{')
+      return 0;
+    if (*at == '"')
+      in_string = !in_string;
+    if (in_string)
+      continue;
+    if (*at == ']')
+      return commas + 1;
+    commas += *at == ',';
+  }
+  return 0;
+}
+
 static inline bool roost_word_is_plain(uint64_t word) {
   return ((word & ROOST_WORD_HIGHS) | roost_word_below(word, 0x20) | roost_word_equal(word, '"') |
           roost_word_equal(word, '\\')) == 0;
@@ -173,6 +195,20 @@ static inline size_t roost_copy_plain_portable(char *to, const char *at, size_t 
 
 static inline __m128i roost_block_load(const char *at) {
   return _mm_loadu_si128((const __m128i *)(const void *)at);
+}
+
+static inline unsigned roost_block_equal(__m128i block, char byte) {
+  return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(byte)));
+}
+
+/* The exclusive or of all bits of quotes up to each: what lies in strings, their first quotes
+ * included. */
+static inline unsigned roost_block_inside(unsigned quotes) {
+  quotes ^= quotes << 1;
+  quotes ^= quotes << 2;
+  quotes ^= quotes << 4;
+  quotes ^= quotes << 8;
+  return quotes & 0xFFFF;
 }
 
 static inline unsigned roost_block_special(__m128i block) {
@@ -253,15 +289,10 @@ static inline const char *roost_balance_blocks(const char *at, const char *end, 
   unsigned string = *in_string ? 0xFFFF : 0; /* as a mask: what the last block left open */
   for (; end - at >= 16; at += 16) {
     __m128i block = roost_block_load(at);
-    unsigned quotes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')));
+    unsigned quotes = roost_block_equal(block, '"');
     if (roost_block_special(block) != quotes)
       break;
-    unsigned inside = quotes; /* made the exclusive or of all bits up to each */
-    inside ^= inside << 1;
-    inside ^= inside << 2;
-    inside ^= inside << 4;
-    inside ^= inside << 8;
-    inside = (inside ^ string) & 0xFFFF;
+    const unsigned inside = roost_block_inside(quotes) ^ string;
     string = (inside & 0x8000) != 0 ? 0xFFFF : 0;
     unsigned brackets = roost_block_bracket(block) & ~quotes & ~inside;
     for (; brackets != 0; brackets &= brackets - 1) {
@@ -274,6 +305,33 @@ static inline const char *roost_balance_blocks(const char *at, const char *end, 
   }
   *in_string = string != 0;
   return at;
+}
+
+static inline unsigned roost_count_elements(const char *start, const char *at, const char *end) {
+  unsigned count = 1;
+  unsigned string = 0; /* as a mask: what the first block left open */
+  if (end - start < 16)
+    return roost_count_elements_portable(start, at, end);
+  for (const char *limit = at + 32; at < limit && at < end; at += 16) {
+    const bool is_whole = end - at >= 16;
+    const unsigned past = is_whole ? 0 : 16 - (unsigned)(end - at);
+    const __m128i block = roost_block_load(is_whole ? at : end - 16);
+    const unsigned quotes = roost_block_equal(block, '"') >> past;
+    const unsigned inside = quotes != 0 ? roost_block_inside(quotes) ^ string : string;
+    const unsigned ends = (roost_block_equal(block, ']') >> past) & ~inside;
+    const unsigned before = ends != 0 ? (ends & (0 - ends)) - 1 : 0xFFFF;
+    const unsigned others = roost_block_equal(_mm_or_si128(block, _mm_set1_epi8(0x20)), '{') |
+                            roost_block_equal(block, '\\');
+    if ((others >> past & before) != 0)
+      return 0;
+    unsigned commas = (roost_block_equal(block, ',') >> past) & ~inside & before;
+    for (; commas != 0; commas &= commas - 1)
+      count++;
+    if (ends != 0)
+      return count;
+    string = (inside & 0x8000) != 0 ? 0xFFFF : 0;
+  }
+  return 0;
 }
 
 /* Counts in each byte the UTF-16 units that begin there: 1, for long characters 2, else 0. */
@@ -314,13 +372,14 @@ static inline size_t roost_count_utf16(const char *at, const char *end) {
 
 #else
 
-#define roost_scan_special roost_scan_special_portable
-#define roost_scan_plain   roost_scan_plain_portable
-#define roost_scan_short   roost_scan_short_portable
-#define roost_scan_ascii   roost_scan_ascii_portable
-#define roost_scan_bracket roost_scan_bracket_portable
-#define roost_copy_plain   roost_copy_plain_portable
-#define roost_count_utf16  roost_count_utf16_portable
+#define roost_scan_special   roost_scan_special_portable
+#define roost_scan_plain     roost_scan_plain_portable
+#define roost_scan_short     roost_scan_short_portable
+#define roost_scan_ascii     roost_scan_ascii_portable
+#define roost_scan_bracket   roost_scan_bracket_portable
+#define roost_copy_plain     roost_copy_plain_portable
+#define roost_count_elements roost_count_elements_portable
+#define roost_count_utf16    roost_count_utf16_portable
 
 static inline const char *roost_balance_blocks(const char *at, const char *end, size_t *depth,
                                                bool *in_string) {
