@@ -1,5 +1,6 @@
 /*
- * vm/keys.h - the object keys a state has decoded lately: from their bytes to the Lua string.
+ * vm/keys.h - the object keys a state has decoded and encoded lately: from their bytes to the Lua
+ * string, and from the string to its JSON text.
  *
  * Making a Lua string hashes and interns it; the keys of JSON are the same few again and again.
  * A slot remembers one short key, whose string it keeps in the registry. It also remembers how many
@@ -83,6 +84,25 @@ static inline unsigned roost_key_slot(const roost_key *key) {
   return (unsigned)(mixed * 0x9E3779B97F4A7C15u >> 56);
 }
 
+/* The other way: the keys of tables encoded lately, from the Lua string to its JSON text. A slot
+ * whose string the registry keeps knows it by its address, which is no other value's then. */
+#define ROOST_NAMES_SLOTS    128
+#define ROOST_NAMES_TEXT_MAX 27
+
+typedef struct roost_name {
+  const void *string;              /* what lua_topointer says; NULL: a free slot */
+  unsigned ref : 31;               /* as roost_key.ref */
+  unsigned held : 1;               /* text is that of string, which was seen twice and is kept */
+  uint8_t len;                     /* of text */
+  char text[ROOST_NAMES_TEXT_MAX]; /* in quotes, with its escapes and a colon */
+} roost_name;
+
+/* Which slot a string belongs to. */
+static inline unsigned roost_name_slot(const void *string) {
+  return (unsigned)((uint64_t)(uintptr_t)string * 0x9E3779B97F4A7C15u >> 57);
+}
+
+_Static_assert(ROOST_NAMES_SLOTS == 128, "roost_name_slot gives seven bits");
 _Static_assert(ROOST_KEYS_SLOTS == 256, "roost_key_slot gives eight bits");
 
 #endif

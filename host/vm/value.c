@@ -15,7 +15,7 @@
 /* Size of the table for an object that begins with a key not seen before. */
 #define MEMBERS_GUESS 4
 
-/* Stack slots that are free when decoding begins; what is pushed in passing comes on top. */
+/* Stack slots that are free when decoding begins, besides those for what is pushed in passing. */
 #define SLOTS_FREE 4
 
 /* Makes a metatable that stands for a kind of table; returns its place in the registry. */

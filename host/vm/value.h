@@ -16,8 +16,8 @@ struct lua_State;
 /* Makes the marks; once per state. Raises. */
 void roost_value_open(struct lua_State *lua);
 
-/* Pushes the value of text, which is valid UTF-8. EPROTO pushes nothing and *why is a fixed text,
- * *at the offset. */
+/* Pushes the value of text, which is valid UTF-8; 8 stack slots must be free, more are made. EPROTO
+ * pushes nothing and *why is a fixed text, *at the offset. */
 int roost_value_push_json(struct lua_State *lua, roost_slice text, const char **why, size_t *at);
 
 /* Appends the JSON text of the value at index. EINVAL: it cannot be written; the reason, with the

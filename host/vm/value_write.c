@@ -1,7 +1,10 @@
 /*
  * The half of vm/value.h that turns Lua values into JSON text.
  */
+#include <lauxlib.h>
+#include <limits.h>
 #include <lua.h>
+#include <string.h>
 
 #include "core/slice.h"
 #include "vm/path.h"
@@ -10,17 +13,28 @@
 #include "vm/watchdog.h"
 #include "wire/json.h"
 
+/* Room that is made at once for what is small: a name, or a number. */
+#define SMALL_BYTES 64
+
+/* After so many names in a row that were sought in vain, what is written has no known ones. */
+#define MISSES_MAX 16
+
+/* Elements that are on the stack until they are taken off together. */
+#define BATCH 4
+
 typedef struct encoder {
   lua_State *lua;
   roost_buffer *out;
-  const roost_vm *vm; /* for its marks; NULL: a state without any */
-  size_t max;         /* bytes in out */
-  unsigned steps;     /* roost_vm_step's */
+  roost_vm *vm;   /* for its marks and names; NULL: a state without any */
+  size_t max;     /* bytes in out */
+  unsigned steps; /* roost_vm_step's */
+  int misses;     /* names in a row that were not known */
 } encoder;
 
 /* Every write_ function writes the value on top of the stack and leaves it there, or returns
- * ENOMEM, or EINVAL with the reason pushed; then the stack is anyhow below it. */
-static int write_value(encoder *e, const roost_path *outer);
+ * ENOMEM, or EINVAL with the reason pushed; then the stack is anyhow below it. type is the value's.
+ */
+static inline int write_value(encoder *e, int type, const roost_path *outer);
 
 /* One text in a list a thousand times costs its state nothing, and out a thousand times its length:
  * what a state may not hold it may not write either. */
@@ -56,12 +70,15 @@ static int write_bytes(encoder *e, const roost_path *at) {
 }
 
 /* Appends a bracket or a comma, and the value on top of the stack as element i. */
-static inline int write_element(encoder *e, roost_path *here, lua_Integer i) {
+static inline int write_element(encoder *e, roost_path *here, lua_Integer i, int type) {
   if ((i & 63) == 0)
     roost_vm_step(e->lua, &e->steps);
-  int status = roost_buffer_append_byte(e->out, i == 1 ? '[' : ',');
+  const int status = roost_buffer_reserve(e->out, SMALL_BYTES);
+  if (status != 0)
+    return status;
+  e->out->ptr[e->out->len++] = i == 1 ? '[' : ',';
   here->index = i;
-  return status != 0 ? status : write_value(e, here);
+  return write_value(e, type, here);
 }
 
 /* Counts the keys where all of them are whole numbers from 1; *reason says why not. Keys 1..n and
@@ -98,8 +115,7 @@ static int write_scattered(encoder *e, roost_path *here) {
   if (!count_elements(e, &count, &reason))
     return roost_path_refuse(e->lua, here->outer, reason);
   for (lua_Integer i = 1; i <= count && status == 0; i++) {
-    lua_rawgeti(e->lua, -1, i);
-    status = write_element(e, here, i);
+    status = write_element(e, here, i, lua_rawgeti(e->lua, -1, i));
     if (status == 0)
       lua_pop(e->lua, 1);
   }
@@ -115,50 +131,106 @@ static bool has_others(lua_State *lua, lua_Integer count) {
   return true;
 }
 
-/* A table on top of which its first key, no text, lies with its value: nearly always a list. What
- * is none is looked at again. */
-static int write_elements(encoder *e, roost_path *here) {
+/* A table of count elements, as far as lua_rawlen knows: nearly always a list. What is none is
+ * looked at again. */
+static int write_elements(encoder *e, roost_path *here, lua_Integer count) {
   lua_State *lua = e->lua;
   const size_t before = e->out->len;
-  lua_pop(lua, 2);
-  const lua_Integer count = (lua_Integer)lua_rawlen(lua, -1);
+  const int table = lua_gettop(lua);
   bool is_list = count > 0;
   for (lua_Integer i = 1; i <= count && is_list; i++) {
-    is_list = lua_rawgeti(lua, -1, i) != LUA_TNIL;
-    const int status = is_list ? write_element(e, here, i) : 0;
+    const int type = lua_rawgeti(lua, table, i);
+    is_list = type != LUA_TNIL;
+    const int status = is_list ? write_element(e, here, i, type) : 0;
     if (status != 0)
       return status;
-    lua_pop(lua, 1);
+    if (i % BATCH == 0)
+      lua_settop(lua, table);
   }
+  lua_settop(lua, table);
   if (is_list && !has_others(lua, count))
     return roost_buffer_append_byte(e->out, ']');
   e->out->len = before;
   return write_scattered(e, here);
 }
 
+/* Has the registry keep the key below the value on top, with the text it was written as. */
+static void hold_name(encoder *e, roost_name *name, const char *text, size_t len) {
+  lua_pushvalue(e->lua, -2);
+  if (name->ref == 0)
+    name->ref = (unsigned)luaL_ref(e->lua, LUA_REGISTRYINDEX) & INT_MAX;
+  else
+    lua_rawseti(e->lua, LUA_REGISTRYINDEX, (lua_Integer)name->ref);
+  memcpy(name->text, text, len);
+  name->len = (uint8_t)len;
+  name->held = 1;
+}
+
+static int write_any_name(encoder *e, const roost_path *here, char before) {
+  lua_State *lua = e->lua;
+  if (lua_type(lua, -2) != LUA_TSTRING)
+    return roost_path_refuse(lua, here->outer, "text and other keys are mixed");
+  roost_slice text;
+  text.ptr = lua_tolstring(lua, -2, &text.len);
+  const int status = roost_json_write_key(e->out, before, text);
+  return status == ROOST_EINVAL ? roost_path_refuse(lua, here->outer, "a key is not UTF-8")
+                                : status;
+}
+
+__attribute__((noinline)) static int write_new_name(encoder *e, const roost_path *here, char before,
+                                                    const void *string, roost_name *name) {
+  const size_t begin = e->out->len;
+  const int status = write_any_name(e, here, before);
+  const size_t len = e->out->len - begin - 1;
+  e->misses++;
+  if (status != 0 || len > ROOST_NAMES_TEXT_MAX)
+    return status;
+  if (name->string == string) {
+    hold_name(e, name, e->out->ptr + begin + 1, len);
+  } else {
+    name->string = string;
+    name->held = 0;
+  }
+  return 0;
+}
+
+/* Appends a byte, the key below the value on top of the stack, and a colon. */
+static inline int write_name(encoder *e, const roost_path *here, char before) {
+  if (e->misses >= MISSES_MAX)
+    return write_any_name(e, here, before);
+  const void *string = lua_topointer(e->lua, -2);
+  roost_name *name = &e->vm->names[roost_name_slot(string)];
+  if (name->string != string || !name->held)
+    return write_new_name(e, here, before, string, name);
+  const int status = roost_buffer_reserve(e->out, SMALL_BYTES);
+  if (status != 0)
+    return status;
+  char *to = e->out->ptr + e->out->len;
+  *to = before;
+  memcpy(to + 1, name->text, ROOST_NAMES_TEXT_MAX); /* a fixed length is quick */
+  e->out->len += name->len + 1u;
+  e->misses = 0;
+  return 0;
+}
+
 /* A table whose first key, on the stack with its value, is text. */
 static int write_members(encoder *e, roost_path *here) {
   lua_State *lua = e->lua;
+  const int key = lua_gettop(lua) - 1;
   char before = '{';
   unsigned members = 0;
-  here->key = lua_gettop(lua) - 1;
+  here->key = key;
   do {
     if ((++members & 63) == 0)
       roost_vm_step(lua, &e->steps);
-    if (lua_type(lua, -2) != LUA_TSTRING)
-      return roost_path_refuse(e->lua, here->outer, "text and other keys are mixed");
-    roost_slice name;
-    name.ptr = lua_tolstring(lua, -2, &name.len);
-    int status = roost_json_write_key(e->out, before, name);
-    if (status == ROOST_EINVAL)
-      return roost_path_refuse(e->lua, here->outer, "a key is not UTF-8");
+    int status = write_name(e, here, before);
     if (status == 0)
-      status = write_value(e, here);
+      status = write_value(e, lua_type(lua, -1), here);
     if (status != 0)
       return status;
     before = ',';
-    lua_pop(lua, 1);
-  } while (lua_next(lua, -2));
+    lua_settop(lua, key);
+  } while (lua_next(lua, key - 1));
   return roost_buffer_append_byte(e->out, '}');
 }
 
@@ -171,7 +243,7 @@ static inline const void *mark_of(lua_State *lua) {
   return mark;
 }
 
-static int write_table(encoder *e, const roost_path *outer) {
+__attribute__((noinline)) static int write_table(encoder *e, const roost_path *outer) {
   lua_State *lua = e->lua;
   roost_vm_step(lua, &e->steps);
   roost_path here;
@@ -183,19 +255,23 @@ static int write_table(encoder *e, const roost_path *outer) {
   const void *mark = e->vm != NULL ? mark_of(lua) : NULL;
   if (mark != NULL && mark == e->vm->bytes_mark)
     return write_bytes(e, outer);
-  bool is_marked = mark != NULL && mark == e->vm->array_mark;
+  const bool is_marked = mark != NULL && mark == e->vm->array_mark;
+  lua_Integer count = is_marked ? (lua_Integer)lua_rawlen(lua, -1) : 0;
+  if (count > 0)
+    return write_elements(e, &here, count);
   lua_pushnil(lua);
   if (!lua_next(lua, -2))
     return roost_buffer_append(e->out, is_marked ? "[]" : "{}", 2);
-  if (lua_type(lua, -2) != LUA_TSTRING)
-    return write_elements(e, &here);
-  return is_marked ? roost_path_refuse(e->lua, outer, "text and other keys are mixed")
-                   : write_members(e, &here);
+  if (lua_type(lua, -2) == LUA_TSTRING)
+    return is_marked ? roost_path_refuse(e->lua, outer, "text and other keys are mixed")
+                     : write_members(e, &here);
+  lua_pop(lua, 2);
+  return write_elements(e, &here, (lua_Integer)lua_rawlen(lua, -1));
 }
 
 /* ------------------------------------------------------------------------- values ------------ */
 
-static int write_text(encoder *e, const roost_path *outer) {
+static inline int write_text(encoder *e, const roost_path *outer) {
   roost_slice text;
   text.ptr = lua_tolstring(e->lua, -1, &text.len);
   if (!has_room(e, text.len))
@@ -206,33 +282,40 @@ static int write_text(encoder *e, const roost_path *outer) {
              : status;
 }
 
-static int write_value(encoder *e, const roost_path *outer) {
-  lua_State *lua = e->lua;
-  switch (lua_type(lua, -1)) {
-  case LUA_TNIL:
-    return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
-  case LUA_TBOOLEAN:
-    return lua_toboolean(lua, -1) ? roost_buffer_append_slice(e->out, ROOST_SLICE("true"))
-                                  : roost_buffer_append_slice(e->out, ROOST_SLICE("false"));
-  case LUA_TNUMBER:
-    return lua_isinteger(lua, -1) ? roost_json_write_integer(e->out, lua_tointeger(lua, -1))
-                                  : roost_json_write_double(e->out, lua_tonumber(lua, -1));
-  case LUA_TSTRING:
-    return write_text(e, outer);
-  case LUA_TTABLE:
-    return write_table(e, outer);
-  case LUA_TLIGHTUSERDATA:
-    if (lua_touserdata(lua, -1) == NULL)
-      return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
-    return roost_path_refuse_type(e->lua, outer, -1, "sent");
-  default:
-    return roost_path_refuse_type(e->lua, outer, -1, "sent");
-  }
+static inline int write_number(lua_State *lua, int index, roost_buffer *out) {
+  return lua_isinteger(lua, index) ? roost_json_write_integer(out, lua_tointeger(lua, index))
+                                   : roost_json_write_double(out, lua_tonumber(lua, index));
 }
 
-int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
+static int write_boolean(lua_State *lua, int index, roost_buffer *out) {
+  return lua_toboolean(lua, index) ? roost_buffer_append_slice(out, ROOST_SLICE("true"))
+                                   : roost_buffer_append_slice(out, ROOST_SLICE("false"));
+}
+
+static int write_other(encoder *e, int type, const roost_path *outer) {
+  if (type == LUA_TNIL || (type == LUA_TLIGHTUSERDATA && lua_touserdata(e->lua, -1) == NULL))
+    return roost_buffer_append_slice(e->out, ROOST_SLICE("null"));
+  return roost_path_refuse_type(e->lua, outer, -1, "sent");
+}
+
+__attribute__((always_inline)) static inline int write_value(encoder *e, int type,
+                                                             const roost_path *outer) {
+  if (type == LUA_TSTRING)
+    return write_text(e, outer);
+  if (type == LUA_TNUMBER)
+    return write_number(e->lua, -1, e->out);
+  if (type == LUA_TTABLE)
+    return write_table(e, outer);
+  if (type == LUA_TBOOLEAN)
+    return write_boolean(e->lua, -1, e->out);
+  return write_other(e, type, outer);
+}
+
+/* What is no number. */
+static int write_any(lua_State *lua, int index, int type, roost_buffer *out) {
   size_t before = out->len;
-  encoder e = {lua, out, roost_vm_of(lua), roost_path_room(lua, before), 0};
+  roost_vm *vm = roost_vm_of(lua);
+  encoder e = {lua, out, vm, roost_path_room(lua, before), 0, vm != NULL ? 0 : MISSES_MAX};
   int top = lua_gettop(lua);
   bool on_top = index == -1 || index == top;
   if (!on_top) {
@@ -240,7 +323,7 @@ int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
       return ROOST_ENOMEM;
     lua_pushvalue(lua, index);
   }
-  int status = write_value(&e, NULL);
+  int status = write_value(&e, type, NULL);
   if (status == 0 && on_top)
     return 0;
   if (status != 0)
@@ -251,4 +334,9 @@ int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
   }
   lua_settop(lua, top);
   return status;
+}
+
+int roost_value_write_json(lua_State *lua, int index, roost_buffer *out) {
+  const int type = lua_type(lua, index);
+  return type == LUA_TNUMBER ? write_number(lua, index, out) : write_any(lua, index, type, out);
 }

@@ -79,9 +79,10 @@ struct roost_vm {
   int bytes_ref;
   const void *array_mark; /* and their addresses, to be compared with */
   const void *bytes_mark;
-  roost_key keys[ROOST_KEYS_SLOTS]; /* keys of objects decoded lately */
-  uint8_t first_key;                /* slot of the latest outermost object's first one */
-  void (*on_quiet)(roost_vm *vm);   /* told when the last task has ended; may be NULL */
+  roost_key keys[ROOST_KEYS_SLOTS];    /* keys of objects decoded lately */
+  uint8_t first_key;                   /* slot of the latest outermost object's first one */
+  roost_name names[ROOST_NAMES_SLOTS]; /* keys of tables encoded lately */
+  void (*on_quiet)(roost_vm *vm);      /* told when the last task has ended; may be NULL */
   /* Told once, when it becomes exhausted; not inside Lua; may be NULL. */
   void (*on_exhausted)(roost_vm *vm);
   /* Told when code that no task runs was ended: what it was, as "finalizers". May be NULL; no Lua.

@@ -153,7 +153,7 @@ static inline bool roost_word_is_plain(uint64_t word) {
 
 /* Copies up to 15 bytes and says whether all of them are plain (see roost_scan_plain); where some
  * are not, what was copied is anything. */
-static inline bool roost_copy_plain_short(char *to, const char *at, size_t len) {
+static inline bool roost_copy_plain_short_portable(char *to, const char *at, size_t len) {
   if (len >= 8) {
     uint64_t first = roost_word_load(at);
     uint64_t last = roost_word_load(at + len - 8);
@@ -188,7 +188,7 @@ static inline size_t roost_copy_plain_portable(char *to, const char *at, size_t 
       return done;
     memcpy(to + done, &word, 8);
   }
-  return roost_copy_plain_short(to + done, at + done, len - done) ? len : done;
+  return roost_copy_plain_short_portable(to + done, at + done, len - done) ? len : done;
 }
 
 #if defined(__SSE2__)
@@ -264,6 +264,28 @@ static inline const char *roost_scan_short(const char *start, const char *at, co
     found = roost_block_special(roost_block_load(end - 16)) >> (16 - (end - at));
   }
   return found != 0 ? at + __builtin_ctz(found) : NULL;
+}
+
+/* As its portable twin: what there is, twice where it overlaps, is looked at in one block. */
+static inline bool roost_copy_plain_short(char *to, const char *at, size_t len) {
+  if (len >= 8) {
+    const __m128i first = _mm_loadl_epi64((const __m128i *)(const void *)at);
+    const __m128i last = _mm_loadl_epi64((const __m128i *)(const void *)(at + len - 8));
+    _mm_storel_epi64((__m128i *)(void *)to, first);
+    _mm_storel_epi64((__m128i *)(void *)(to + len - 8), last);
+    return roost_block_not_plain(_mm_unpacklo_epi64(first, last)) == 0;
+  }
+  if (len >= 4) {
+    uint32_t first;
+    uint32_t last;
+    memcpy(&first, at, 4);
+    memcpy(&last, at + len - 4, 4);
+    memcpy(to, &first, 4);
+    memcpy(to + len - 4, &last, 4);
+    const __m128i both = _mm_set_epi32(0, 0, (int)last, (int)first);
+    return (roost_block_not_plain(both) & 0xFF) == 0;
+  }
+  return roost_copy_plain_short_portable(to, at, len);
 }
 
 static inline size_t roost_copy_plain(char *to, const char *at, size_t len) {
