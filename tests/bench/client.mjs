@@ -5,17 +5,10 @@
 //
 // The clients run on CPU 0 in turns, the server on CPU 1; the median over the rounds is printed.
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { here, keepAwake, median, ratio, roostBin, run, start, stop, table, time, waitForLine,
   benchBin } from './lib.mjs';
-
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '2' },
-    markdown: { type: 'boolean', default: false },
-  },
-});
 
 const clients = {
   nest: [process.execPath, join(here, 'client_nest.mjs')],
@@ -23,27 +16,45 @@ const clients = {
 };
 
 /** One client's microseconds per request. */
-async function measure(command, port, inFlight) {
+async function measure(command, port, inFlight, seconds) {
   const { code, stdout, stderr } = await run(0,
-    [...command, String(port), String(inFlight), options.seconds]);
+    [...command, String(port), String(inFlight), String(seconds)]);
   if (code !== 0) throw new Error(stderr || `${command.join(' ')} ended with ${code}`);
   const { requests, cpu_us: cpu } = JSON.parse(stdout);
   return cpu / requests;
 }
 
-const spinners = keepAwake([0, 1]);
-const server = start(1, [join(benchBin, 'roost_bench_c_server'), '0']);
-const port = await waitForLine(server, server.stdout, /^(\d+)$/);
-const rows = [];
-for (const inFlight of [1, 64]) {
-  const results = { nest: [], roost: [] };
-  for (let round = 0; round < Number(options.rounds); round++)
-    for (const [name, command] of Object.entries(clients))
-      results[name].push(await measure(command, port, inFlight));
-  const [nest, roost] = [median(results.nest), median(results.roost)];
-  rows.push([`${inFlight} in flight`, time(nest), time(roost), ratio(nest, roost)]);
+/** The medians over the rounds: [{ inFlight, nest: microseconds, roost: microseconds }]. */
+export async function clientFigures(rounds, seconds) {
+  const server = start(1, [join(benchBin, 'roost_bench_c_server'), '0']);
+  const port = await waitForLine(server, server.stdout, /^(\d+)$/);
+  const figures = [];
+  for (const inFlight of [1, 64]) {
+    const results = { nest: [], roost: [] };
+    for (let round = 0; round < rounds; round++)
+      for (const [name, command] of Object.entries(clients))
+        results[name].push(await measure(command, port, inFlight, seconds));
+    figures.push({ inFlight, nest: median(results.nest), roost: median(results.roost) });
+  }
+  await stop(server);
+  return figures;
 }
-console.log(`The client's CPU per request {cmd:'sum'}, median of ${options.rounds} rounds\n`);
-console.log(table(['load', 'NestJS client', 'Roost client', 'less'], rows, options.markdown));
-await Promise.all([...spinners, server].map(stop));
-process.exit(0);
+
+async function main() {
+  const { values: options } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '3' },
+      seconds: { type: 'string', default: '2' },
+      markdown: { type: 'boolean', default: false },
+    },
+  });
+  keepAwake([0, 1]);
+  const figures = await clientFigures(Number(options.rounds), Number(options.seconds));
+  console.log(`The client's CPU per request {cmd:'sum'}, median of ${options.rounds} rounds\n`);
+  console.log(table(['load', 'NestJS client', 'Roost client', 'less'], figures.map(
+    ({ inFlight, nest, roost }) => [`${inFlight} in flight`, time(nest), time(roost),
+      ratio(nest, roost)]), options.markdown));
+  process.exit(0);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

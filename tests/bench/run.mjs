@@ -1,146 +1,146 @@
-// What a request costs the host, a NestJS server, luv with lua-cjson, and the host's own net/ and
-// wire/ without Lua ("C only": the limit).
+// What a request costs the host, a NestJS server, luv with lua-cjson, Tarantool, and the host's own
+// net/ and wire/ without Lua ("C only": the limit); and what the README says beside that.
 //
-//   run [--rounds N] [--seconds N] [--all] [--only REGEX] [--servers LIST] [--markdown]
+//   run [--quick] [--rounds N] [--seconds N] [--only REGEX] [--servers LIST] [--markdown]
 //
-// --all measures every combination, --only those loads whose title matches, "start" among them;
-// --servers nest,luv,roost,c. Servers run on CPU 0, the load generator (roost bench) on CPU 1. In
-// each round all servers take turns under each load, each in a fresh process, and the median over
-// the rounds is printed: the machine's other work then meets all of them alike. What counts is the
-// server's own CPU time per request; requests/s and latencies depend on what else goes on. Every
-// reply is checked. Needs Linux, two CPUs, taskset and chrt.
+// All of it takes less than 25 minutes, --quick (the README's loads, one round) less than 3. --only:
+// the loads whose title matches, and of the other parts (start, newcomers, memory, reload, generator,
+// handoff, client) those whose name does; --servers nest,luv,tarantool,roost,c. --markdown writes
+// page/ and the README's figures anew.
+//
+// Servers run on CPU 0, the load generator (roost bench) on CPU 1. In each round all servers take
+// turns under each load, and the median over the rounds is printed: the machine's other work then
+// meets all of them alike. What counts is the server's own CPU time per request; requests/s and
+// latencies depend on what else goes on. Every reply is checked. Needs Linux, two CPUs, taskset, chrt.
 import { parseArgs } from 'node:util';
-import { keepAwake, median, ratio, residentMb, roostBin, run, runTime, stop, table, time }
-  from './lib.mjs';
-import { loads } from './loads.mjs';
+import { makeCertificate } from './certificate.mjs';
+import { clientFigures } from './client.mjs';
+import { generatorFigures } from './generator.mjs';
+import { handoffFigures } from './handoff.mjs';
+import { keepAwake, median, runTime, stop } from './lib.mjs';
+import { groupsOf } from './loads.mjs';
+import { busyShare, describeMachine } from './machine.mjs';
+import { bench, measure } from './measure.mjs';
+import { memoryFigures } from './memory.mjs';
+import { newcomerFigures } from './newcomers.mjs';
+import { show, writePage } from './page.mjs';
+import { reloadFigures } from './reload.mjs';
 import { launch, servers } from './servers.mjs';
 import { startTimes } from './start.mjs';
 
-const CLIENT_CPU = 1;
+const QUIET = 0.05; // of the machine's CPU time may go elsewhere
+const WARM_UP_SECONDS = 0.3; // of a load, by a server that is warm
+const PACED_TIMES = 3; // as long: the slowest of a thousand are looked for
+const WARM_UPS = 4; // at most, until a server has run for a second: V8 has compiled it then
 
 const { values: options } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '2' },
-    all: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
     only: { type: 'string', default: '' },
     servers: { type: 'string', default: Object.keys(servers).join() },
     markdown: { type: 'boolean', default: false },
   },
 });
-const rounds = Number(options.rounds);
+const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
+const seconds = Number(options.seconds ?? (options.quick ? 0.6 : 1));
 const names = options.servers.split(',');
 for (const name of names) if (!servers[name]) throw new Error(`there is no server ${name}`);
+if (options.markdown && (options.only !== '' || names.length < Object.keys(servers).length))
+  throw new Error('the page shows all parts and all servers: neither --only nor --servers');
 
-/** The generator's figures for one load on one port. */
-async function bench(port, { connections, inFlight, rate, pattern, data }, seconds) {
-  const { code, stdout, stderr } = await run(CLIENT_CPU, [roostBin, 'bench', '--json',
-    '--url', `tcp://127.0.0.1:${port}`, '-c', String(connections), '-d', String(seconds),
-    ...(rate ? ['--rate', String(rate)] : ['-p', String(inFlight)]), pattern, '-'], data);
-  if (code !== 0) throw new Error(stderr.trim() || `roost bench ended with ${code}`);
-  return JSON.parse(stdout);
+const files = makeCertificate();
+
+function progress(text) {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-/** One server under one load: warmed up, then measured; null where it can't take it. */
-async function measure({ child, port }, load, title) {
+/** One server under one load; null where it can't take it. */
+async function measureOne(name, server, load) {
   try {
-    await bench(port, load, 1);
-    const before = runTime(child.pid);
-    const result = await bench(port, load, Number(options.seconds));
-    return {
-      us: (runTime(child.pid) - before) / 1000 / result.requests,
-      perSecond: result.per_second,
-      p50: result.latency_us.p50,
-      p99: result.latency_us.p99,
-      p999: result.latency_us.p99_9,
-      rss: residentMb(child.pid),
-      generator: result.generator_cpu,
-    };
+    await measure(server, load, WARM_UP_SECONDS, files.cert);
+    return await measure(server, load, load.rate ? PACED_TIMES * seconds : seconds,
+      files.cert);
   } catch (err) {
-    console.error(`${title}, ${load.title}: ${err.message}`);
+    console.error(`${servers[name].title}, ${load.title}: ${err.message}`);
     return null;
   }
 }
 
-/** All servers under one load, one after the other. */
-async function takeTurns(load, results) {
-  const running = new Map(await Promise.all(names.map(async (name) =>
-    [name, await launch(servers[name])])));
-  for (const name of names) {
-    const result = await measure(running.get(name), load, servers[name].title);
-    if (result) results[name].push(result);
-    await stop(running.get(name).child);
+async function warmUp(server, load) {
+  const inFlight = load.data.length < 10000 ? 16 : 1;
+  for (let i = 0; i < WARM_UPS && runTime(server.child.pid) < 1e9 * seconds; i++)
+    await bench(server.port, { ...load, rate: 0, connections: 10, inFlight }, seconds, files.cert);
+}
+
+/** All servers under all loads of a group, one after the other, in processes of their own. */
+async function takeTurns(group, results) {
+  const [{ tls }] = group;
+  const taking = Object.keys(results.get(group[0]));
+  const running = new Map(await Promise.all(taking.map(async (name) =>
+    [name, await launch(servers[name], tls && files)])));
+  for (const name of taking) await warmUp(running.get(name), group[0]);
+  for (const load of group) {
+    for (const name of taking) {
+      const result = await measureOne(name, running.get(name), load);
+      if (result) results.get(load)[name].push(result);
+    }
   }
+  await Promise.all(taking.map((name) => stop(running.get(name).child)));
 }
 
-/** The medians of all rounds, by server; null where one is missing. */
-function sumUp(results) {
-  return Object.fromEntries(Object.entries(results).map(([name, list]) => [name,
-    list.length < rounds ? null : Object.fromEntries(Object.keys(list[0]).map((key) =>
-      [key, median(list.map((result) => result[key]))]))]));
+/** The medians of all rounds; null where one is missing. spread: of us, around its median. */
+function sumUp(list) {
+  if (list.length < rounds) return null;
+  const medians = Object.fromEntries(Object.keys(list[0]).map((key) =>
+    [key, median(list.map((result) => result[key]))]));
+  const us = list.map((result) => result.us);
+  return { ...medians, spread: (Math.max(...us) - Math.min(...us)) / medians.us };
 }
 
-const against = (from, to) => (from && to ? ratio(from.us, to.us) : '');
-
-function showLong(all) {
-  const head = ['load', 'server', 'CPU/request', 'Nest/it', 'it/C', 'requests/s', 'p50', 'p99',
-    'p99.9', 'RSS', 'generator'];
-  const rows = all.flatMap(({ load, figures }) => names.map((name) => {
-    const it = figures[name];
-    if (!it) return [load.title, servers[name].title, ...Array(9).fill('-')];
-    return [load.title, servers[name].title, time(it.us), against(figures.nest, it),
-      against(it, figures.c), it.perSecond.toFixed(0), time(it.p50), time(it.p99), time(it.p999),
-      `${it.rss.toFixed(1)} MB`, `${(100 * it.generator).toFixed(0)} %`];
-  }));
-  console.log(table(head, rows, options.markdown, 2));
-}
-
-/** As the README has it: a row per load. */
-function showShort(all) {
-  const cpu = (figures, name) => {
-    if (!figures[name]) return '-';
-    const less = name !== 'nest' && figures.nest ? ` (${against(figures.nest, figures[name])})` : '';
-    return `${time(figures[name].us)}${less}`;
-  };
-  console.log(`\nServer CPU per request, and how many times less than NestJS\n`);
-  console.log(table(['load', ...names.map((name) => servers[name].title)],
-    all.map(({ load, figures }) => [load.title, ...names.map((name) => cpu(figures, name))]),
-    options.markdown));
-  const paced = all.filter(({ load }) => load.rate);
-  if (paced.length === 0) return;
-  const latency = (it) => (it ? [it.p50, it.p99, it.p999].map(time).join(' / ') : '-');
-  console.log('\nLatency at a fixed rate: p50 / p99 / p99.9\n');
-  console.log(table(['load', ...names.map((name) => servers[name].title)],
-    paced.map(({ load, figures }) => [load.title, ...names.map((name) => latency(figures[name]))]),
-    options.markdown));
-}
-
-/** How long it takes until a program that was started answers, and its memory then. */
-async function showStart() {
-  if (!new RegExp(options.only, 'i').test('start')) return;
-  console.log('\nStart to the first reply, and memory then (Roost with the shipped services)\n');
-  const figures = await startTimes(names, 3 * rounds);
-  console.log(table(['server', 'start to ready', 'RSS'], names.map((name) =>
-    [servers[name].title, `${figures[name].ms.toFixed(1)} ms`, `${figures[name].rss.toFixed(1)} MB`]),
-  options.markdown));
-}
-
-const chosen = loads(options);
-const results = chosen.map(() => Object.fromEntries(names.map((name) => [name, []])));
-keepAwake([0, CLIENT_CPU]);
-for (let round = 0; round < rounds; round++) {
-  for (const [at, load] of chosen.entries()) {
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round + 1}: ${load.title}`);
-    await takeTurns(load, results[at]);
+async function measureLoads() {
+  const groups = groupsOf(options);
+  const results = new Map(groups.flat().map((load) => [load, Object.fromEntries(names
+    .filter((name) => !load.tls || servers[name].tls).map((name) => [name, []]))]));
+  for (let round = 0; round < rounds; round++) {
+    for (const group of groups) {
+      progress(`round ${round + 1} of ${rounds}: ${group[0].title} ...`);
+      await takeTurns(group, results);
+    }
   }
+  return [...results].map(([{ title, request, connections, inFlight, rate }, lists]) =>
+    ({ title, request, connections, inFlight, rate, servers: Object.fromEntries(
+      Object.entries(lists).map(([name, list]) => [name, sumUp(list)])) }));
 }
-if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-const all = chosen.map((load, at) => ({ load, figures: sumUp(results[at]) }));
-if (all.length > 0) {
-  console.log(`Medians of ${rounds} rounds of ${options.seconds} s; loads: connections x requests ` +
-    'in flight on each\n');
-  showLong(all);
-  showShort(all);
+
+/** What is measured beside the loads. */
+const parts = {
+  start: () => startTimes(names, 3 * rounds),
+  newcomers: () => newcomerFigures(names, files, rounds),
+  memory: () => memoryFigures(names),
+  reload: () => reloadFigures(rounds, 3 * seconds),
+  generator: () => generatorFigures(rounds, seconds),
+  handoff: () => handoffFigures(rounds),
+  client: () => clientFigures(rounds, seconds),
+};
+
+const began = Date.now();
+const busy = await busyShare();
+if (busy > QUIET)
+  console.error(`bench: this machine is busy with something else (${(100 * busy).toFixed(0)} % of ` +
+    'its CPU time): ratios may be off, latencies are');
+keepAwake([0, 1]);
+const figures = { date: new Date().toISOString().slice(0, 10), machine: describeMachine(), busy,
+  command: ['./dev bench', ...process.argv.slice(2)].join(' '), names, rounds, seconds,
+  loads: await measureLoads() };
+for (const [name, part] of Object.entries(parts)) {
+  if (!new RegExp(options.only, 'i').test(name)) continue;
+  progress(name);
+  figures[name] = await part();
 }
-await showStart();
+progress('');
+figures.minutes = (Date.now() - began) / 60000;
+show(figures);
+if (options.markdown) writePage(figures);
 process.exit(0);

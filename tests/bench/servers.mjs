@@ -5,10 +5,14 @@ import { benchBin, here, npmDir, roostBin, start, waitForLine } from './lib.mjs'
 
 const CPU = 0;
 
-/** In the order of the tables. A command takes the port, 0 for any, and the files for TLS, if any. */
+/**
+ * In the order of the tables. A command takes the port, 0 for any, and the files for TLS, if it can
+ * (`tls`).
+ */
 export const servers = {
   nest: {
     title: 'NestJS',
+    tls: true,
     command: (port, { key, cert } = {}) => [process.execPath, join(here, 'nest_server.mjs'),
       String(port), ...(key ? [key, cert] : [])],
   },
@@ -16,8 +20,14 @@ export const servers = {
     title: 'luv + lua-cjson',
     command: (port) => ['lua5.4', join(here, 'luv_server.lua'), String(port)],
   },
+  tarantool: {
+    title: 'Tarantool',
+    command: (port) => ['tarantool', join(here, 'tarantool_server.lua'), String(port)],
+    stderr: 'ignore', // it says that it has started
+  },
   roost: {
     title: 'Roost',
+    tls: true,
     command: (port, { key, cert } = {}) => [roostBin, 'run', join(here, 'host.lua'), '--set',
       `services=${join(here, 'service.lua')}`, '--set', `servers.1.port=${port}`,
       ...(key ? ['--set', `servers.1.tls.key=${key}`, '--set', `servers.1.tls.cert=${cert}`] : [])],
@@ -25,6 +35,7 @@ export const servers = {
   },
   c: {
     title: 'C only',
+    tls: true,
     command: (port, { key, cert } = {}) => [join(benchBin, 'roost_bench_c_server'), String(port),
       ...(key ? [key, cert] : [])],
   },
@@ -41,8 +52,8 @@ export function spawnServer(command, options) {
  * Starts one on a port of its own, with TLS where its files are given: { child, port }. The host
  * logs its address, others print it.
  */
-export async function launch({ command, logs }, files) {
-  const child = spawnServer(command(0, files), { stdio: ['ignore', 'pipe', logs ? 'pipe' : 'inherit'] });
+export async function launch({ command, logs, stderr = 'inherit' }, files) {
+  const child = spawnServer(command(0, files), { stdio: ['ignore', 'pipe', logs ? 'pipe' : stderr] });
   const port = logs ? await waitForLine(child, child.stderr, /address=127\.0\.0\.1:(\d+)/)
     : await waitForLine(child, child.stdout, /^(\d+)$/);
   return { child, port: Number(port) };

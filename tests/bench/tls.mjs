@@ -7,14 +7,12 @@
 // --connections: how many are made per measurement; --only: the parts whose title matches (load,
 // new, local). Servers run on CPU 0, whoever calls them on CPU 1. In each round all servers take
 // turns, each in a fresh process; medians over the rounds. What counts is the server's own CPU time.
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import tls from 'node:tls';
 import { parseArgs } from 'node:util';
+import { makeCertificate } from './certificate.mjs';
 import { here, keepAwake, median, ratio, roostBin, run, runTime, stop, table, time } from './lib.mjs';
 import { launch, servers } from './servers.mjs';
+import { visitsTls } from './visits.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -29,17 +27,7 @@ const rounds = Number(options.rounds);
 const names = ['nest', 'roost', 'c'];
 const isWanted = (title) => new RegExp(options.only, 'i').test(title);
 
-/** A key, and a certificate that vouches for itself. */
-function makeFiles() {
-  const dir = mkdtempSync(join(tmpdir(), 'roost-bench-'));
-  process.on('exit', () => rmSync(dir, { recursive: true }));
-  const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',
-    '-nodes', '-days', '2', '-subj', '/CN=bench', '-addext', 'subjectAltName=IP:127.0.0.1',
-    '-keyout', key, '-out', cert], { stdio: 'ignore' });
-  return { key, cert };
-}
-const files = makeFiles();
+const files = makeCertificate();
 
 /** measure(server) for all servers in turns: the medians of each figure, by server. */
 async function takeTurns(measure) {
@@ -80,57 +68,13 @@ async function load({ child, port }, connections, inFlight) {
 
 // New connections
 
-const text = '{"pattern":{"cmd":"sum"},"data":[1,2,3],"id":"1"}';
-const request = `${text.length}#${text}`;
-
-/**
- * One connection with one request: { us: until its reply, session, isReused }. session: to be taken
- * up; undefined: none, but one is waited for; null: none.
- */
-function visit(port, session) {
-  return new Promise((resolve, reject) => {
-    const began = performance.now();
-    const socket = tls.connect({ host: '127.0.0.1', port, ca: readFileSync(files.cert), session });
-    let last;
-    let us;
-    const finish = () => {
-      if (us === undefined || (session === undefined && !last)) return;
-      resolve({ us, session: last ?? session, isReused: socket.isSessionReused() });
-      socket.destroy();
-    };
-    socket.on('session', (given) => {
-      last = given;
-      finish();
-    });
-    socket.on('error', reject);
-    socket.on('data', () => {
-      us = (performance.now() - began) * 1000;
-      finish();
-    });
-    socket.write(request);
-  });
-}
-
-/** So many one after the other, with sessions that are taken up again or without. */
-async function visits(port, count, resumes) {
-  const times = [];
-  let session = resumes ? undefined : null;
-  for (let i = 0; i < count; i++) {
-    const visited = await visit(port, session);
-    if (resumes && i > 0 && !visited.isReused) throw new Error('the session was not taken up');
-    if (resumes) ({ session } = visited);
-    times.push(visited.us);
-  }
-  return times;
-}
-
 async function connections({ child, port }) {
   const count = Number(options.connections);
   const figures = {};
   for (const [name, resumes] of [['whole', false], ['resumed', true]]) {
-    await visits(port, count >> 2, resumes); // warms up
+    await visitsTls(port, count >> 2, files.cert, resumes); // warms up
     const before = runTime(child.pid);
-    const times = await visits(port, count, resumes);
+    const times = await visitsTls(port, count, files.cert, resumes);
     figures[name] = (runTime(child.pid) - before) / 1000 / count;
     figures[`${name} time`] = median(times);
   }
