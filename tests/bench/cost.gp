@@ -1,5 +1,5 @@
 # Draws cost.svg from loads.tsv, sum_1.tsv and sum_16.tsv of this folder; `what` says when and where.
-set terminal svg size 1000,860 font 'sans-serif,12' background rgb 'white'
+set terminal svg size 1200,860 font 'sans-serif,12' background rgb 'white'
 set output 'cost.svg'
 set datafile separator tab
 set datafile missing '-'
@@ -18,13 +18,17 @@ set style data histograms
 set style histogram clustered gap 2
 set style fill solid 0.9 noborder
 set boxwidth 1
-set xtics rotate by -20 noenhanced scale 0
-plot for [i=4:8] 'loads.tsv' using i:xtic(1) linecolor rgb colour(i - 3) title columnheader(i)
+set xtics noenhanced scale 0 font ',10'
+set xrange [-0.6:*]
+label(request, connections, each) = sprintf("%s\n%s x %s", request, connections, each)
+plot for [i=4:8] 'loads.tsv' using i:xtic(label(strcol(1), strcol(2), strcol(3))) \
+  linecolor rgb colour(i - 3) title columnheader(i)
 
 unset key
 set style data linespoints
+set xrange [*:*]
 set logscale x
-set xtics norotate (1, 10, 100, 1000)
+set xtics font ',12' (1, 10, 100, 1000)
 set xlabel 'connections'
 set size 0.5,0.46
 do for [n = 1:16:15] {

@@ -103,4 +103,7 @@ export function time(us) {
   return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${unit}`;
 }
 
-export const ratio = (from, to) => `${(from / to).toFixed(from / to < 9.95 ? 2 : 1)}x`;
+export function ratio(from, to) {
+  const value = from / to;
+  return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)}x`;
+}

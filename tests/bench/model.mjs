@@ -1,6 +1,6 @@
 // What the measured costs say about machines that were not measured.
 //
-//   model [FIGURES]     prints it for page/figures.json, or for another file of figures
+//   model [FIGURES]     prints it for page/figures.json, or for another file (build/bench.json)
 //
 // The calculation: a host of N workers shares nothing on the path of a request, so it answers N/c
 // requests a second, c being the CPU of one. Two things are not that easy, and are counted:
@@ -14,10 +14,9 @@
 //
 // Left out: memory bandwidth, what a network card costs more than loopback, frequency that sinks
 // with the number of busy cores, and whatever a kernel of that many cores shares.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { here, median, table } from './lib.mjs';
+import { readFigures } from './figures.mjs';
+import { median, table } from './lib.mjs';
 
 const CORES = [1, 2, 8, 64];
 const ALPHA = 1.5;
@@ -132,10 +131,8 @@ export function modelText(figures, markdown) {
     'the kernel.'].join('\n\n');
 }
 
-function main([file = join(here, 'page', 'figures.json')]) {
-  const text = modelText(JSON.parse(readFileSync(file, 'utf8')), false);
-  if (!text) throw new Error(`${file}: figures are missing; ./dev bench measures them`);
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const text = modelText(readFigures(process.argv[2]), false);
+  if (!text) throw new Error('these figures are not all that it needs: say ./dev bench');
   console.log(text);
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv.slice(2));

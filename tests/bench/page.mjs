@@ -1,17 +1,18 @@
 // The page: what figures look like on a terminal, in page/ and in the README. README.md has two
 // places for them, between comments; page/ has the figures, all tables and the plot.
 //
-//   page     writes them from page/figures.json, without measuring
+//   page [FIGURES]     writes them without measuring, from page/figures.json or from another file:
+//                      each run leaves its figures in build/bench.json
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { pageFolder as folder, readFigures, writeFigures } from './figures.mjs';
 import { here, ratio, repo, table, time } from './lib.mjs';
 import { isBest } from './loads.mjs';
 import { modelText } from './model.mjs';
 import { servers } from './servers.mjs';
 
-const folder = join(here, 'page');
 const title = (name) => servers[name].title;
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
@@ -89,9 +90,9 @@ function reloadText({ reload }) {
 function clientText({ client }) {
   if (!client) return null;
   const each = client.map(({ inFlight, nest, roost }) =>
-    `${time(roost)} with ${inFlight} in flight, ${ratio(nest, roost)} less`);
-  return `Calls through \`roost.client\` take the caller ${each.join(', and ')} than Nest's ` +
-    'ClientProxy takes (`./dev bench client`).';
+    `${time(roost)} with ${inFlight} in flight (NestJS ${time(nest)}, ${ratio(nest, roost)})`);
+  return `A call through \`roost.client\` takes ${each.join(' and ')} of the caller's CPU ` +
+    '(`./dev bench client`).';
 }
 
 function generatorText(figures) {
@@ -132,7 +133,10 @@ function replaceBlock(text, name, block) {
   return `${text.slice(0, start + from.length)}${block}\n${text.slice(end)}`;
 }
 
-const joined = (...texts) => texts.filter((text) => text).join('\n\n');
+/** Texts as Markdown, in lines that are not too long, tables apart. */
+const joined = (...texts) => texts.filter((text) => text).join('\n\n').split('\n')
+  .map((line) => (line.startsWith('|') ? line : line.replace(/(.{1,104})(?: +|$)/g, '$1\n').trimEnd()))
+  .join('\n');
 
 function writeReadme(figures) {
   const file = join(repo, 'README.md');
@@ -144,15 +148,15 @@ function writeReadme(figures) {
     otherTable(figures, true), reloadText(figures), clientText(figures), generatorText(figures));
   let text = readFileSync(file, 'utf8');
   text = replaceBlock(text, 'numbers', numbers);
-  text = replaceBlock(text, 'model', modelText(figures, true));
+  text = replaceBlock(text, 'model', joined(modelText(figures, true)));
   writeFileSync(file, text);
 }
 
 /** What the plot reads: CPU per request in microseconds, a load a line, a server a column. */
 function plotData(figures, loads) {
   const cell = (it) => (it ? it.us.toFixed(3) : '-');
-  return `${[['load', 'connections', 'in_flight', ...figures.names.map(title)],
-    ...loads.map((load) => [load.title, load.connections, load.inFlight,
+  return `${[['request', 'connections', 'in_flight', ...figures.names.map(title)],
+    ...loads.map((load) => [load.request, load.connections, load.inFlight,
       ...figures.names.map((name) => cell(load.servers[name]))])].map((row) => row.join('\t'))
     .join('\n')}\n`;
 }
@@ -184,11 +188,10 @@ function writeTables(figures) {
 
 export function writePage(figures) {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'figures.json'), `${JSON.stringify(figures, null, 1)}\n`);
+  writeFigures(figures);
   writePlot(figures);
   writeTables(figures);
   writeReadme(figures);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  writePage(JSON.parse(readFileSync(join(folder, 'figures.json'), 'utf8')));
+if (process.argv[1] === fileURLToPath(import.meta.url)) writePage(readFigures(process.argv[2]));

@@ -3,10 +3,11 @@
 //
 //   run [--quick] [--rounds N] [--seconds N] [--only REGEX] [--servers LIST] [--markdown]
 //
-// All of it takes less than 25 minutes, --quick (the README's loads, one round) less than 3. --only:
-// the loads whose title matches, and of the other parts (start, newcomers, memory, reload, generator,
-// handoff, client) those whose name does; --servers nest,luv,tarantool,roost,c. --markdown writes
-// page/ and the README's figures anew.
+// All of it takes less than 25 minutes; --quick, less than 3, is one round of the README's loads, with
+// start, reload and generator. --only: the loads whose title matches, and of the other parts (start,
+// newcomers, memory, reload, generator, handoff, client) those whose name does. --servers:
+// nest,luv,tarantool,roost,c. --markdown writes page/ and the README's figures anew; `page
+// build/bench.json` does so afterwards.
 //
 // Servers run on CPU 0, the load generator (roost bench) on CPU 1. In each round all servers take
 // turns under each load, and the median over the rounds is printed: the machine's other work then
@@ -15,6 +16,7 @@
 import { parseArgs } from 'node:util';
 import { makeCertificate } from './certificate.mjs';
 import { clientFigures } from './client.mjs';
+import { keepFigures } from './figures.mjs';
 import { generatorFigures } from './generator.mjs';
 import { handoffFigures } from './handoff.mjs';
 import { keepAwake, median, runTime, stop } from './lib.mjs';
@@ -31,7 +33,8 @@ import { startTimes } from './start.mjs';
 const QUIET = 0.05; // of the machine's CPU time may go elsewhere
 const WARM_UP_SECONDS = 0.3; // of a load, by a server that is warm
 const PACED_TIMES = 3; // as long: the slowest of a thousand are looked for
-const WARM_UPS = 4; // at most, until a server has run for a second: V8 has compiled it then
+const WARM_NS = 1e9; // what a server has worked when it is warm: V8 has compiled the path by then
+const WARM_UPS = 5; // at most
 
 const { values: options } = parseArgs({
   options: {
@@ -47,8 +50,8 @@ const rounds = Number(options.rounds ?? (options.quick ? 1 : 3));
 const seconds = Number(options.seconds ?? (options.quick ? 0.6 : 1));
 const names = options.servers.split(',');
 for (const name of names) if (!servers[name]) throw new Error(`there is no server ${name}`);
-if (options.markdown && (options.only !== '' || names.length < Object.keys(servers).length))
-  throw new Error('the page shows all parts and all servers: neither --only nor --servers');
+if (options.markdown && (options.quick || options.only || names.length < Object.keys(servers).length))
+  throw new Error('the page shows all of it: neither --quick nor --only nor --servers');
 
 const files = makeCertificate();
 
@@ -68,10 +71,11 @@ async function measureOne(name, server, load) {
   }
 }
 
-async function warmUp(server, load) {
+async function warmUp({ child, port }, load) {
   const inFlight = load.data.length < 10000 ? 16 : 1;
-  for (let i = 0; i < WARM_UPS && runTime(server.child.pid) < 1e9 * seconds; i++)
-    await bench(server.port, { ...load, rate: 0, connections: 10, inFlight }, seconds, files.cert);
+  const began = runTime(child.pid);
+  for (let i = 0; i < WARM_UPS && runTime(child.pid) - began < WARM_NS; i++)
+    await bench(port, { ...load, rate: 0, connections: 10, inFlight }, 1, files.cert);
 }
 
 /** All servers under all loads of a group, one after the other, in processes of their own. */
@@ -125,6 +129,8 @@ const parts = {
   client: () => clientFigures(rounds, seconds),
 };
 
+const quickParts = ['start', 'reload', 'generator'];
+
 const began = Date.now();
 const busy = await busyShare();
 if (busy > QUIET)
@@ -135,12 +141,14 @@ const figures = { date: new Date().toISOString().slice(0, 10), machine: describe
   command: ['./dev bench', ...process.argv.slice(2)].join(' '), names, rounds, seconds,
   loads: await measureLoads() };
 for (const [name, part] of Object.entries(parts)) {
-  if (!new RegExp(options.only, 'i').test(name)) continue;
+  if (!new RegExp(options.only, 'i').test(name) || (options.quick && !quickParts.includes(name)))
+    continue;
   progress(name);
   figures[name] = await part();
 }
 progress('');
 figures.minutes = (Date.now() - began) / 60000;
 show(figures);
+keepFigures(figures);
 if (options.markdown) writePage(figures);
 process.exit(0);
