@@ -9,12 +9,13 @@ const latest = join(repo, 'build', 'bench.json');
 
 const write = (file, figures) => writeFileSync(file, `${JSON.stringify(figures, null, 1)}\n`);
 
-/** Those that the README shows, or of another file, relative to the repository. */
+/**
+ * Those of a file, relative to the repository; or else those that the README shows; or of the last
+ * run.
+ */
 export function readFigures(file) {
-  const path = file ? resolve(repo, file) : published;
-  if (!existsSync(path))
-    throw new Error(`there is no ${path}: ./dev bench --markdown makes tests/bench/page/figures.json, ` +
-      'each run of ./dev bench build/bench.json');
+  const path = file ? resolve(repo, file) : [published, latest].find(existsSync);
+  if (!path) throw new Error('there are no figures: ./dev bench makes some');
   return JSON.parse(readFileSync(path, 'utf8'));
 }
 

@@ -15,8 +15,8 @@ export async function bench(port, load, seconds, cert) {
   return JSON.parse(stdout);
 }
 
-/** What a process had used at a moment between two samples. */
-function usedAt(samples, at) {
+/** What a process had used at a moment, from samples { at, ns } in their order. */
+export function usedAt(samples, at) {
   const after = samples.findIndex((sample) => sample.at >= at);
   if (after <= 0) return samples.at(after).ns;
   const [a, b] = [samples[after - 1], samples[after]];

@@ -1,6 +1,7 @@
 // What the measured costs say about machines that were not measured.
 //
-//   model [FIGURES]     prints it for page/figures.json, or for another file (build/bench.json)
+//   model [FIGURES]     prints it for page/figures.json, or for another file; each run leaves its
+//                       figures in build/bench.json
 //
 // The calculation: a host of N workers shares nothing on the path of a request, so it answers N/c
 // requests a second, c being the CPU of one. Two things are not that easy, and are counted:
@@ -20,7 +21,8 @@ import { median, table } from './lib.mjs';
 
 const CORES = [1, 2, 8, 64];
 const ALPHA = 1.5;
-const MOST_RATES = 2e6; // that one cell of the simulation draws
+const MOST_RATES = 1e6; // that one cell of the simulation draws, as long as it draws FEWEST times
+const FEWEST = 5;
 
 /** Numbers from 0 to 1, the same in every run: Marsaglia's xorshift32. */
 function dice(seed) {
@@ -39,7 +41,7 @@ function dice(seed) {
  */
 export function balance(workers, connections) {
   const random = dice(workers * 1000003 + connections);
-  const draws = Math.max(5, Math.min(400, Math.floor(MOST_RATES / connections)));
+  const draws = Math.max(FEWEST, Math.min(400, Math.floor(MOST_RATES / connections)));
   const shares = [];
   for (let draw = 0; draw < draws; draw++) {
     const loads = new Float64Array(workers);
@@ -52,6 +54,15 @@ export function balance(workers, connections) {
     shares.push(total / workers / Math.max(...loads));
   }
   return median(shares);
+}
+
+let simulated;
+
+/** A row for so many connections, with the balance of each number of workers; the same each time. */
+function simulate() {
+  simulated ??= [100, 1000, 10000, 100000, 1000000].map((connections) =>
+    [connections, ...CORES.slice(1).map((workers) => balance(workers, connections))]);
+  return simulated;
 }
 
 /**
@@ -98,10 +109,9 @@ export function predict(known, markdown) {
     // worker 0 accepts, at the price of a whole plain connection; then TLS is the others' as well
     1e6 / Math.max(newcomer.tls / workers, newcomer.tcp)]
     .map((cell) => (typeof cell === 'string' ? cell : `${count(cell)}/s`))), markdown);
-  const crowds = [100, 1000, 10000, 100000, 1000000];
   const balances = table(['connections', ...CORES.slice(1).map((workers) => `${workers} workers`)],
-    crowds.map((connections) => [connections.toLocaleString('en'), ...CORES.slice(1)
-      .map((workers) => percent(balance(workers, connections)))]), markdown);
+    simulate().map(([connections, ...shares]) =>
+      [connections.toLocaleString('en'), ...shares.map(percent)]), markdown);
   const gib = (each) => (each * 1e6 / 2 ** 30).toFixed(1);
   return { cores, balances, million: { server: gib(bytes.server), kernel: gib(bytes.kernel) } };
 }
@@ -133,6 +143,6 @@ export function modelText(figures, markdown) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const text = modelText(readFigures(process.argv[2]), false);
-  if (!text) throw new Error('these figures are not all that it needs: say ./dev bench');
+  if (!text) throw new Error('these figures are of a part only: ./dev bench makes all of them');
   console.log(text);
 }

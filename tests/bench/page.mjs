@@ -1,7 +1,7 @@
 // The page: what figures look like on a terminal, in page/ and in the README. README.md has two
 // places for them, between comments; page/ has the figures, all tables and the plot.
 //
-//   page [FIGURES]     writes them without measuring, from page/figures.json or from another file:
+//   page [FIGURES]     writes them without measuring, from page/figures.json or from another file;
 //                      each run leaves its figures in build/bench.json
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -138,18 +138,16 @@ const joined = (...texts) => texts.filter((text) => text).join('\n\n').split('\n
   .map((line) => (line.startsWith('|') ? line : line.replace(/(.{1,104})(?: +|$)/g, '$1\n').trimEnd()))
   .join('\n');
 
-function writeReadme(figures) {
-  const file = join(repo, 'README.md');
+/** The text of README.md with these figures in it. */
+export function readmeWith(figures, before) {
   const numbers = joined(machineText(figures),
     costTable(figures, closedLoads(figures).filter((load) => isBest(load.title)), true),
     '![CPU per request by load](tests/bench/page/cost.svg)',
     `Latency at a fixed rate, counted from when a request was due:\n\n${
       latencyTable(figures, pacedLoads(figures), true)}`,
     otherTable(figures, true), reloadText(figures), clientText(figures), generatorText(figures));
-  let text = readFileSync(file, 'utf8');
-  text = replaceBlock(text, 'numbers', numbers);
-  text = replaceBlock(text, 'model', joined(modelText(figures, true)));
-  writeFileSync(file, text);
+  return replaceBlock(replaceBlock(before, 'numbers', numbers), 'model',
+    joined(modelText(figures, true)));
 }
 
 /** What the plot reads: CPU per request in microseconds, a load a line, a server a column. */
@@ -191,7 +189,8 @@ export function writePage(figures) {
   writeFigures(figures);
   writePlot(figures);
   writeTables(figures);
-  writeReadme(figures);
+  const readme = join(repo, 'README.md');
+  writeFileSync(readme, readmeWith(figures, readFileSync(readme, 'utf8')));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) writePage(readFigures(process.argv[2]));

@@ -33,7 +33,7 @@ import { startTimes } from './start.mjs';
 const QUIET = 0.05; // of the machine's CPU time may go elsewhere
 const WARM_UP_SECONDS = 0.3; // of a load, by a server that is warm
 const PACED_TIMES = 3; // as long: the slowest of a thousand are looked for
-const WARM_NS = 1e9; // what a server has worked when it is warm: V8 has compiled the path by then
+const WARM_NS = 5e8; // what a server has worked when it is warm: V8 has compiled the path by then
 const WARM_UPS = 5; // at most
 
 const { values: options } = parseArgs({
@@ -54,6 +54,8 @@ if (options.markdown && (options.quick || options.only || names.length < Object.
   throw new Error('the page shows all of it: neither --quick nor --only nor --servers');
 
 const files = makeCertificate();
+
+const quoted = (word) => (/^[\w,./=-]+$/.test(word) ? word : `'${word}'`);
 
 function progress(text) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
@@ -138,7 +140,7 @@ if (busy > QUIET)
     'its CPU time): ratios may be off, latencies are');
 keepAwake([0, 1]);
 const figures = { date: new Date().toISOString().slice(0, 10), machine: describeMachine(), busy,
-  command: ['./dev bench', ...process.argv.slice(2)].join(' '), names, rounds, seconds,
+  command: ['./dev bench', ...process.argv.slice(2).map(quoted)].join(' '), names, rounds, seconds,
   loads: await measureLoads() };
 for (const [name, part] of Object.entries(parts)) {
   if (!new RegExp(options.only, 'i').test(name) || (options.quick && !quickParts.includes(name)))

@@ -41,10 +41,9 @@ export const servers = {
   },
 };
 
-for (const file of [roostBin, servers.c.command(0)[0]])
-  if (!existsSync(file)) throw new Error(`there is no ${file}: build it first`);
-
 export function spawnServer(command, options) {
+  if (command[0].startsWith('/') && !existsSync(command[0]))
+    throw new Error(`there is no ${command[0]}: build it first`);
   return start(CPU, command, { env: { ...process.env, ROOST_NPM_DIR: npmDir }, ...options });
 }
 
