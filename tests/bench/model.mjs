@@ -13,7 +13,7 @@
 //   whose rates differ as Pareto's do (alpha 1.5: a tenth of them sends 46 % of all requests) are
 //   dealt out evenly by number; the busiest worker is full when the others still have room.
 //
-// Left out: memory bandwidth, what a network card costs more than loopback, frequency that sinks
+// Left out: what a network card costs more than loopback, frequency that sinks
 // with the number of busy cores, and whatever a kernel of that many cores shares.
 import { fileURLToPath } from 'node:url';
 import { readFigures } from './figures.mjs';
@@ -21,6 +21,8 @@ import { median, table } from './lib.mjs';
 
 const CORES = [1, 2, 8, 64];
 const ALPHA = 1.5;
+const LARGE_BYTES = 65536;
+const COPIES = 4; // of each byte that is echoed
 const MOST_RATES = 1e6; // that one cell of the simulation draws, as long as it draws FEWEST times
 const FEWEST = 5;
 
@@ -88,7 +90,8 @@ export function costs(figures) {
     !figures.memory?.roost || !figures.handoff) return null;
   const cost = ({ roost, c }) => ({ c: roost.us, own: Math.max(roost.us - c.us, 0) });
   return { alone: cost(alone), batched: cost(batched), newcomer: figures.newcomers.roost,
-    bytes: figures.memory.roost, handoff: figures.handoff };
+    bytes: figures.memory.roost, handoff: figures.handoff,
+    large: find(figures, 'text, 64 KiB, 10 x 1')?.roost };
 }
 
 /** 1234567 as 1.2 M, 12345 as 12 k. */
@@ -101,7 +104,7 @@ const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
 /** The tables: of cores, of balance; and what a million connections take. */
 export function predict(known, markdown) {
-  const { alone, batched, newcomer, bytes, handoff } = known;
+  const { alone, batched, newcomer, handoff } = known;
   const cores = table(['cores = workers', 'sum, 1 in flight', 'sum, 16 in flight',
     'a tenth to a service on one worker', 'all to one worker', 'new TLS connections'],
   CORES.map((workers) => [String(workers), capacity(workers, alone), capacity(workers, batched),
@@ -112,8 +115,30 @@ export function predict(known, markdown) {
   const balances = table(['connections', ...CORES.slice(1).map((workers) => `${workers} workers`)],
     simulate().map(([connections, ...shares]) =>
       [connections.toLocaleString('en'), ...shares.map(percent)]), markdown);
+  return { cores, balances };
+}
+
+/** What a million connections take: memory when idle, time to come back, CPU when they ask little. */
+function millionText({ alone, newcomer, bytes }) {
   const gib = (each) => (each * 1e6 / 2 ** 30).toFixed(1);
-  return { cores, balances, million: { server: gib(bytes.server), kernel: gib(bytes.kernel) } };
+  const [most] = CORES.slice(-1);
+  const seconds = (us) => us.toFixed(0); // of a million
+  return `A million idle connections take ${gib(bytes.server)} GiB of the host and ` +
+    `${gib(bytes.kernel)} GiB of the kernel. When all of them connect anew, that takes at least ` +
+    `${seconds(newcomer.tcp)} s, and over TLS ${seconds(newcomer.tls / CORES[2])} s on ${CORES[2]} cores, ` +
+    `${seconds(Math.max(newcomer.tls / most, newcomer.tcp))} s on ${most}. If each sends a request a ` +
+    `minute, that is ${(1e6 / 60 * alone.c / 1e6).toFixed(2)} cores' work.`;
+}
+
+/** Where the bytes of large requests are the limit rather than the cores. */
+function bandwidthText({ large }) {
+  if (!large) return null;
+  const [most] = CORES.slice(-1);
+  const perSecond = (workers) => workers * 1e6 / large.us * COPIES * 2 * LARGE_BYTES / 1e9;
+  return `Large requests stop before that: an echo of 64 KiB copies its bytes ${COPIES} times (out of the ` +
+    'kernel, to Lua, from Lua, into the kernel), which reads and writes ' +
+    `${perSecond(1).toFixed(1)} GB/s on one core where caches don't help; ${most} cores would want ` +
+    `${perSecond(most).toFixed(0)} GB/s of memory.`;
 }
 
 /** All of it as text, in Markdown or for a terminal; null where figures are missing. */
@@ -121,7 +146,7 @@ export function modelText(figures, markdown) {
   const known = costs(figures);
   if (!known) return null;
   const { alone, batched, newcomer, bytes, handoff } = known;
-  const { cores, balances, million } = predict(known, markdown);
+  const { cores, balances } = predict(known, markdown);
   const us = (value) => `${value.toFixed(value < 9.95 ? 2 : 1)} us`;
   const measured = table(['measured, of one worker', ''], [
     ['a request alone in its turn (sum, 10 x 1)', us(alone.c)],
@@ -137,8 +162,7 @@ export function modelText(figures, markdown) {
   return [measured, `Predicted capacity, every core busy with nothing else:\n\n${cores}`,
     'Connections stay on their worker, which is full before the others where there are few of them.\n' +
     `How much of the capacity above is left (simulated; a tenth sends 46 %):\n\n${balances}`,
-    `A million idle connections take ${million.server} GiB of the host and ${million.kernel} GiB of ` +
-    'the kernel.'].join('\n\n');
+    millionText(known), bandwidthText(known)].filter((text) => text).join('\n\n');
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
