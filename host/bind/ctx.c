@@ -80,7 +80,8 @@ static void closing_ended(void *ud, bool reset) {
   roost_call_unpin(ud);
 }
 
-static const roost_task_ops closing_ops = {closing_begin, NULL, NULL, closing_ended, false, NULL};
+static const roost_task_ops closing_ops = {closing_begin, NULL,  NULL, closing_ended,
+                                           NULL,          false, NULL};
 
 /* In a task of its own. A vm that is being closed starts none: there the collector does what it
  * can. */

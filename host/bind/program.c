@@ -138,7 +138,7 @@ static void main_ended(void *ud, bool reset) {
   program->failed = program->failed || reset;
 }
 
-static const roost_task_ops main_ops = {main_begin, NULL, main_fail, main_ended, false, NULL};
+static const roost_task_ops main_ops = {main_begin, NULL, main_fail, main_ended, NULL, false, NULL};
 
 int roost_program_start(roost_program *program, roost_dispatch *dispatch, const char *root) {
   roost_service *service;

@@ -116,10 +116,10 @@ static void spawned_ended(void *ud, bool reset) {
     roost_call_unpin(call);
 }
 
-static const roost_task_ops spawned_ops = {spawned_begin, NULL,  spawned_fail,
-                                           spawned_ended, false, NULL};
-static const roost_task_ops part_ops = {spawned_begin, NULL, spawned_fail,
-                                        spawned_ended, true, NULL};
+static const roost_task_ops spawned_ops = {spawned_begin, NULL,  spawned_fail, spawned_ended,
+                                           NULL,          false, NULL};
+static const roost_task_ops part_ops = {spawned_begin, NULL, spawned_fail, spawned_ended,
+                                        NULL,          true, NULL};
 
 /* core.spawn(function, detached, part, overrun) -> handle; detached: without the context of this
  * request; part: the running task will wait for it, so that it runs wherever that one does

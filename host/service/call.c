@@ -429,13 +429,22 @@ static void task_ended(void *ud, bool reset) {
     roost_call_end(call);
 }
 
-static const roost_task_ops task_ops = {task_begin, task_finish, task_fail,
-                                        task_ended, false,       NULL};
+static int task_next(void **ud);
+
+static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task_ended,
+                                        task_next,  false,       NULL};
 
 static int run_lua(roost_call *call) {
+  roost_dispatch *dispatch = call->dispatch;
+  roost_call *outer = dispatch->running;
   roost_task *task;
+  dispatch->running = call;
   call->running = true;
   int status = roost_generation_start_task(call->generation, &task, &task_ops, call, call);
+  call = dispatch->running; /* the last of those that began in the task; NULL: it has ended */
+  dispatch->running = outer;
+  if (call == NULL)
+    return 0;
   call->running = false;
   if (status != 0 || task == NULL) {
     if (call->refused)
@@ -496,11 +505,13 @@ static void count_start(roost_call *call) {
   *(event ? &stats->events : &stats->requests) += 1;
 }
 
-int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
-                     const roost_handler *handler, bool event) {
+/* A call that has not begun; NULL where memory is short. */
+static roost_call *call_make(roost_dispatch *dispatch, roost_origin *origin,
+                             const roost_message *message, const roost_handler *handler,
+                             bool event) {
   roost_call *call = call_take(dispatch);
   if (call == NULL)
-    return ROOST_ENOMEM;
+    return NULL;
   reset_flags(call);
   call->origin = origin;
   call->server = origin->server->config;
@@ -519,8 +530,44 @@ int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost
                          ? dispatch->config.request_timeout_ms
                          : handler->timeout_ms;
   count_start(call);
-  if (call->generation == NULL)
-    return run_c(call);
-  roost_generation_pin(call->generation);
-  return run_lua(call);
+  if (call->generation != NULL)
+    roost_generation_pin(call->generation);
+  return call;
+}
+
+int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost_message *message,
+                     const roost_handler *handler, bool event) {
+  roost_call *call = call_make(dispatch, origin, message, handler, event);
+  if (call == NULL)
+    return ROOST_ENOMEM;
+  return call->generation == NULL ? run_c(call) : run_lua(call);
+}
+
+/* The request that its caller has sent after this one, if it is there already, begins where this
+ * one ends, in the same coroutine: to end that and begin it again would cost more than most
+ * handlers. One that is not for the same service is left to whoever started the first. */
+static int task_next(void **ud) {
+  roost_call *call = *ud;
+  roost_dispatch *dispatch = call->dispatch;
+  const roost_generation *generation = call->generation;
+  roost_origin *origin = call->origin;
+  if (call != dispatch->running || origin == NULL || origin->ops->next == NULL)
+    return 0;
+  call->running = false;
+  dispatch->running = NULL;
+  roost_call_end(call);
+  if (!origin->ops->next(origin, &dispatch->next))
+    return -1;
+  const roost_handler *handler = roost_gate_recall(dispatch->gate, &dispatch->next);
+  call = NULL;
+  if (handler != NULL && handler->generation == generation)
+    call = call_make(dispatch, origin, &dispatch->next, handler, false);
+  if (call == NULL) {
+    dispatch->has_next = true;
+    return -1;
+  }
+  call->running = true;
+  dispatch->running = call;
+  *ud = call;
+  return 1;
 }

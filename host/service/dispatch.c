@@ -138,13 +138,32 @@ static int find_and_start(roost_gate *gate, roost_origin *origin, const roost_me
                                          : on_request(gate->dispatch, origin, message, &match);
 }
 
+const roost_handler *roost_gate_recall(const roost_gate *gate, const roost_message *message) {
+  if (gate->config->allow != NULL || roost_message_is_event(message))
+    return NULL;
+  const roost_entry *entry = roost_table_recall(gate->table, message->pattern);
+  return entry != NULL ? entry->message : NULL;
+}
+
+static int dispatch_one(roost_gate *gate, roost_origin *origin, const roost_message *message) {
+  const roost_handler *handler = roost_gate_recall(gate, message);
+  return handler != NULL ? start(gate->dispatch, origin, message, handler, false)
+                         : find_and_start(gate, origin, message);
+}
+
 static int on_message(void *ud, roost_origin *origin, const roost_message *message) {
   roost_gate *gate = ud;
-  const roost_entry *entry = roost_table_recall(gate->table, message->pattern);
-  if (entry != NULL && entry->message != NULL && gate->config->allow == NULL &&
-      !roost_message_is_event(message))
-    return start(gate->dispatch, origin, message, entry->message, false);
-  return find_and_start(gate, origin, message);
+  roost_dispatch *dispatch = gate->dispatch;
+  roost_gate *outer = dispatch->gate; /* a handler may call another one, within the host */
+  dispatch->gate = gate;
+  int status = dispatch_one(gate, origin, message);
+  while (status == 0 && dispatch->has_next) {
+    const roost_message next = dispatch->next;
+    dispatch->has_next = false;
+    status = dispatch_one(gate, origin, &next);
+  }
+  dispatch->gate = outer;
+  return status;
 }
 
 static void on_gone(void *ud, roost_origin *origin, bool reachable) {

@@ -79,6 +79,10 @@ struct roost_dispatch {
   roost_list handlers; /* C handlers, owned */
   roost_list routes;   /* roost_route_stats.link, of theirs */
   roost_list gates;
+  roost_call *running; /* whose handler runs, and has not waited; NULL: none */
+  roost_gate *gate;    /* by which what is being dispatched came */
+  roost_message next;  /* came after it, and is to be dispatched in its turn */
+  bool has_next;
   roost_list calls;      /* all that run or are pinned */
   roost_list idle_calls; /* for reuse */
   size_t idle_call_count;
@@ -96,6 +100,10 @@ struct roost_dispatch {
 
 /* config is copied; what it points at must outlive the dispatch. ENOMEM. */
 int roost_dispatch_new(roost_dispatch **out, const roost_dispatch_config *config);
+
+/* The handler of a message that is one of the usual: a request that anybody may make, with a
+ * pattern that was found before. NULL: it is to be looked for. */
+const roost_handler *roost_gate_recall(const roost_gate *gate, const roost_message *message);
 
 /* Ends every call and service at once. Its servers must be gone. */
 void roost_dispatch_free(roost_dispatch *dispatch);

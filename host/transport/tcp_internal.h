@@ -49,6 +49,8 @@ typedef struct roost_tcp_session {
   roost_tcp_server *server;
   roost_conn *conn; /* owned by the loop, there as long as the session */
   roost_frame_reader reader;
+  roost_slice *input;   /* what is being dispatched; NULL: nothing */
+  unsigned frames_left; /* that may be dispatched from it in this turn */
   roost_buffer carry;
   size_t carried;         /* bytes of carry already taken */
   roost_loop_hook resume; /* goes on with what was carried over */

@@ -5,6 +5,8 @@
 
 static const char internal_error[] = "{\"status\":\"error\",\"message\":\"Internal server error\"}";
 
+static const char bad_json[] = "Could not parse JSON";
+
 static roost_tcp_session *of_origin(roost_origin *origin) {
   return (roost_tcp_session *)origin;
 }
@@ -194,19 +196,6 @@ static bool may_dispatch(roost_tcp_session *session) {
   return takes_messages(session) && !is_blocked(session) && !is_over_rate(session);
 }
 
-/* EPROTO where the packet is not JSON. */
-static int dispatch(roost_tcp_session *session, roost_slice packet) {
-  roost_message message;
-  const roost_server *server = &session->server->server;
-  const int status = roost_envelope_read(&message, packet);
-  if (status > 0)
-    return server->sink->on_message(server->sink_ud, &session->origin, &message);
-  if (status == 0)
-    say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_FOREIGN, "not a message, ignored",
-        "it has neither pattern nor data");
-  return status;
-}
-
 /* Has in *frame the packet that the codec makes of it. */
 static bool decoded(roost_tcp_session *session, roost_slice *frame) {
   roost_codec *codec = session->server->server.codec;
@@ -221,31 +210,58 @@ static bool decoded(roost_tcp_session *session, roost_slice *frame) {
   return true;
 }
 
-static bool dispatched(roost_tcp_session *session, int status, roost_slice frame) {
+/* What reading a frame came to: 1 with its message; 0: it is none, and thrown away; -1: there is no
+ * frame, or the connection has failed. */
+static int read_message(roost_tcp_session *session, int status, roost_slice frame,
+                        roost_message *message) {
   const roost_codec *codec = session->server->server.codec;
-  if (status < 0) {
+  if (status < 0)
     fail(session, session->reader.error);
-    return false;
-  }
-  if (status == 0)
-    return false;
+  if (status <= 0)
+    return -1;
   spend_token(session);
   if (codec != NULL && codec->read != NULL && !decoded(session, &frame))
-    return false;
-  if (dispatch(session, frame) == 0)
-    return true;
-  fail(session, "Could not parse JSON");
-  return false;
+    return -1;
+  status = roost_envelope_read(message, frame);
+  if (status < 0) {
+    fail(session, bad_json);
+    return -1;
+  }
+  if (status == 0)
+    say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_FOREIGN, "not a message, ignored",
+        "it has neither pattern nor data");
+  return status;
+}
+
+/* The next message of the input, of those that may be dispatched in this turn. */
+static bool next_message(roost_origin *origin, roost_message *message) {
+  roost_tcp_session *session = of_origin(origin);
+  roost_slice *input = session->input;
+  int status = 0;
+  while (status == 0 && input != NULL && session->frames_left > 0 && input->len > 0 &&
+         may_dispatch(session)) {
+    roost_slice frame = {NULL, 0};
+    session->frames_left--;
+    status = roost_frame_read(&session->reader, input, &frame);
+    status = read_message(session, status, frame, message);
+  }
+  return status > 0;
+}
+
+static void dispatch(roost_tcp_session *session, const roost_message *message) {
+  const roost_server *server = &session->server->server;
+  if (server->sink->on_message(server->sink_ud, &session->origin, message) != 0)
+    fail(session, bad_json);
 }
 
 /* Dispatches what may be dispatched in this turn from the front of *input. */
 static void dispatch_some(roost_tcp_session *session, roost_slice *input) {
-  for (unsigned i = 0; i < ROOST_TCP_FRAMES && input->len > 0 && may_dispatch(session); i++) {
-    roost_slice frame = {NULL, 0};
-    const int status = roost_frame_read(&session->reader, input, &frame);
-    if (!dispatched(session, status, frame))
-      return;
-  }
+  roost_message message;
+  session->input = input;
+  session->frames_left = ROOST_TCP_FRAMES;
+  while (next_message(&session->origin, &message))
+    dispatch(session, &message);
+  session->input = NULL;
 }
 
 static void on_full_timer(roost_timer *timer) {
@@ -372,8 +388,10 @@ static size_t room(void *ud, char **place) {
 static void on_filled(void *ud, size_t n) {
   roost_tcp_session *session = ud;
   roost_slice frame = {NULL, 0};
+  roost_message message;
   const int status = roost_frame_filled(&session->reader, n, &frame);
-  (void)dispatched(session, status, frame);
+  if (read_message(session, status, frame, &message) > 0)
+    dispatch(session, &message);
   settle(session);
 }
 
@@ -555,6 +573,7 @@ static const roost_origin_ops origin_ops = {
     .reply_end = reply_end,
     .reply_undo = reply_undo,
     .reply_unhandled = reply_unhandled,
+    .next = next_message,
     .eased = eased,
     .crowded = crowded,
     .remote = remote,

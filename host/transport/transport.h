@@ -119,6 +119,10 @@ typedef struct roost_origin_ops {
   void (*reply_undo)(roost_origin *origin);
   /* Nest's answer where no handler is registered. */
   void (*reply_unhandled)(roost_origin *origin, roost_slice id);
+  /* The message that came after the one being handed over, if it is there and may be dispatched
+   * now; it is handed over by that, its bytes and the other one's valid until the next or until
+   * on_message returns. May be NULL. */
+  bool (*next)(roost_origin *origin, roost_message *message);
   /* in_flight or streams went down: reading may go on, a drained connection may close. */
   void (*eased)(roost_origin *origin);
   /* True while the send buffer is over half full. */

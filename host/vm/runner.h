@@ -92,6 +92,13 @@ static inline bool roost_runner_busy(const roost_runner *runner) {
   return atomic_load_explicit(&runner->top, memory_order_relaxed) != NULL;
 }
 
+/* The run that goes on is over, and another one begins in its place, of the same vm and with a
+ * budget of its own. Its own thread. */
+static inline void roost_runner_next(roost_runner *runner) {
+  const uint64_t sequence = atomic_load_explicit(&runner->sequence, memory_order_relaxed);
+  atomic_store_explicit(&runner->sequence, sequence + 2, memory_order_release);
+}
+
 /* Whether what runs is being ended. Its own thread. */
 static inline bool roost_runner_fired(const roost_runner *runner) {
   return atomic_load_explicit(&runner->fired, memory_order_relaxed) != 0;

@@ -16,20 +16,44 @@
 
 static int entry_after(lua_State *lua, int status, lua_KContext context);
 
-/* What was called is over: its results, or its error, lie above the message handler at index 1. */
-static int body_after(lua_State *lua, int status, lua_KContext context) {
-  roost_task *task = roost_vm_of(lua)->current;
+static int body_after(lua_State *lua, int status, lua_KContext context);
+
+/* What was called has returned: its results lie above the message handler at index 1. Calls what
+ * finish makes of them; LUA_OK where that is nothing, else the error lies there. */
+static int finish_body(lua_State *lua, roost_task *task) {
   for (;;) {
-    if (status != LUA_OK && status != LUA_YIELD)
-      return entry_after(lua, status, context);
     int count = lua_gettop(lua) - 1;
     int arguments = task->ops->finish ? task->ops->finish(lua, task->ud, count) : -1;
     if (arguments < 0)
-      return 0;
+      return LUA_OK;
     while (lua_gettop(lua) > arguments + 2)
       lua_remove(lua, 2);
-    status = lua_pcallk(lua, arguments, LUA_MULTRET, 1, context, body_after);
+    int status = lua_pcallk(lua, arguments, LUA_MULTRET, 1, 0, body_after);
+    if (status != LUA_OK)
+      return status;
   }
+}
+
+/* What was called is over, after a wait. */
+static int body_after(lua_State *lua, int status, lua_KContext context) {
+  if (status == LUA_YIELD)
+    status = finish_body(lua, roost_vm_of(lua)->current);
+  return status == LUA_OK ? 0 : entry_after(lua, status, context);
+}
+
+/* Has the task, which is over without having waited, be another one, whose run begins here. */
+static bool go_on(lua_State *lua, roost_task *task) {
+  roost_vm *vm = task->vm;
+  if (task->ops->next == NULL || task->cancelled || vm->refused)
+    return false;
+  roost_runner_next(vm->runner); /* first: from here on nobody ends this run for the last one */
+  if (roost_vm_ending(lua))
+    return false;
+  int status = task->ops->next(&task->ud);
+  task->told = status < 0;
+  task->context = task->ud;
+  lua_settop(lua, 1);
+  return status > 0;
 }
 
 /* The coroutine's outermost function. begin and finish need no pcall of their own: what they raise
@@ -37,9 +61,14 @@ static int body_after(lua_State *lua, int status, lua_KContext context) {
 static int entry(lua_State *lua) {
   roost_task *task = roost_vm_of(lua)->current;
   lua_pushcfunction(lua, roost_error_traceback);
-  int arguments = task->ops->begin(lua, task->ud);
-  int status = lua_pcallk(lua, arguments, LUA_MULTRET, 1, 0, body_after);
-  return body_after(lua, status, 0);
+  int status;
+  do {
+    int arguments = task->ops->begin(lua, task->ud);
+    status = lua_pcallk(lua, arguments, LUA_MULTRET, 1, 0, body_after);
+    if (status == LUA_OK)
+      status = finish_body(lua, task);
+  } while (status == LUA_OK && go_on(lua, task));
+  return status == LUA_OK ? 0 : entry_after(lua, status, 0);
 }
 
 static int call_fail(lua_State *lua) {
@@ -157,7 +186,8 @@ static void end(roost_task *task, bool clean) {
   roost_list_remove(&task->queue);
   vm->task_count--;
   task->state = ROOST_TASK_IDLE;
-  task->ops->ended(task->ud, task->reset);
+  if (!task->told)
+    task->ops->ended(task->ud, task->reset);
   if (clean && vm->idle_count < IDLE_MAX) {
     roost_list_prepend(&vm->idle, &task->link);
     vm->idle_count++;
@@ -276,6 +306,7 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
   task->group = vm->group != NULL || vm->current == NULL ? vm->group : vm->current->group;
   task->interrupt = NULL;
   task->begun = task->cancelled = task->unwinding = task->reset = false;
+  task->told = false;
   task->dormant = task->background = task->overran = task->spoilt = false;
   roost_list_append(&vm->tasks, &task->link);
   vm->task_count++;

@@ -39,6 +39,11 @@ typedef struct roost_task_ops {
    * memory or of time even in fail, so neither finish nor fail saw it through. Not protected, no
    * Lua. */
   void (*ended)(void *ud, bool reset);
+  /* The task is over and has not waited: may tell what is to begin in its place, in the same
+   * coroutine. 0: nothing, and ended follows. Else it has ended already: 1: *ud is another one's,
+   * with the same ops, and its context, too; -1: nothing follows. Not protected, no Lua. NULL: 0.
+   */
+  int (*next)(void **ud);
   bool early; /* runs although the vm is not live yet */
   /* Who may not wait in it: what its waits raise, so that it is over when roost_task_start returns.
    * NULL: it may wait. */
@@ -59,6 +64,7 @@ struct roost_task {
   bool cancelled;        /* raise CancelledError from waits */
   bool unwinding;        /* it is being raised: <close> variables may wait meanwhile */
   bool reset;            /* what ops->ended will be told */
+  bool told;             /* ops->next has ended it */
   bool overran;          /* a run was ended for the time it took, since it last waited */
   bool spoilt;           /* one was at any time: its coroutine is not used again */
   const char *interrupt; /* what waits raise instead; NULL: they wait */

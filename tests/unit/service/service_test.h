@@ -29,11 +29,13 @@
 typedef struct service_peer {
   roost_origin origin; /* first */
   struct service_test *test;
-  const roost_tls_info *tls; /* what ops->tls says */
-  bool crowded;              /* what ops->crowded says */
-  bool refuses;              /* reply_begin gives NULL */
-  bool closed;               /* ops->close was called */
-  unsigned eased;            /* how often */
+  const roost_tls_info *tls;    /* what ops->tls says */
+  bool crowded;                 /* what ops->crowded says */
+  bool refuses;                 /* reply_begin gives NULL */
+  bool closed;                  /* ops->close was called */
+  unsigned eased;               /* how often */
+  const roost_message *waiting; /* what ops->next gives, one after the other */
+  size_t waiting_count;
 } service_peer;
 
 typedef struct service_test {
@@ -107,6 +109,15 @@ static inline void service_test_unhandled(roost_origin *origin, roost_slice id) 
   service_test_note(self->out, sizeof self->out, "unhandled", id, (roost_slice){NULL, 0});
 }
 
+static inline bool service_test_next(roost_origin *origin, roost_message *message) {
+  service_peer *peer = (service_peer *)origin;
+  if (peer->waiting_count == 0)
+    return false;
+  *message = *peer->waiting++;
+  peer->waiting_count--;
+  return true;
+}
+
 static inline void service_test_eased(roost_origin *origin) {
   ((service_peer *)origin)->eased++;
 }
@@ -134,6 +145,7 @@ static const roost_origin_ops service_test_ops = {
     .reply_end = service_test_end,
     .reply_undo = service_test_undo,
     .reply_unhandled = service_test_unhandled,
+    .next = service_test_next,
     .eased = service_test_eased,
     .crowded = service_test_crowded,
     .remote = service_test_address,

@@ -115,6 +115,100 @@ static void data_that_is_not_json_is_a_broken_frame(void **state) {
 
 /* --------------------------------------------------------------------- events ---------------- */
 
+#define MESSAGE(pattern_, data_, id_)                                                              \
+  { .pattern = ROOST_SLICE(pattern_), .data = ROOST_SLICE(data_), .id = ROOST_SLICE(id_) }
+
+/* Hands over the first of them; the others are there to be asked for. Returns what comes of it. */
+static int hand_over(service_test *self, const roost_message *messages, size_t count) {
+  self->peer.waiting = messages + 1;
+  self->peer.waiting_count = count - 1;
+  int status = 0;
+  roost_message message = messages[0];
+  do {
+    status = roost_dispatch_sink.on_message(self->gate, &self->peer.origin, &message);
+  } while (status == 0 && service_test_next(&self->peer.origin, &message));
+  service_test_turn(self);
+  return status;
+}
+
+static void load_two_services(service_test *self) {
+  service_test_load(self, "a",
+                    "local seen = {}"
+                    "service:message('co', function(d) local co = coroutine.running()"
+                    "  seen[co] = (seen[co] or 0) + 1 return seen[co] end)"
+                    "service:message('wait', function(d) roost.sleep(d) return 'waited' end)"
+                    "service:message('fail', function(d) error(roost.rpc_error(d)) end)"
+                    "service:event('e', function(d, ctx) seen.event = d end)"
+                    "service:message('event', function() return seen.event end)");
+  service_test_load(self, "b", "service:message('b', function(d) return d end)");
+  service_test_go(self);
+  const roost_message known[] = {MESSAGE("\"co\"", "1", "0"), MESSAGE("\"wait\"", "0", "0"),
+                                 MESSAGE("\"fail\"", "1", "0"), MESSAGE("\"event\"", "1", "0"),
+                                 MESSAGE("\"b\"", "1", "0")};
+  for (size_t i = 0; i < 5; i++)
+    assert_int_equal(hand_over(self, &known[i], 1), 0);
+  service_test_advance(self, 1);
+  self->out[0] = '\0';
+}
+
+static void requests_of_one_service_follow_each_other_in_a_coroutine(void **state) {
+  (void)state;
+  service_test self;
+  service_test_init(&self);
+  load_two_services(&self);
+  const uint64_t before = self.dispatch->stats.requests;
+  const roost_message messages[] = {MESSAGE("\"co\"", "1", "1"), MESSAGE("\"co\"", "1", "2"),
+                                    MESSAGE("\"co\"", "1", "3")};
+  assert_int_equal(hand_over(&self, messages, 3), 0);
+  service_test_expect(&self, "last 1 2\nlast 2 3\nlast 3 4\n");
+  assert_int_equal(self.dispatch->stats.requests, before + 3);
+  assert_int_equal(self.dispatch->stats.in_flight, 0);
+  assert_int_equal(self.peer.origin.in_flight, 0);
+  assert_int_equal(self.dispatch->services[0]->current->pins, 0);
+  service_test_deinit(&self);
+}
+
+static void whatever_follows_is_dispatched_in_its_turn(void **state) {
+  (void)state;
+  service_test self;
+  service_test_init(&self);
+  load_two_services(&self);
+  const roost_message event = {.pattern = ROOST_SLICE("\"e\""), .data = ROOST_SLICE("7")};
+  const roost_message messages[] = {MESSAGE("\"co\"", "1", "1"),
+                                    MESSAGE("\"b\"", "[2]", "2"),
+                                    MESSAGE("\"none\"", "1", "3"),
+                                    MESSAGE("\"wait\"", "5", "4"),
+                                    MESSAGE("\"fail\"", "6", "5"),
+                                    MESSAGE("\"b\"", "[7]", "6"),
+                                    event,
+                                    MESSAGE("\"event\"", "1", "7"),
+                                    MESSAGE("\"co\"", "1", "8")};
+  assert_int_equal(hand_over(&self, messages, 9), 0);
+  service_test_expect(&self, "last 1 2\nlast 2 [2]\nunhandled 3 \n"
+                             "error 5 {\"status\":\"error\",\"message\":6}\nlast 6 [7]\n"
+                             "last 7 7\nlast 8 1\n");
+  assert_int_equal(self.peer.origin.in_flight, 1);
+  service_test_advance(&self, 5);
+  service_test_expect(&self, "last 4 \"waited\"\n");
+  assert_int_equal(self.peer.origin.in_flight, 0);
+  assert_int_equal(self.dispatch->stats.in_flight, 0);
+  service_test_deinit(&self);
+}
+
+static void nothing_follows_data_that_is_not_json(void **state) {
+  (void)state;
+  service_test self;
+  service_test_init(&self);
+  load_two_services(&self);
+  const roost_message messages[] = {MESSAGE("\"co\"", "1", "1"), MESSAGE("\"co\"", "[1,}", "2"),
+                                    MESSAGE("\"co\"", "1", "3")};
+  assert_int_equal(hand_over(&self, messages, 3), ROOST_EPROTO);
+  service_test_expect(&self, "last 1 2\n");
+  assert_int_equal(self.peer.waiting_count, 1);
+  assert_int_equal(self.peer.origin.in_flight, 0);
+  service_test_deinit(&self);
+}
+
 static void every_handler_of_an_event_has_its_own_data(void **state) {
   (void)state;
   service_test self;
@@ -305,6 +399,9 @@ int main(void) {
       cmocka_unit_test(what_nobody_handles_is_said),
       cmocka_unit_test(what_no_rule_permits_is_refused),
       cmocka_unit_test(data_that_is_not_json_is_a_broken_frame),
+      cmocka_unit_test(requests_of_one_service_follow_each_other_in_a_coroutine),
+      cmocka_unit_test(whatever_follows_is_dispatched_in_its_turn),
+      cmocka_unit_test(nothing_follows_data_that_is_not_json),
       cmocka_unit_test(every_handler_of_an_event_has_its_own_data),
       cmocka_unit_test(each_kind_serves_the_other_where_it_is_alone),
       cmocka_unit_test(wildcards_where_the_server_has_them),

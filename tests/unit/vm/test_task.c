@@ -300,6 +300,78 @@ static void an_ended_task_can_be_forgotten_by_all_lists(void **state) {
   vm_test_deinit(&self);
 }
 
+/* --------------------------------------------------------------------- one after another ----- */
+
+#define CHAIN_END NULL
+
+static vm_job chain[8];
+static const char *const *chain_codes;
+
+static int chain_next(void **ud) {
+  const size_t at = (size_t)((vm_job *)*ud - chain);
+  vm_job_ended(*ud, false);
+  if (chain_codes[at + 1] == CHAIN_END)
+    return -1;
+  chain[at + 1] = (vm_job){.test = chain[at].test, .code = chain_codes[at + 1]};
+  *ud = &chain[at + 1];
+  return 1;
+}
+
+static const roost_task_ops chain_ops = {vm_job_begin, vm_job_finish, vm_job_fail, vm_job_ended,
+                                         chain_next,   false,         NULL};
+
+static void start_chain(vm_test *self, const char *const *codes) {
+  memset(chain, 0, sizeof chain);
+  chain_codes = codes;
+  assert_int_equal(vm_job_try(&chain[0], self, codes[0], &chain_ops), 0);
+}
+
+static void one_takes_the_place_of_another_that_is_over(void **state) {
+  (void)state;
+  static const char *const codes[] = {"first = coroutine.running() return 1, 2",
+                                      "return first == coroutine.running()", "return", CHAIN_END};
+  vm_test self;
+  vm_test_init(&self);
+  const uint64_t before = self.runner.sequence;
+  start_chain(&self, codes);
+  assert_string_equal(chain[0].result, "1,2");
+  assert_string_equal(chain[1].result, "true");
+  assert_string_equal(chain[2].result, "");
+  for (size_t i = 0; i < 3; i++)
+    assert_int_equal(chain[i].ended, 1);
+  assert_int_equal(self.vm->task_count, 0);
+  assert_int_equal(self.vm->idle_count, 1);
+  /* a begin, an end, and two for each end in between that was looked at: budgets of their own */
+  assert_int_equal(self.runner.sequence, before + 2 + 2 * 3);
+  vm_test_deinit(&self);
+}
+
+static void none_follows_one_that_has_waited_or_failed(void **state) {
+  (void)state;
+  static const char *const waits[] = {"return 1", "sleep(5) return 2", "return 3", CHAIN_END};
+  static const char *const fails[] = {"return 1", "error('no', 0)", "return 3", CHAIN_END};
+  static const char *const begins[] = {"return 1", "no Lua", "return 3", CHAIN_END};
+  vm_test self;
+  vm_test_init(&self);
+  start_chain(&self, waits);
+  assert_int_equal(chain[0].ended, 1);
+  assert_int_equal(chain[1].ended, 0);
+  vm_test_advance(&self, 5);
+  assert_string_equal(chain[1].result, "2");
+  assert_int_equal(chain[1].ended, 1);
+  assert_int_equal(chain[2].ended, 0);
+  start_chain(&self, fails);
+  assert_string_equal(chain[1].result, "no");
+  assert_int_equal(chain[1].ended, 1);
+  assert_int_equal(chain[2].ended, 0);
+  start_chain(&self, begins);
+  assert_true(chain[1].failed);
+  assert_int_equal(chain[1].ended, 1);
+  assert_int_equal(chain[2].ended, 0);
+  assert_int_equal(self.vm->task_count, 0);
+  vm_test_deinit(&self);
+}
+
 /* --------------------------------------------------------------------- errors and memory ----- */
 
 static int finish_twice(lua_State *lua, void *ud, int count) {
@@ -314,8 +386,8 @@ static int finish_twice(lua_State *lua, void *ud, int count) {
 
 static void finish_may_go_on_with_another_function(void **state) {
   (void)state;
-  static const roost_task_ops ops = {vm_job_begin, finish_twice, vm_job_fail,
-                                     vm_job_ended, false,        NULL};
+  static const roost_task_ops ops = {vm_job_begin, finish_twice, vm_job_fail, vm_job_ended,
+                                     NULL,         false,        NULL};
   vm_test self;
   vm_job job;
   vm_test_init(&self);
@@ -354,8 +426,8 @@ static int fail_and_go_on(lua_State *lua, void *ud) {
 
 static void fail_may_go_on_with_another_function(void **state) {
   (void)state;
-  static const roost_task_ops ops = {vm_job_begin, vm_job_finish, fail_and_go_on,
-                                     vm_job_ended, false,         NULL};
+  static const roost_task_ops ops = {
+      vm_job_begin, vm_job_finish, fail_and_go_on, vm_job_ended, NULL, false, NULL};
   vm_test self;
   vm_job job;
   vm_test_init(&self);
@@ -481,6 +553,8 @@ int main(void) {
       cmocka_unit_test(one_that_does_not_end_is_reset),
       cmocka_unit_test(a_reset_closes_what_is_open_inside_coroutines_first),
       cmocka_unit_test(an_ended_task_can_be_forgotten_by_all_lists),
+      cmocka_unit_test(one_takes_the_place_of_another_that_is_over),
+      cmocka_unit_test(none_follows_one_that_has_waited_or_failed),
       cmocka_unit_test(finish_may_go_on_with_another_function),
       cmocka_unit_test(fail_may_go_on_with_another_function),
       cmocka_unit_test(errors_reach_fail_with_a_trace),
