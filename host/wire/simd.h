@@ -254,18 +254,6 @@ ROOST_SCAN(roost_scan_plain, roost_block_not_plain)
 ROOST_SCAN(roost_scan_ascii, roost_block_not_ascii)
 ROOST_SCAN(roost_scan_bracket, roost_block_bracket)
 
-static inline const char *roost_scan_short(const char *start, const char *at, const char *end) {
-  unsigned found;
-  if (end - at >= 16) {
-    found = roost_block_special(roost_block_load(at));
-  } else {
-    if (end - start < 16)
-      return roost_scan_short_portable(start, at, end);
-    found = roost_block_special(roost_block_load(end - 16)) >> (16 - (end - at));
-  }
-  return found != 0 ? at + __builtin_ctz(found) : NULL;
-}
-
 /* As its portable twin: what there is, twice where it overlaps, is looked at in one block. */
 static inline bool roost_copy_plain_short(char *to, const char *at, size_t len) {
   if (len >= 8) {
@@ -329,15 +317,46 @@ static inline const char *roost_balance_blocks(const char *at, const char *end, 
   return at;
 }
 
+/* Up to 15 bytes, and zeros behind them, without a byte outside of them being read. */
+static inline __m128i roost_block_load_short(const char *at, size_t len) {
+  uint64_t low = 0;
+  uint64_t high = 0;
+  if (len >= 8) {
+    low = roost_word_load(at);
+    high = roost_word_load(at + len - 8) >> (8 * (15 - len)) >> 8;
+  } else if (len >= 4) {
+    uint32_t first;
+    uint32_t last;
+    memcpy(&first, at, 4);
+    memcpy(&last, at + len - 4, 4);
+    low = first | (uint64_t)last << (8 * (len - 4));
+  } else if (len > 0) {
+    low = (uint64_t)(uint8_t)at[0] | (uint64_t)(uint8_t)at[len / 2] << (8 * (len / 2)) |
+          (uint64_t)(uint8_t)at[len - 1] << (8 * (len - 1));
+  }
+  return _mm_set_epi64x((long long)high, (long long)low);
+}
+
+static inline const char *roost_scan_short(const char *start, const char *at, const char *end) {
+  const size_t left = (size_t)(end - at);
+  unsigned found;
+  if (left >= 16)
+    found = roost_block_special(roost_block_load(at));
+  else if (end - start >= 16)
+    found = roost_block_special(roost_block_load(end - 16)) >> (16 - left);
+  else
+    found = roost_block_special(roost_block_load_short(at, left)) & ((1u << left) - 1);
+  return found != 0 ? at + __builtin_ctz(found) : NULL;
+}
+
 static inline unsigned roost_count_elements(const char *start, const char *at, const char *end) {
   unsigned count = 1;
   unsigned string = 0; /* as a mask: what the first block left open */
-  if (end - start < 16)
-    return roost_count_elements_portable(start, at, end);
-  for (const char *limit = at + 32; at < limit && at < end; at += 16) {
-    const bool is_whole = end - at >= 16;
-    const unsigned past = is_whole ? 0 : 16 - (unsigned)(end - at);
-    const __m128i block = roost_block_load(is_whole ? at : end - 16);
+  for (int blocks = 0; blocks < 2; blocks++, at += 16) {
+    const size_t left = (size_t)(end - at);
+    const bool is_short = left < 16 && end - start < 16;
+    const unsigned past = left < 16 && !is_short ? 16 - (unsigned)left : 0;
+    const __m128i block = is_short ? roost_block_load_short(at, left) : roost_block_load(at - past);
     const unsigned quotes = roost_block_equal(block, '"') >> past;
     const unsigned inside = quotes != 0 ? roost_block_inside(quotes) ^ string : string;
     const unsigned ends = (roost_block_equal(block, ']') >> past) & ~inside;
@@ -349,8 +368,8 @@ static inline unsigned roost_count_elements(const char *start, const char *at, c
     unsigned commas = (roost_block_equal(block, ',') >> past) & ~inside & before;
     for (; commas != 0; commas &= commas - 1)
       count++;
-    if (ends != 0)
-      return count;
+    if (ends != 0 || left <= 16)
+      return ends != 0 ? count : 0;
     string = (inside & 0x8000) != 0 ? 0xFFFF : 0;
   }
   return 0;
