@@ -14,6 +14,9 @@
 /* From here on pauses matter more than throughput. */
 #define LARGE_BYTES ((size_t)4 << 20)
 
+/* In percent of what lives: when the next cycle begins, unless the limit is near. */
+#define LARGE_PAUSE 150
+
 /* The bits of a coroutine's extra space that are not its vm's address. */
 #define WAITS ((uintptr_t)1)
 #define DEAD  ((uintptr_t)2)
@@ -55,16 +58,41 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
 
 /* A small state is collected seldom and in default steps: a cycle costs little, but one every few
  * requests would be most of what a request costs. At four times what lives, garbage still lies in
- * the processor's caches when its memory is used again. A large one is collected in steps so small
- * that the longest pause stays near 10 ms with 200 MB of live data. */
+ * the processor's caches when its memory is used again. */
+static void tune_small(roost_vm *vm) {
+  vm->tune_below = 0;
+  vm->tune_above = LARGE_BYTES;
+  lua_gc(vm->lua, LUA_GCINC, 400, 100, 13);
+}
+
+/* A large one is collected in many small steps: while a cycle goes on, a twentieth of what lives
+ * may be allocated. It must begin well before the limit is reached, where Lua collects all at once.
+ * What lives is known best when a cycle ends, and then memory has just become less: so near the
+ * limit the parameters follow it closely. */
+static void tune_large(roost_vm *vm) {
+  const size_t size = vm->memory_bytes;
+  const size_t room = vm->memory_limit - vm->memory_limit / 16;
+  const size_t far = room / LARGE_PAUSE * 100;
+  size_t pause = LARGE_PAUSE;
+  vm->tune_below = LARGE_BYTES / 2;
+  vm->tune_above = far;
+  if (size > far) {
+    pause = size < room ? room / (size / 100) : 100;
+    vm->tune_below = size - size / 16;
+    vm->tune_above = size + size / 16;
+  }
+  lua_gc(vm->lua, LUA_GCINC, (int)pause, 24, 9);
+}
+
 void roost_vm_tune(roost_vm *vm) {
-  bool large = vm->memory_bytes > LARGE_BYTES;
-  vm->tune_below = large ? LARGE_BYTES / 2 : 0;
-  vm->tune_above = large ? SIZE_MAX : LARGE_BYTES;
-  if (large)
-    lua_gc(vm->lua, LUA_GCINC, 150, 100, 10);
-  else
-    lua_gc(vm->lua, LUA_GCINC, 400, 100, 13);
+  const bool was_large = vm->tune_below > 0;
+  if (vm->memory_bytes <= (was_large ? LARGE_BYTES / 2 : LARGE_BYTES)) {
+    tune_small(vm);
+    return;
+  }
+  tune_large(vm);
+  if (!was_large)
+    lua_gc(vm->lua, LUA_GCSTEP, 0); /* begins a cycle: what Lua waits for is four times as much */
 }
 
 /* A luaL_Buffer makes the class of its boxes when it needs the first one; where memory ends in the

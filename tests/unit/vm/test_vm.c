@@ -111,6 +111,43 @@ static void tells_when_the_last_task_has_ended(void **state) {
   vm_test_deinit(&self);
 }
 
+/* Keeps much and goes on making garbage, in runs of a few hundred blocks each. */
+static const char churn[] = "keep, at = {}, 0\n"
+                            "for i = 1, 50000 do keep[i] = {i, 'text ' .. i} end\n"
+                            "function churn()\n"
+                            "  for i = 1, 100 do\n"
+                            "    at = at % #keep + 1\n"
+                            "    keep[at] = {at, 'other ' .. at}\n"
+                            "  end\n"
+                            "end\n";
+
+/* Where Lua runs into the limit it collects all at once, which takes long. */
+static void a_cycle_ends_before_the_limit_is_reached(void **state) {
+  (void)state;
+  vm_test self;
+  const size_t limit = (size_t)10 << 20;
+  size_t peak = 0;
+  size_t largest_run = 0;
+  vm_test_prepare(&self);
+  assert_int_equal(vm_test_try_open(&self, limit), 0);
+  roost_vm_go_live(self.vm);
+  vm_test_expect(&self, churn, "");
+  for (int i = 0; i < 3000; i++) {
+    const size_t before = self.vm->memory_bytes;
+    lua_getglobal(self.vm->lua, "churn");
+    assert_int_equal(roost_vm_call(self.vm, 0, 0), LUA_OK);
+    const size_t after = self.vm->memory_bytes;
+    if (after > before && after - before > largest_run)
+      largest_run = after - before;
+    if (after > peak)
+      peak = after;
+    if (after > self.vm->tune_above || after < self.vm->tune_below)
+      roost_vm_tune(self.vm);
+  }
+  assert_true(peak + largest_run < limit);
+  vm_test_deinit(&self);
+}
+
 static void opening_may_fail_at_every_allocation(void **state) {
   (void)state;
   vm_test self;
@@ -136,6 +173,7 @@ int main(void) {
       cmocka_unit_test(closing_ends_all_tasks),
       cmocka_unit_test(a_finalizer_starts_nothing_in_a_vm_that_closes),
       cmocka_unit_test(tells_when_the_last_task_has_ended),
+      cmocka_unit_test(a_cycle_ends_before_the_limit_is_reached),
       cmocka_unit_test(opening_may_fail_at_every_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
