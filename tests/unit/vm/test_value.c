@@ -340,6 +340,142 @@ static void keys_stay_themselves(void **state) {
   deinit(&self);
 }
 
+/* A text that was decoded before is no better than others: each part of it fails as it did, each
+ * byte of it that is another makes another value. */
+static void expected_keys_are_compared(void **state) {
+  (void)state;
+  vm_test self;
+  init(&self);
+  vm_test_expect(
+      &self,
+      "local text = '{\"a\":1,\"beta\":{\"gammagam\":[1,\"x\"],\"de\":{}},"
+      "\"sixteen bytes ok\":null,\"more than sixteen\":[{\"a\":2}],\"\\\\u0041\":7}'"
+      "local first, keys = {}, { 'a', 'beta', 'gammagam', 'de', 'sixteen bytes ok' }"
+      "for i = 0, #text - 1 do first[i] = select(2, pcall(decode, text:sub(1, i))) end "
+      "for i = 1, 4 do local v = decode(text)"
+      "  assert(v.a == 1 and v.beta.gammagam[2] == 'x' and next(v.beta.de) == nil and v.A == 7)"
+      "  assert(v['sixteen bytes ok'] == null and v['more than sixteen'][1].a == 2) end "
+      "for i = 0, #text - 1 do"
+      "  assert(select(2, pcall(decode, text:sub(1, i))) == first[i], first[i]) end "
+      "for _, key in ipairs(keys) do for i = 1, #key do"
+      "  local other = key:sub(1, i - 1) .. '!' .. key:sub(i + 1)"
+      "  local v = decode((text:gsub('\"' .. key .. '\"', '\"' .. other .. '\"', 1)))"
+      "  assert(encode(v):find('\"' .. other .. '\":', 1, true), other) end "
+      "  local v = decode((text:gsub('\"' .. key .. '\":', '\"' .. key .. '\"\\n: '))) assert(v.a "
+      "== 1)"
+      "  assert(not pcall(decode, (text:gsub('\"' .. key .. '\":', '\"' .. key .. ':', 1)))) end "
+      "return 'ok'",
+      "ok");
+  deinit(&self);
+}
+
+/* A name is written as it was the first time, whatever its length, and whatever became of other
+ * names in its place. */
+static void names_stay_themselves(void **state) {
+  (void)state;
+  vm_test self;
+  init(&self);
+  vm_test_expect(&self,
+                 "local tails = { '', '\"', '\\1', '\\u{e4}', '\\u{1F600}', '\\n' }"
+                 "local function expect(key) local out = key:gsub('[\"\\1\\n]',"
+                 "  { ['\"'] = '\\\\\"', ['\\1'] = '\\\\u0001', ['\\n'] = '\\\\n' })"
+                 "  return '\"' .. out .. '\":' end "
+                 "for round = 1, 4 do for len = 0, 40 do for _, tail in ipairs(tails) do"
+                 "  local key = ('k'):rep(len) .. tail"
+                 "  for again = 1, 3 do assert(encode({ [key] = len }) == '{' .. expect(key) .. "
+                 "len .. '}') end "
+                 "  if len % 8 == 0 then collectgarbage() end end end end "
+                 "for round = 1, 4 do for n = 1, 400 do"
+                 "  assert(encode({ ['n' .. n] = { ['m' .. n] = n } }) == "
+                 "('{\"n%d\":{\"m%d\":%d}}'):format(n, n, n))"
+                 "end end return 'ok'",
+                 "ok");
+  vm_test_expect(&self,
+                 "local t = {} for i = 1, 5 do encode({ a = 1, b = { c = 2 } }) end "
+                 "local _, one = pcall(encode, { a = 1, [2] = 2 })"
+                 "local _, two = pcall(encode, { b = { c = print } })"
+                 "local _, three = pcall(encode, { a = 1, [print] = 2 }) return one, two, three",
+                 "text and other keys are mixed,b.c: a function cannot be sent,"
+                 "text and other keys are mixed");
+  vm_test_expect(&self,
+                 "local big, names = {}, {} for i = 1, 300 do big['key' .. i] = i end "
+                 "for round = 1, 4 do local v = decode(encode({ known = big })).known "
+                 "for i = 1, 300 do assert(v['key' .. i] == i) end end return 'ok'",
+                 "ok");
+  deinit(&self);
+}
+
+/* What became of a decoded array, and errors in every element of one. */
+static void marked_arrays_are_looked_at(void **state) {
+  (void)state;
+  vm_test self;
+  init(&self);
+  vm_test_expect(
+      &self,
+      "local v = decode('[1,2,3]') v[3] = nil local one = encode(v) v[2] = nil v[1] = nil "
+      "local two = encode(v) v[2] = 5 local _, three = pcall(encode, v) v[2] = nil "
+      "v.x = 1 local _, four = pcall(encode, v) v[1] = 1 local _, five = pcall(encode, v) "
+      "return one, two, three, four, five",
+      "[1,2],[],the list has holes,text and other keys are mixed,"
+      "text and other keys are mixed");
+  vm_test_expect(&self,
+                 "for n = 1, 20 do for bad = 1, n do local t = {} "
+                 "for i = 1, n do t[i] = { i, { k = i } } end t[bad][2].k = print "
+                 "local _, err = pcall(encode, { l = array(t) })"
+                 "assert(err == ('l[%d][2].k: a function cannot be sent'):format(bad), err) "
+                 "t[bad] = i end end return 'ok'",
+                 "ok");
+  deinit(&self);
+}
+
+/* Flat arrays whose end, a comma in a string or a bracket lies at each place of the first blocks.
+ */
+static void flat_arrays_of_any_length(void **state) {
+  (void)state;
+  vm_test self;
+  init(&self);
+  vm_test_expect(&self,
+                 "local ends = { '', ',1', ',\"a,b\"', ',\"]\"', ',\"\\\\\"\"', ',[]', "
+                 "',{\"k\":[1,2]}', ', 5 ', ',-0.5' }"
+                 "for len = 0, 40 do for before = 0, 20, 5 do for _, tail in ipairs(ends) do"
+                 "  local text = '[\"' .. ('x'):rep(len) .. '\"' .. tail .. ']'"
+                 "  local whole = (' '):rep(before) .. text"
+                 "  local v = decode(whole)"
+                 "  assert(encode(v) == text:gsub(' ', ''), text)"
+                 "  assert(v[1] == ('x'):rep(len) and #v == (tail == '' and 1 or 2))"
+                 "  for cut = 1, #text - 1 do assert(not pcall(decode, text:sub(1, cut))) end "
+                 "end end end return 'ok'",
+                 "ok");
+  deinit(&self);
+}
+
+/* Numbers alone and in arrays, where reading and writing have short ways. */
+static void numbers_at_the_edges(void **state) {
+  (void)state;
+  vm_test self;
+  init(&self);
+  vm_test_expect(
+      &self,
+      "local texts = { '0', '9', '10', '99', '100', '-1', '-9', '-10', '9007199254740991',"
+      "  '9007199254740992', '9007199254740993', '-9007199254740993', '999999999999999999',"
+      "  '1000000000000000000', '9223372036854775807', '-9223372036854775808', '0.5', '12.5',"
+      "  '1000000000000000.5', '1e+21', '1e-7' }"
+      "for _, text in ipairs(texts) do"
+      "  for _, form in ipairs{ '%s', '[%s]', '[%s,%s]', '{\"k\":%s}', '[[%s],%s,7]' } do"
+      "    local whole = form:gsub('%%s', text) assert(encode(decode(whole)) == whole, whole) end "
+      "end "
+      "return encode(decode('[-0,1E2,1e0,-0.0,9223372036854775808,1e15]')), encode(-0.0),"
+      "  encode(2^53), encode(1e15), math.type(decode('-0')), encode(0/0), encode(1/0)",
+      "[0,100,1,0,9223372036854776000,1000000000000000],0,9007199254740992,1000000000000000,float,"
+      "null,null");
+  for (int i = 0; i < 3; i++)
+    vm_test_expect(&self,
+                   "return decode('{\"a\":1,\"b\":2,\"a\":3}').a, pcall(decode, '[01]'),"
+                   "pcall(decode, '[1.]'), pcall(decode, '[-]')",
+                   "3,false,false,false,this is not a number at 1");
+  deinit(&self);
+}
+
 /* What lua_next gives out of order is an array all the same. */
 static void arrays_in_any_order(void **state) {
   (void)state;
@@ -356,9 +492,10 @@ static void arrays_in_any_order(void **state) {
 
 static void out_of_memory_at_every_allocation(void **state) {
   (void)state;
-  static const char script[] =
-      "local v = decode('{\"a\":[1,2,{\"b\":\"x\\\\ny\"}],\"c\":[' .. ('1,'):rep(300) .. '1]}') "
-      "encode(v) return pcall(encode, { a = { v, print } })";
+  static const char script[] = "local v for i = 1, 3 do "
+                               "v = decode('{\"a\":[1,2,{\"b\":\"x\\\\ny\"}],\"c\":[' .. "
+                               "('1,'):rep(300) .. '1],\"d\":[\"e\"]}') "
+                               "encode(v) end return pcall(encode, { a = { v, print } })";
   vm_test self;
   bool succeeded = false;
   for (size_t n = 0; !succeeded; n++) {
@@ -387,6 +524,11 @@ int main(void) {
       cmocka_unit_test(small_tables_have_their_exact_size),
       cmocka_unit_test(agrees_with_cjson),
       cmocka_unit_test(keys_stay_themselves),
+      cmocka_unit_test(expected_keys_are_compared),
+      cmocka_unit_test(names_stay_themselves),
+      cmocka_unit_test(marked_arrays_are_looked_at),
+      cmocka_unit_test(flat_arrays_of_any_length),
+      cmocka_unit_test(numbers_at_the_edges),
       cmocka_unit_test(arrays_in_any_order),
       cmocka_unit_test(out_of_memory_at_every_allocation),
   };

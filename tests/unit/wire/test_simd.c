@@ -91,6 +91,31 @@ static void scans_stop_at_the_first(void **state) {
   }
 }
 
+/* Arrays that end, or do not, at each place around the blocks' ends; any bytes before them. */
+static void counts_of_elements_agree(void **state) {
+  (void)state;
+  static const char often[] = "1,,\"\"a ,]1,\"x,2,[{\\3";
+  uint32_t random = 1;
+  for (int round = 0; round < 60000; round++) {
+    char bytes[48];
+    const size_t len = (size_t)round % (sizeof bytes + 1);
+    const size_t letters = sizeof often - 1 - (size_t)(round / 49 % 4); /* with what is seldom */
+    for (size_t i = 0; i < len; i++) {
+      random = random * 1664525 + 1013904223;
+      bytes[i] = often[(random >> 8) % letters];
+    }
+    const roost_slice text = exact_copy((roost_slice){bytes, len});
+    const char *at = text.ptr + (len > 0 ? random % (len + 1) : 0);
+    const char *end = text.ptr + len;
+    const unsigned expected = roost_count_elements_portable(text.ptr, at, end);
+    assert_int_equal(roost_count_elements(text.ptr, at, end), expected);
+    assert_int_equal(roost_count_elements(at, at, end), expected);
+    free_copy(text);
+  }
+  const roost_slice list = ROOST_SLICE("\"a,b\",2,\"]\",4]");
+  assert_int_equal(roost_count_elements(list.ptr, list.ptr, list.ptr + list.len), 4);
+}
+
 /* More blocks than a per-byte counter could hold. */
 static void counts_long_text(void **state) {
   (void)state;
@@ -165,6 +190,7 @@ int main(void) {
       cmocka_unit_test(scans_agree),
       cmocka_unit_test(the_short_scan_agrees),
       cmocka_unit_test(scans_stop_at_the_first),
+      cmocka_unit_test(counts_of_elements_agree),
       cmocka_unit_test(counts_long_text),
       cmocka_unit_test(copies_what_is_plain),
       cmocka_unit_test(reads_digits_of_a_word),
