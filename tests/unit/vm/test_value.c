@@ -358,11 +358,13 @@ static void expected_keys_are_compared(void **state) {
       "for i = 0, #text - 1 do"
       "  assert(select(2, pcall(decode, text:sub(1, i))) == first[i], first[i]) end "
       "for _, key in ipairs(keys) do for i = 1, #key do"
-      "  local other = key:sub(1, i - 1) .. '!' .. key:sub(i + 1)"
+      "  decode(text) decode(text) local other = key:sub(1, i - 1) .. '!' .. key:sub(i + 1)"
       "  local v = decode((text:gsub('\"' .. key .. '\"', '\"' .. other .. '\"', 1)))"
       "  assert(encode(v):find('\"' .. other .. '\":', 1, true), other) end "
       "  local v = decode((text:gsub('\"' .. key .. '\":', '\"' .. key .. '\"\\n: '))) assert(v.a "
       "== 1)"
+      "  decode(text) decode(text)"
+      "  assert(not pcall(decode, (text:gsub('\"' .. key .. '\":', '?' .. key .. '\":', 1))))"
       "  assert(not pcall(decode, (text:gsub('\"' .. key .. '\":', '\"' .. key .. ':', 1)))) end "
       "return 'ok'",
       "ok");
@@ -392,11 +394,10 @@ static void names_stay_themselves(void **state) {
                  "ok");
   vm_test_expect(&self,
                  "local t = {} for i = 1, 5 do encode({ a = 1, b = { c = 2 } }) end "
-                 "local _, one = pcall(encode, { a = 1, [2] = 2 })"
+                 "local _, one = pcall(encode, { 1, a = 1 })"
                  "local _, two = pcall(encode, { b = { c = print } })"
-                 "local _, three = pcall(encode, { a = 1, [print] = 2 }) return one, two, three",
-                 "text and other keys are mixed,b.c: a function cannot be sent,"
-                 "text and other keys are mixed");
+                 "return one, two",
+                 "text and other keys are mixed,b.c: a function cannot be sent");
   vm_test_expect(&self,
                  "local big, names = {}, {} for i = 1, 300 do big['key' .. i] = i end "
                  "for round = 1, 4 do local v = decode(encode({ known = big })).known "
