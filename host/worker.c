@@ -8,6 +8,7 @@
 
 #define ROUNDS_PER_TURN   16
 #define MUCH_MEMORY_BYTES ((size_t)4 << 20)
+#define CONN_BYTES        1024 /* what a connection holds besides its buffers, about */
 #define RELOAD_RETRY_MS   1000
 
 static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
@@ -29,7 +30,8 @@ static void run_ready(roost_worker *worker) {
 }
 
 static void note_memory(roost_worker *worker) {
-  size_t bytes = roost_loop_buffer_bytes(worker->loop);
+  const roost_loop *loop = worker->loop;
+  const size_t bytes = roost_loop_buffer_bytes(loop) + roost_loop_conn_count(loop) * CONN_BYTES;
   if (bytes > worker->buffers_peak) {
     worker->buffers_peak = bytes;
   } else if (worker->buffers_peak - bytes >= MUCH_MEMORY_BYTES) {

@@ -76,7 +76,7 @@ typedef struct roost_worker {
   size_t starting;       /* services whose on_start is not over */
   roost_loop_hook flush; /* each turn: ready tasks, then waiting items */
   roost_loop_hook again; /* keeps the loop awake while tasks are ready */
-  size_t buffers_peak;   /* of connections' buffers, since on_memory_freed */
+  size_t buffers_peak;   /* of connections and their buffers, since on_memory_freed */
   roost_timer cutoff;    /* drain_timeout, then the second that cancelled tasks have */
   bool cut;              /* drain_timeout is over */
   bool closed;           /* by roost_worker_close */

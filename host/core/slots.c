@@ -1,6 +1,7 @@
 #include "core/slots.h"
 
 #define SMALLEST_CAP 16
+#define KEEP_CAP     1024 /* fewer are not given back */
 
 void roost_slots_init(roost_slots *slots, const roost_alloc *alloc) {
   *slots = (roost_slots){.alloc = alloc};
@@ -9,6 +10,11 @@ void roost_slots_init(roost_slots *slots, const roost_alloc *alloc) {
 void roost_slots_deinit(roost_slots *slots) {
   roost_alloc_put(slots->alloc, slots->slots, slots->cap * sizeof *slots->slots);
   roost_slots_init(slots, slots->alloc);
+}
+
+/* 0 would make the id of the first slot 0. */
+static uint32_t after(uint32_t tag) {
+  return tag + 1 != 0 ? tag + 1 : 1;
 }
 
 static int grow(roost_slots *slots) {
@@ -20,7 +26,7 @@ static int grow(roost_slots *slots) {
   if (grown == NULL)
     return ROOST_ENOMEM;
   for (uint32_t i = cap; i > slots->cap; i--) {
-    grown[i - 1] = (roost_slot){.tag = 1, .next = slots->free};
+    grown[i - 1] = (roost_slot){.tag = after(slots->last_tag), .next = slots->free};
     slots->free = i;
   }
   slots->slots = grown;
@@ -37,6 +43,49 @@ uint64_t roost_slots_add(roost_slots *slots, void *object) {
   slots->count++;
   slot->object = object;
   return (uint64_t)slot->tag << 32 | index;
+}
+
+/* How many slots must stay: half as many again and again while all above are free. */
+static uint32_t needed_cap(const roost_slots *slots) {
+  uint32_t used = slots->cap;
+  while (used > 0 && slots->slots[used - 1].object == NULL)
+    used--;
+  uint32_t cap = slots->cap;
+  while (cap / 2 >= KEEP_CAP && cap / 2 >= used)
+    cap /= 2;
+  return cap;
+}
+
+/* Stale ids of slots that are gone stay stale, since those that come in their place begin with
+ * later tags. Where memory is refused nothing changes. */
+static void shrink(roost_slots *slots) {
+  const uint32_t cap = needed_cap(slots);
+  uint32_t last_tag = slots->last_tag;
+  if (cap == slots->cap)
+    return;
+  for (uint32_t i = cap; i < slots->cap; i++)
+    if (slots->slots[i].tag > last_tag)
+      last_tag = slots->slots[i].tag;
+  roost_slot *shrunk = roost_alloc_resize(slots->alloc, slots->slots, slots->cap * sizeof *shrunk,
+                                          cap * sizeof *shrunk);
+  if (shrunk == NULL)
+    return;
+  slots->slots = shrunk;
+  slots->cap = cap;
+  slots->last_tag = last_tag;
+  slots->free = 0;
+  for (uint32_t i = cap; i > 0; i--) {
+    if (shrunk[i - 1].object != NULL)
+      continue;
+    shrunk[i - 1].next = slots->free;
+    slots->free = i;
+  }
+}
+
+/* Looked at each time the count has halved, so that it costs little. */
+static bool may_shrink(const roost_slots *slots) {
+  return slots->cap > KEEP_CAP && slots->count <= slots->cap / 8 &&
+         (slots->count & (slots->count - 1)) == 0;
 }
 
 static roost_slot *find(const roost_slots *slots, uint64_t id) {
@@ -57,9 +106,10 @@ void roost_slots_remove(roost_slots *slots, uint64_t id) {
   if (slot == NULL)
     return;
   slot->object = NULL;
-  if (++slot->tag == 0)
-    slot->tag = 1; /* 0 would make the id of the first slot 0 */
+  slot->tag = after(slot->tag);
   slot->next = slots->free;
   slots->free = (uint32_t)(slot - slots->slots) + 1;
   slots->count--;
+  if (may_shrink(slots))
+    shrink(slots);
 }

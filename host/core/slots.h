@@ -2,7 +2,7 @@
  * core/slots.h - tagged slots: numbers for objects, so that a stale number finds nothing.
  *
  * An id is the slot's index and a tag that changes each time the slot is used again; 0 is never
- * an id. One thread at a time.
+ * an id. A table that a crowd has left gives its memory back. One thread at a time.
  */
 #ifndef ROOST_CORE_SLOTS_H
 #define ROOST_CORE_SLOTS_H
@@ -20,6 +20,7 @@ typedef struct roost_slots {
   uint32_t cap;
   uint32_t count;           /* in use */
   uint32_t free;            /* index + 1 of the first free slot, 0: none */
+  uint32_t last_tag;        /* of slots that were given back, at most: new ones begin after it */
   const roost_alloc *alloc; /* borrowed */
 } roost_slots;
 

@@ -77,6 +77,38 @@ static void agrees_with_a_model(void **state) {
   assert_int_equal(probe.bytes, 0);
 }
 
+static void a_crowd_that_leaves_gives_memory_back(void **state) {
+  enum { CROWD = 20000 };
+  static uint64_t ids[CROWD];
+  static uint64_t again[CROWD];
+  (void)state;
+  for (int kept = -1; kept < CROWD; kept += CROWD / 2) { /* nobody, one in the middle, the last */
+    roost_alloc_probe probe;
+    roost_slots slots;
+    roost_alloc_probe_init(&probe);
+    roost_slots_init(&slots, &probe.alloc);
+    for (int i = 0; i < CROWD; i++)
+      ids[i] = roost_slots_add(&slots, &ids[i]);
+    const size_t most = probe.bytes;
+    for (int i = 0; i < CROWD; i++)
+      if (i != kept)
+        roost_slots_remove(&slots, ids[i]);
+    if (kept < 0)
+      assert_true(probe.bytes <= most / 16);
+    else
+      assert_true(probe.bytes >= (size_t)kept * sizeof(roost_slot));
+    for (int i = 0; i < CROWD; i++)
+      again[i] = roost_slots_add(&slots, &again[i]);
+    for (int i = 0; i < CROWD; i++) {
+      assert_ptr_equal(roost_slots_get(&slots, ids[i]), i == kept ? &ids[i] : NULL);
+      assert_ptr_equal(roost_slots_get(&slots, again[i]), &again[i]);
+    }
+    assert_int_equal(slots.count, CROWD + (kept >= 0));
+    roost_slots_deinit(&slots);
+    assert_int_equal(probe.bytes, 0);
+  }
+}
+
 static void refusal_gives_no_id(void **state) {
   (void)state;
   roost_alloc_probe probe;
@@ -103,6 +135,7 @@ int main(void) {
       cmocka_unit_test(stale_ids_find_nothing),
       cmocka_unit_test(tag_never_makes_an_id_zero),
       cmocka_unit_test(agrees_with_a_model),
+      cmocka_unit_test(a_crowd_that_leaves_gives_memory_back),
       cmocka_unit_test(refusal_gives_no_id),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
