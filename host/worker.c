@@ -8,7 +8,7 @@
 
 #define ROUNDS_PER_TURN   16
 #define MUCH_MEMORY_BYTES ((size_t)4 << 20)
-#define CONN_BYTES        1024 /* what a connection holds besides its buffers, about */
+#define CONN_BYTES        4096 /* what one holds besides buffers: 1 KiB, with TLS 15 */
 #define RELOAD_RETRY_MS   1000
 
 static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,

@@ -12,6 +12,8 @@ void roost_conn_account(roost_conn *conn, size_t bytes) {
 
 /* --------------------------------------------------------------------- reading --------------- */
 
+#define LOW_WATER_BYTES 65536
+
 static bool is_reading(const roost_conn *conn) {
   return conn->ops != NULL && !conn->paused && !conn->throttled && !conn->eof;
 }
@@ -64,7 +66,18 @@ static void take_eof(roost_conn *conn) {
     roost_conn_end(conn, 0, "");
 }
 
-static void read_once(roost_conn *conn) {
+/* rest: what is missing for sure of a large frame that is read into its place. */
+static void set_low_water(roost_conn *conn, size_t rest) {
+  const roost_pipe *pipe = conn->pipe;
+  const bool wanted = rest >= LOW_WATER_BYTES;
+  if (wanted == conn->low_water || pipe->ops->set_low_water == NULL)
+    return;
+  conn->low_water = wanted;
+  pipe->ops->set_low_water(conn->pipe, wanted ? LOW_WATER_BYTES : 1);
+}
+
+/* False where nothing was there. */
+static bool read_once(roost_conn *conn) {
   char *place = NULL;
   size_t room = conn->ops->room != NULL ? conn->ops->room(conn->ud, &place) : 0;
   const bool in_place = room > 0;
@@ -74,15 +87,16 @@ static void read_once(roost_conn *conn) {
   }
   const ssize_t n = conn->pipe->ops->read(conn->pipe, place, room);
   if (n == -EAGAIN)
-    return;
+    return false;
   if (n < 0) {
     roost_conn_end(conn, ROOST_EGONE, why_of(conn, n));
-    return;
+    return true;
   }
   if (n == 0) {
     take_eof(conn);
-    return;
+    return true;
   }
+  set_low_water(conn, in_place ? room - (size_t)n : 0);
   conn->active_ms = roost_loop_now_ms(conn->loop);
   if (conn->counters != NULL)
     conn->counters->bytes_in += (uint64_t)n;
@@ -90,11 +104,11 @@ static void read_once(roost_conn *conn) {
     conn->ops->on_filled(conn->ud, (size_t)n);
   else
     conn->ops->on_bytes(conn->ud, (roost_slice){place, (size_t)n});
+  return true;
 }
 
-void roost_conn_read_now(roost_conn *conn) {
-  if (conn->state == ROOST_CONN_OPEN && conn->ops != NULL && !conn->eof)
-    read_once(conn);
+bool roost_conn_read_now(roost_conn *conn) {
+  return conn->state == ROOST_CONN_OPEN && conn->ops != NULL && !conn->eof && read_once(conn);
 }
 
 void roost_conn_pause(roost_conn *conn) {
@@ -295,7 +309,7 @@ static void on_ready(void *ud, unsigned events) {
   if ((events & ROOST_PIPE_READ) == 0)
     return;
   if (is_reading(conn) && !roost_budget_must_wait(conn))
-    read_once(conn);
+    (void)read_once(conn);
   else
     watch(conn);
 }
@@ -320,6 +334,9 @@ static void on_idle_timer(roost_timer *timer) {
   const uint64_t silent_ms = wheel->now_ms - conn->active_ms;
   if (silent_ms < conn->idle_ms) {
     roost_timer_start(wheel, timer, conn->idle_ms - silent_ms);
+  } else if (conn->low_water && roost_conn_read_now(conn)) {
+    if (conn->state == ROOST_CONN_OPEN)
+      roost_timer_start(wheel, timer, conn->idle_ms);
   } else if (conn->ops != NULL && conn->ops->busy != NULL && conn->ops->busy(conn->ud)) {
     roost_timer_start(wheel, timer, conn->idle_ms);
   } else {

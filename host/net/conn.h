@@ -84,8 +84,10 @@ bool roost_conn_crowded(const roost_conn *conn);
 void roost_conn_pause(roost_conn *conn);
 void roost_conn_resume(roost_conn *conn);
 
-/* Reads once what is there already, paused or not, and hands it over as on_bytes would. */
-void roost_conn_read_now(roost_conn *conn);
+/* Reads once what is there already, paused or not, and hands it over as on_bytes would: also what
+ * would not be read yet because the rest of a large frame is waited for. False: nothing was there.
+ */
+bool roost_conn_read_now(roost_conn *conn);
 
 /* Memory that the owner holds for this conn besides its own buffers (the frame reader's), counted
  * for the loop's buffer limit. */

@@ -2,8 +2,9 @@
  * net/conn_internal.h - the conn's struct, for the files of net/ alone. Start at net/conn.h.
  *
  * Blocked: the kernel took only a part of what was written; the rest waits in sending until the
- * pipe is ready again. A conn is owned by its loop (the list conns) from the moment it is made
- * until on_closed has returned.
+ * pipe is ready again. Low water: while much of a large frame is missing, the pipe is asked to wait
+ * for a good part of it, so that a peer who sends it in small pieces costs no more. A conn is owned
+ * by its loop (the list conns) from the moment it is made until on_closed has returned.
  */
 #ifndef ROOST_NET_CONN_INTERNAL_H
 #define ROOST_NET_CONN_INTERNAL_H
@@ -55,6 +56,7 @@ struct roost_conn {
   const char *why; /* for on_closed */
   roost_conn_state state;
   unsigned watched; /* events the pipe watches */
+  bool low_water;   /* the pipe waits for LOW_WATER_BYTES */
   bool paused;      /* by the owner */
   bool throttled;   /* by the buffer limit */
   bool eof;         /* the peer's FIN is here */

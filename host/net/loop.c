@@ -162,7 +162,7 @@ int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *cloc
   loop->alloc = alloc;
   loop->clock = clock;
   loop->armed_ms = UINT64_MAX;
-  loop->read_buffer = roost_alloc_get(alloc, ROOST_LOOP_READ_BYTES);
+  loop->read_buffer = roost_alloc_resize(alloc, NULL, 0, ROOST_LOOP_READ_BYTES);
   int status = loop->read_buffer != NULL ? open_handles(loop) : ROOST_ENOMEM;
   if (status != 0) {
     roost_alloc_put(alloc, loop->read_buffer, ROOST_LOOP_READ_BYTES);
@@ -397,15 +397,18 @@ void roost_loop_lend(roost_loop *loop, roost_buffer *buffer) {
   const roost_loop_spare *spare = &loop->spares[--loop->spare_count];
   buffer->ptr = spare->ptr;
   buffer->cap = spare->cap;
+  loop->spare_bytes -= spare->cap;
 }
 
 void roost_loop_reclaim(roost_loop *loop, roost_buffer *buffer) {
   const bool is_kept = buffer->cap > 0 && buffer->cap <= ROOST_LOOP_SPARE_BYTES &&
-                       loop->spare_count < ROOST_LOOP_SPARES;
+                       loop->spare_count < ROOST_LOOP_SPARES &&
+                       buffer->cap <= ROOST_LOOP_SPARES_BYTES - loop->spare_bytes;
   if (!is_kept) {
     roost_buffer_deinit(buffer);
     return;
   }
   loop->spares[loop->spare_count++] = (roost_loop_spare){buffer->ptr, buffer->cap};
+  loop->spare_bytes += buffer->cap;
   roost_buffer_init(buffer, buffer->alloc);
 }

@@ -15,9 +15,10 @@
 #include "net/conn.h"
 #include "net/loop.h"
 
-#define ROOST_LOOP_READ_BYTES  65536 /* one read takes at most this */
-#define ROOST_LOOP_SPARES      64    /* buffers kept */
-#define ROOST_LOOP_SPARE_BYTES 16384 /* larger ones are freed */
+#define ROOST_LOOP_READ_BYTES   262144  /* one read takes at most this */
+#define ROOST_LOOP_SPARES       64      /* buffers kept */
+#define ROOST_LOOP_SPARE_BYTES  262144  /* larger ones are freed */
+#define ROOST_LOOP_SPARES_BYTES 1048576 /* kept in all */
 
 struct roost_tls_buffers;
 
@@ -58,6 +59,7 @@ struct roost_loop {
   bool throttling;        /* some conns are not read because of it */
   roost_conn *favoured;   /* large, but read all the same; NULL: none; see budget.c */
   size_t spare_count;
+  size_t spare_bytes; /* of them all */
   roost_loop_spare spares[ROOST_LOOP_SPARES];
   pthread_mutex_t post_lock; /* for posts */
   roost_list posts;          /* roost_loop_job.link, in order */

@@ -37,6 +37,9 @@ typedef struct roost_pipe_ops {
   size_t (*unsent)(const roost_pipe *pipe);
   /* Memory it holds because of bytes under way; NULL: none. */
   size_t (*memory)(const roost_pipe *pipe);
+  /* Has ready(ROOST_PIPE_READ) wait for so many bytes, or the end: 1, as at first, for any. NULL:
+   * it can't. */
+  void (*set_low_water)(roost_pipe *pipe, int bytes);
   /* A text for -EPROTO, borrowed for the life of the pipe; NULL: there is none. May be NULL. */
   const char *(*why)(const roost_pipe *pipe);
 } roost_pipe_ops;

@@ -104,6 +104,12 @@ static int watch_socket(roost_pipe *pipe, unsigned events) {
   return start_poll(self);
 }
 
+static void set_low_water_of_socket(roost_pipe *pipe, int bytes) {
+  const socket_pipe *self = (socket_pipe *)pipe;
+  /* A socket that refuses it tells of less, which is fine, too. */
+  (void)setsockopt(self->descriptor, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+}
+
 static void on_handle_closed(uv_handle_t *handle) {
   socket_pipe *self = handle->data;
   roost_loop *loop = self->loop;
@@ -132,6 +138,7 @@ static const roost_pipe_ops socket_ops = {
     .watch = watch_socket,
     .close = close_socket,
     .descriptor = descriptor_of_socket,
+    .set_low_water = set_low_water_of_socket,
 };
 
 int roost_pipe_socket(roost_pipe **out, roost_loop *loop, int descriptor) {

@@ -35,12 +35,13 @@ static int replace(roost_codec *codec, roost_buffer *out, const roost_frame_mark
   return roost_buffer_append_slice(out, roost_buffer_slice(body));
 }
 
-int roost_codec_write(roost_codec *codec, roost_buffer *out, const roost_frame_mark *mark) {
+int roost_codec_write(roost_codec *codec, roost_buffer *out, const roost_frame_mark *mark,
+                      roost_buffer *body) {
   if (codec == NULL || codec->write == NULL)
     return 0;
-  roost_buffer body;
-  roost_buffer_init(&body, out->alloc);
-  const int status = replace(codec, out, mark, &body);
-  roost_buffer_deinit(&body);
+  roost_buffer_clear(body);
+  const int status = replace(codec, out, mark, body);
+  roost_buffer_clear(body);
+  roost_buffer_trim(body, ROOST_CODEC_KEEP_BYTES);
   return status;
 }

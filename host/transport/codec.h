@@ -9,8 +9,13 @@
 
 #include "transport/transport.h"
 
-/* Replaces the body of the frame begun at mark. codec may be NULL. ESCRIPT (codec->why says what
- * was wrong), ENOMEM: the body is as it was. */
-int roost_codec_write(roost_codec *codec, roost_buffer *out, const roost_frame_mark *mark);
+/* What a buffer for packets or bodies keeps of its memory for the next one. */
+#define ROOST_CODEC_KEEP_BYTES 65536
+
+/* Replaces the body of the frame begun at mark. codec may be NULL. body is the caller's, and what
+ * it holds means nothing before and after. ESCRIPT (codec->why says what was wrong), ENOMEM: the
+ * frame's body is as it was. */
+int roost_codec_write(roost_codec *codec, roost_buffer *out, const roost_frame_mark *mark,
+                      roost_buffer *body);
 
 #endif

@@ -31,6 +31,7 @@ static void on_end(void *ud) {
     return;
   if (self->closing) {
     roost_buffer_deinit(&self->packet);
+    roost_buffer_deinit(&self->body);
     roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
     return;
   }
@@ -173,6 +174,7 @@ int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_serve
   self->end.ud = self;
   roost_list_init(&self->sessions);
   roost_buffer_init(&self->packet, roost_loop_alloc(loop));
+  roost_buffer_init(&self->body, roost_loop_alloc(loop));
   roost_list_init(&self->server.watchers);
   *out = &self->server;
   return 0;

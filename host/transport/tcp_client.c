@@ -42,6 +42,8 @@ struct tcp_client {
   size_t refused;         /* endpoints in a row that took no connection */
   roost_tls_context *tls; /* NULL: none, or not made yet */
   char why[192];          /* what is wrong with TLS, for the sink */
+  roost_buffer packet;    /* what the codec made of a frame; elsewhere while that is told of */
+  roost_buffer body;      /* what it makes of the packet being sent */
 };
 
 static tcp_client *of(roost_client *client) {
@@ -152,25 +154,37 @@ static void take_packet(tcp_client *self, roost_slice packet) {
     fail(self, ROOST_EPROTO, "a reply is not JSON");
 }
 
+/* The memory of a packet that is done with is for the next, where there still is a client. */
+static void keep_packet(const tcp_link *link, roost_buffer *packet) {
+  roost_buffer_clear(packet);
+  roost_buffer_trim(packet, ROOST_CODEC_KEEP_BYTES);
+  if (link->client != NULL && link->client->packet.cap == 0)
+    link->client->packet = *packet;
+  else
+    roost_buffer_deinit(packet);
+}
+
 /* What it tells may close the client: the caller looks whether the link still has one. */
 static void take_frame(tcp_link *link, roost_slice frame) {
   tcp_client *self = link->client;
   roost_codec *codec = self->client.codec;
-  roost_buffer packet;
   if (codec == NULL || codec->read == NULL) {
     take_packet(self, frame);
     return;
   }
-  roost_buffer_init(&packet, roost_loop_alloc(self->loop));
+  roost_buffer packet = self->packet;
+  roost_buffer_init(&self->packet, packet.alloc);
   if (codec->read(codec, frame, &packet) == 0)
     take_packet(self, roost_buffer_slice(&packet));
   else
     fail(self, ROOST_EPROTO, codec->why);
-  roost_buffer_deinit(&packet);
+  keep_packet(link, &packet);
 }
 
 static void on_incomplete(roost_timer *timer) {
   const tcp_link *link = ROOST_LIST_ENTRY(timer, tcp_link, timer);
+  if (roost_conn_read_now(link->conn)) /* that was progress, though not read yet */
+    return;
   fail(link->client, ROOST_EPROTO, "a reply was begun and not finished");
 }
 
@@ -359,7 +373,7 @@ static int end(roost_client *client, const roost_message *head) {
   roost_buffer *out = roost_conn_out(link->conn);
   int status = roost_envelope_request_end(out, head);
   if (status == 0)
-    status = roost_codec_write(client->codec, out, &link->mark);
+    status = roost_codec_write(client->codec, out, &link->mark, &self->body);
   if (status != 0) {
     undo(client);
     return status;
@@ -414,6 +428,8 @@ static void free_client(roost_client *client) {
   tcp_client *self = of(client);
   close_client(client);
   roost_tls_context_release(self->tls);
+  roost_buffer_deinit(&self->packet);
+  roost_buffer_deinit(&self->body);
   roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
 }
 
@@ -443,6 +459,8 @@ int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_clien
   roost_list_init(&self->later.link);
   self->next = (roost_loop_hook){.fn = on_next, .ud = self};
   roost_list_init(&self->next.link);
+  roost_buffer_init(&self->packet, roost_loop_alloc(loop));
+  roost_buffer_init(&self->body, roost_loop_alloc(loop));
   self->digits = 2;
   *out = &self->client;
   return 0;

@@ -23,7 +23,6 @@
 #define ROOST_TCP_TOKEN          1000  /* what a message costs of a session's rate */
 #define ROOST_TCP_RATE_GAP_MS    100 /* without having to wait: the peer keeps to its rate again */
 #define ROOST_TCP_DISCARD_BYTES  262144 /* thrown away while lingering, at most */
-#define ROOST_TCP_PACKET_BYTES   65536  /* a server's packet keeps no more for the next */
 
 typedef struct roost_tcp_server {
   roost_server server; /* first: a roost_tcp_server is a roost_server */
@@ -31,6 +30,7 @@ typedef struct roost_tcp_server {
   roost_listener *listener; /* NULL: none, or closed */
   roost_list sessions;
   roost_buffer packet; /* what the codec made of the frame being dispatched */
+  roost_buffer body;   /* what it makes of the packet being sent */
   roost_loop_hook end; /* tells that all is over, in a later turn */
   bool is_secured;     /* it has been told how TLS is to be done */
   bool closing;        /* to be freed when the last session is gone */

@@ -201,7 +201,7 @@ static bool decoded(roost_tcp_session *session, roost_slice *frame) {
   roost_codec *codec = session->server->server.codec;
   roost_buffer *packet = &session->server->packet;
   roost_buffer_clear(packet);
-  roost_buffer_trim(packet, ROOST_TCP_PACKET_BYTES);
+  roost_buffer_trim(packet, ROOST_CODEC_KEEP_BYTES);
   if (codec->read(codec, *frame, packet) != 0) {
     fail(session, codec->why);
     return false;
@@ -271,8 +271,11 @@ static void on_full_timer(roost_timer *timer) {
       "max_in_flight");
 }
 
+/* What has come may not have been read, but was progress. */
 static void on_incomplete_timer(roost_timer *timer) {
   roost_tcp_session *session = of_timer(timer);
+  if (roost_conn_read_now(session->conn))
+    return;
   say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "incomplete frame, connection closed",
       "incomplete_message_timeout");
   roost_tcp_session_close(session);
@@ -349,7 +352,7 @@ static void take_last(roost_tcp_session *session) {
   if (!session->last_read) {
     session->last_read = true;
     roost_loop_defer(session->server->loop, &session->resume);
-    roost_conn_read_now(session->conn);
+    (void)roost_conn_read_now(session->conn);
     return;
   }
   begin_ending(session);
@@ -485,8 +488,10 @@ static int send_frame(roost_tcp_session *session, int status) {
 
 /* The frame begun is what the codec makes of the packet in it. */
 static int encode(roost_tcp_session *session) {
-  roost_codec *codec = session->server->server.codec;
-  const int status = roost_codec_write(codec, roost_conn_out(session->conn), &session->mark);
+  roost_tcp_server *server = session->server;
+  roost_codec *codec = server->server.codec;
+  const int status =
+      roost_codec_write(codec, roost_conn_out(session->conn), &session->mark, &server->body);
   if (status == ROOST_ESCRIPT)
     say(session, ROOST_LOG_ERROR, ROOST_LOG_KIND_HANDLER, "a reply cannot be sent", codec->why);
   return status;

@@ -39,7 +39,10 @@ static int write_in(roost_framing framing, test_codec *codec, roost_buffer *out)
   assert_int_equal(roost_buffer_append(out, "before", 6), 0);
   assert_int_equal(roost_frame_begin(out, &mark, framing, 1), 0);
   assert_int_equal(roost_buffer_append(out, "12", 2), 0);
-  const int status = roost_codec_write(codec != NULL ? &codec->codec : NULL, out, &mark);
+  roost_buffer body;
+  roost_buffer_init(&body, roost_alloc_default());
+  const int status = roost_codec_write(codec != NULL ? &codec->codec : NULL, out, &mark, &body);
+  roost_buffer_deinit(&body);
   if (status == 0)
     assert_true(roost_frame_end(out, &mark) >= 0);
   else

@@ -49,6 +49,34 @@ static void a_request_over_tcp_is_answered_and_counted(void **state) {
   tcp_deinit(&self);
 }
 
+/* Of a large frame's rest the socket tells in large parts only. */
+static void a_large_frame_that_comes_slowly_has_time(void **state) {
+  static tcp_test self;
+  static char text[300000];
+  (void)state;
+  tcp_init(&self);
+  self.config.incomplete_message_timeout = 500;
+  tcp_listen(&self);
+  const int peer = net_connect(self.server->address.port);
+  put(peer, "300000#");
+  memset(text, '"', sizeof text);
+  assert_int_equal(send(peer, text, 20000, 0), 20000);
+  NET_TEST_UNTIL(&self.test, self.server->stats.bytes.bytes_in == 20007);
+  assert_int_equal(send(peer, text, 100000, 0), 100000);
+  NET_TEST_UNTIL(&self.test, self.server->stats.bytes.bytes_in == 120007);
+  for (size_t i = 1; i <= 5; i++) {
+    assert_int_equal(send(peer, text, 10, 0), 10);
+    net_test_advance(&self.test, 500);
+    NET_TEST_UNTIL(&self.test, self.server->stats.bytes.bytes_in == 120007 + i * 10);
+  }
+  assert_int_equal(self.gone, 0);
+  net_test_advance(&self.test, 500);
+  NET_TEST_UNTIL(&self.test, self.gone == 1);
+  tcp_expect_lines(&self, 1, "err=incomplete_message_timeout");
+  close(peer);
+  tcp_deinit(&self);
+}
+
 static void over_max_connections_one_line_names_limit_and_peer(void **state) {
   static tcp_test self;
   (void)state;
@@ -315,6 +343,7 @@ static void a_port_in_use_says_why(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_request_over_tcp_is_answered_and_counted),
+      cmocka_unit_test(a_large_frame_that_comes_slowly_has_time),
       cmocka_unit_test(over_max_connections_one_line_names_limit_and_peer),
       cmocka_unit_test(a_lost_listener_is_logged_and_comes_back),
       cmocka_unit_test(draining_accepts_and_reads_what_is_queued_first),
