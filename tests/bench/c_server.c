@@ -93,6 +93,7 @@ int main(int argc, char **argv) {
   const char *why = "";
   roost_server_config_init(&config);
   config.host = "127.0.0.1";
+  config.max_connections = 0; /* no limit */
   config.port = argc > 1 ? (uint16_t)atoi(argv[1]) : 0;
   const roost_tls_config tls = {.key = argc > 3 ? argv[2] : NULL,
                                 .cert = argc > 3 ? argv[3] : NULL};
