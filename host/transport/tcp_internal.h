@@ -81,6 +81,12 @@ void roost_tcp_session_drain(roost_tcp_session *session);
 /* Ends it at once. */
 void roost_tcp_session_close(roost_tcp_session *session);
 
+/* tcp_reply.c: the part of a session's roost_origin_ops that writes. */
+roost_buffer *roost_tcp_reply_begin(roost_origin *origin, roost_reply_kind kind);
+int roost_tcp_reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id);
+void roost_tcp_reply_undo(roost_origin *origin);
+void roost_tcp_reply_unhandled(roost_origin *origin, roost_slice id);
+
 /* A session has freed itself. */
 void roost_tcp_server_released(roost_tcp_server *self);
 

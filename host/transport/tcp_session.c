@@ -3,8 +3,6 @@
 #include "transport/tcp_internal.h"
 #include "wire/envelope.h"
 
-static const char internal_error[] = "{\"status\":\"error\",\"message\":\"Internal server error\"}";
-
 static const char bad_json[] = "Could not parse JSON";
 
 static roost_tcp_session *of_origin(roost_origin *origin) {
@@ -454,97 +452,6 @@ static const roost_conn_ops conn_ops = {
 
 /* --------------------------------------------------------------------- the sink's calls ------ */
 
-static bool takes_replies(const roost_tcp_session *session) {
-  return session->state != ROOST_TCP_LINGERING && !session->is_closed;
-}
-
-static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
-  roost_tcp_session *session = of_origin(origin);
-  if (!takes_replies(session))
-    return NULL;
-  roost_buffer *out = roost_conn_out(session->conn);
-  if (roost_frame_begin(out, &session->mark, session->reader.framing, session->digits) != 0)
-    return NULL;
-  if (roost_envelope_reply_begin(out, kind) == 0)
-    return out;
-  roost_frame_undo(out, &session->mark);
-  return NULL;
-}
-
-/* Writes the header of the frame begun and has it sent; where status is one it is taken back. */
-static int send_frame(roost_tcp_session *session, int status) {
-  roost_buffer *out = roost_conn_out(session->conn);
-  if (status != 0) {
-    roost_frame_undo(out, &session->mark);
-    return status;
-  }
-  const int digits = roost_frame_end(out, &session->mark);
-  if (digits < 0)
-    return digits;
-  session->digits = (uint8_t)digits;
-  roost_conn_dirty(session->conn);
-  return roost_conn_crowded(session->conn) ? ROOST_EFULL : 0;
-}
-
-/* The frame begun is what the codec makes of the packet in it. */
-static int encode(roost_tcp_session *session) {
-  roost_tcp_server *server = session->server;
-  roost_codec *codec = server->server.codec;
-  const int status =
-      roost_codec_write(codec, roost_conn_out(session->conn), &session->mark, &server->body);
-  if (status == ROOST_ESCRIPT)
-    say(session, ROOST_LOG_ERROR, ROOST_LOG_KIND_HANDLER, "a reply cannot be sent", codec->why);
-  return status;
-}
-
-static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id);
-
-/* In the place of a last reply that the codec did not take, so that nobody waits for it. */
-static int reply_masked(roost_tcp_session *session, roost_slice id) {
-  if (session->masking)
-    return ROOST_ESCRIPT;
-  roost_buffer *out = reply_begin(&session->origin, ROOST_REPLY_ERROR);
-  if (out == NULL)
-    return ROOST_ENOMEM;
-  if (roost_buffer_append(out, internal_error, sizeof internal_error - 1) != 0) {
-    roost_frame_undo(out, &session->mark);
-    return ROOST_ENOMEM;
-  }
-  session->masking = true;
-  const int status = reply_end(&session->origin, ROOST_REPLY_ERROR, id);
-  session->masking = false;
-  return status;
-}
-
-static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id) {
-  roost_tcp_session *session = of_origin(origin);
-  int status = roost_envelope_reply_end(roost_conn_out(session->conn), kind, id);
-  if (status == 0 && session->server->server.codec != NULL)
-    status = encode(session);
-  status = send_frame(session, status);
-  const bool is_last = kind != ROOST_REPLY_ITEM && kind != ROOST_REPLY_VOID;
-  return status == ROOST_ESCRIPT && is_last ? reply_masked(session, id) : status;
-}
-
-static void reply_undo(roost_origin *origin) {
-  roost_tcp_session *session = of_origin(origin);
-  roost_frame_undo(roost_conn_out(session->conn), &session->mark);
-}
-
-static void reply_unhandled(roost_origin *origin, roost_slice id) {
-  roost_tcp_session *session = of_origin(origin);
-  if (!takes_replies(session))
-    return;
-  roost_buffer *out = roost_conn_out(session->conn);
-  if (roost_frame_begin(out, &session->mark, session->reader.framing, 3) != 0)
-    return;
-  int status = roost_envelope_write_unhandled(out, id);
-  if (status == 0 && session->server->server.codec != NULL)
-    status = encode(session);
-  if (send_frame(session, status) == ROOST_ESCRIPT)
-    (void)reply_masked(session, id);
-}
-
 static void eased(roost_origin *origin) {
   roost_tcp_session *session = of_origin(origin);
   if (session->state == ROOST_TCP_ENDING)
@@ -574,10 +481,10 @@ static void close_origin(roost_origin *origin) {
 }
 
 static const roost_origin_ops origin_ops = {
-    .reply_begin = reply_begin,
-    .reply_end = reply_end,
-    .reply_undo = reply_undo,
-    .reply_unhandled = reply_unhandled,
+    .reply_begin = roost_tcp_reply_begin,
+    .reply_end = roost_tcp_reply_end,
+    .reply_undo = roost_tcp_reply_undo,
+    .reply_unhandled = roost_tcp_reply_unhandled,
     .next = next_message,
     .eased = eased,
     .crowded = crowded,
