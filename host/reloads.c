@@ -1,5 +1,7 @@
 #include "reloads.h"
 
+#include <sys/stat.h>
+
 #include "core/slice.h"
 #include "scan.h"
 #include "watching.h"
@@ -200,15 +202,39 @@ static bool is_asked_for(const roost_list *requests, const roost_service *servic
   return false;
 }
 
-static void treat_known(roost_worker *worker, const roost_scan *scan, const roost_list *requests) {
+static const roost_found *find_found(const roost_scan *scan, const char *name) {
+  for (size_t i = 0; i < scan->found.count; i++)
+    if (strcmp(scan->found.items[i].name, name) == 0)
+      return &scan->found.items[i];
+  return NULL;
+}
+
+/* Whether it is to be made from the file that was found from now on. Where there are two, the one
+ * that it was made from stays. A build reads the path: that service has to wait for another look. */
+static bool take_move(roost_reloads *reloads, roost_service *service,
+                      const roost_scan_service *seen, const roost_found *found) {
+  if (found == NULL || seen->is_there || strcmp(service->source.path, found->path) == 0)
+    return false;
+  if (service->reload.building) {
+    reloads->again = true;
+    return false;
+  }
+  return roost_service_move(service, found->root, found->path) == 0;
+}
+
+static void treat_known(roost_reloads *reloads, const roost_scan *scan,
+                        const roost_list *requests) {
+  roost_worker *worker = reloads->config.worker;
   for (size_t i = 0; i < scan->service_count; i++) {
     const roost_scan_service *seen = &scan->services[i];
+    const roost_found *found = find_found(scan, seen->name);
     roost_service *service = roost_worker_find_service(worker, seen->name);
     if (service == NULL)
       continue;
-    if (!seen->is_wanted)
+    const bool moved = take_move(reloads, service, seen, found);
+    if (!seen->is_wanted && found == NULL)
       roost_worker_remove(worker, seen->name);
-    else if (seen->is_changed && !is_asked_for(requests, service))
+    else if ((moved || seen->is_changed) && !is_asked_for(requests, service))
       roost_reload_start(service, NULL);
   }
 }
@@ -248,7 +274,7 @@ static void on_scanned(roost_job *job) {
     roost_list_move(&requests, &reloads->requests);
   if (worker->state == ROOST_WORKER_RUNNING) {
     (void)roost_worker_take_found(worker, &scan->found);
-    treat_known(worker, scan, &requests);
+    treat_known(reloads, scan, &requests);
     load_new(worker, &requests);
   }
   roost_scan_free(scan);
@@ -310,13 +336,38 @@ static int add_service_folders(roost_buffer *folders, const roost_service *servi
   return status;
 }
 
-/* A configured folder may hold no service yet. */
-static int add_configured(const roost_reloads *reloads, roost_buffer *folders) {
+/* Where a link lies that is a part of path: it may come to lead somewhere else. */
+static int add_folders_of_links(roost_buffer *folders, char *path) {
   int status = 0;
-  for (const char *const *path = reloads->settings->services; *path != NULL && status == 0; path++)
-    status = **path == '/' ? add_folder(folders, *path, "")
-                           : roost_buffer_printf(folders, "%s/%s%c", reloads->config.working_dir,
-                                                 *path, '\0');
+  for (char *end = path; end != NULL && status == 0;) {
+    struct stat info;
+    end = strchr(end + 1, '/');
+    if (end != NULL)
+      *end = '\0';
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode))
+      status = add_folder_of(folders, path);
+    if (end != NULL)
+      *end = '/';
+  }
+  return status;
+}
+
+/* A configured folder may hold no service yet, as lua/ no module. */
+static int add_configured(const roost_reloads *reloads, roost_buffer *folders) {
+  const char *working_dir = reloads->config.working_dir;
+  roost_buffer path;
+  roost_buffer_init(&path, reloads->config.alloc);
+  int status = add_folder(folders, working_dir, "/lua");
+  for (const char *const *at = reloads->settings->services; *at != NULL && status == 0; at++) {
+    roost_buffer_clear(&path);
+    status = **at == '/' ? roost_buffer_printf(&path, "%s%c", *at, '\0')
+                         : roost_buffer_printf(&path, "%s/%s%c", working_dir, *at, '\0');
+    if (status == 0)
+      status = add_folder(folders, path.ptr, "");
+    if (status == 0)
+      status = add_folders_of_links(folders, path.ptr);
+  }
+  roost_buffer_deinit(&path);
   return status;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/slice.h"
 
@@ -89,8 +90,11 @@ static void run(roost_job *job, roost_runner *runner) {
   find_services(scan);
   find_folders(scan);
   find_unwanted(scan);
-  for (size_t i = 0; i < scan->service_count; i++)
-    scan->services[i].is_changed = roost_files_changed(&scan->services[i].files) != NULL;
+  for (size_t i = 0; i < scan->service_count; i++) {
+    roost_scan_service *service = &scan->services[i];
+    service->is_there = service->is_wanted && access(service->path, F_OK) == 0;
+    service->is_changed = roost_files_changed(&service->files) != NULL;
+  }
 }
 
 /* ------------------------------------------------------------------------- making ------------ */

@@ -18,6 +18,7 @@ typedef struct roost_scan_service {
   char *path;        /* of its main file */
   bool is_changed;   /* one of them is another now */
   bool is_wanted;    /* it lies in what the configuration names */
+  bool is_there;     /* as is its main file */
 } roost_scan_service;
 
 typedef struct roost_scan {

@@ -154,8 +154,7 @@ roost_service *roost_worker_find_service(const roost_worker *worker, const char 
  * not running. */
 int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_waiter *waiter);
 
-/* Brings the services into the order of found; those that are new have no generation yet, for those
- * whose main file is another one now that is the next they are loaded from. ENOMEM. */
+/* Brings the services into the order of found; those that are new have no generation yet. ENOMEM. */
 int roost_worker_take_found(roost_worker *worker, const roost_found_list *found);
 
 /* Takes a service out: its generation retires. Nothing happens while a reload of it is under way,

@@ -137,14 +137,8 @@ static void move_service(roost_dispatch *dispatch, const roost_service *service,
 
 int roost_worker_take_found(roost_worker *worker, const roost_found_list *found) {
   for (size_t i = 0; i < found->count; i++) {
-    const roost_found *item = &found->items[i];
-    roost_service *service = roost_worker_find_service(worker, item->name);
-    const bool is_new = service == NULL;
-    int status = 0;
-    if (is_new)
-      status = add_service(&service, worker, item);
-    else if (strcmp(service->source.path, item->path) != 0 && !service->reload.building)
-      status = roost_service_move(service, item->root, item->path);
+    roost_service *service = roost_worker_find_service(worker, found->items[i].name);
+    const int status = service == NULL ? add_service(&service, worker, &found->items[i]) : 0;
     if (status != 0)
       return status;
     move_service(worker->dispatch, service, i);

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -23,11 +24,18 @@ static int close_file(lua_State *lua) {
   return luaL_fileresult(lua, fclose(stream->f) == 0, NULL);
 }
 
-/* The state is made from this file, whether it can be read or not; file may be NULL. */
+/* The state is made from this file, whether it can be read or not; file may be NULL. Where path is
+ * a link, what it leads to counts, too: it changes without a change of the link's folder. */
 static void note_file(lua_State *lua, const char *path, FILE *file) {
   struct stat info;
+  roost_files *files = &roost_vm_of(lua)->files;
   const bool known = file != NULL && fstat(fileno(file), &info) == 0;
-  if (roost_files_add(&roost_vm_of(lua)->files, path, known ? &info : NULL) != 0)
+  int status = roost_files_add(files, path, known ? &info : NULL);
+  char *real = known && status == 0 ? realpath(path, NULL) : NULL;
+  if (real != NULL)
+    status = roost_files_add(files, real, &info);
+  free(real);
+  if (status != 0)
     luaL_error(lua, "out of memory");
 }
 

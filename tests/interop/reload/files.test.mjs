@@ -6,6 +6,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { temporaryDir } from '../lib/host.mjs';
 import { connect } from '../lib/peer.mjs';
 import { save, startWatching } from '../lib/reload.mjs';
 import { luaService } from '../lib/service.mjs';
@@ -259,5 +260,69 @@ describe('what belongs to a service', () => {
     await host.settles({});
     assert.equal(host.find(/cannot be loaded/).length, 0, host.log);
     assert.ok(readFileSync(join(host.dir, 'services', 'test.lua'), 'utf8'));
+  });
+});
+
+describe('links', () => {
+  /** Has a link lead somewhere else, in one step, as deployments do. */
+  const lead = (host, name, where) => {
+    symlinkSync(where, join(host.dir, `${name}.next`));
+    renameSync(join(host.dir, `${name}.next`), join(host.dir, name));
+  };
+  const counting = (value) => answering(value, `local count = 0
+    service:message("count", function() count = count + 1 return count end)
+    service:on_handoff(function() return count end)
+    service:on_adopt(function(before) count = before end)`);
+
+  test('the file behind a link is saved', async (t) => {
+    const { host, becomes, path } = await start(t);
+    save(host, 'elsewhere/test.lua', answering(2));
+    rmSync(path);
+    lead(host, 'services/test.lua', '../elsewhere/test.lua');
+    await becomes(2);
+    save(host, 'elsewhere/test.lua', answering(3));
+    await becomes(3);
+  });
+
+  for (const services of ['current', 'current/services']) {
+    test(`the services folder, ${services}, leads to another release`, async (t) => {
+      const below = services.slice('current'.length);
+      const files = {};
+      for (const number of [1, 2]) {
+        files[`releases/${number}${below}/test.lua`] = counting(number);
+        files[`releases/${number}${below}/only${number}.lua`] = named('only', number);
+      }
+      const dir = temporaryDir(t, files);
+      symlinkSync('releases/1', join(dir, 'current'));
+      const host = await startWatching(t, { services: join(dir, services) });
+      const peer = await connect(t, host.port);
+      for (let i = 1; i <= 3; i++) assert.equal(await peer.call('count'), i);
+      let over = false;
+      const asking = (async () => {
+        while (!over) assert.ok([1, 2].includes(await peer.call('value')));
+      })();
+      lead({ dir }, 'current', 'releases/2');
+      await host.logged((entry) => entry.service === 'test' && entry.msg === 'service reloaded');
+      await host.logged((entry) => entry.service === 'only2' && entry.msg === 'service loaded');
+      over = true;
+      await asking;
+      assert.equal(await peer.call('value'), 2);
+      assert.equal(await peer.call('count'), 4);
+      assert.equal(await peer.call('only'), 2);
+      assert.deepEqual(host.find(/^service removed$/).map(({ service }) => service), ['only1']);
+      writeFileSync(join(dir, `releases/1${below}/test.lua`), 'local x = = 1');
+      lead({ dir }, 'current', 'releases/1');
+      await host.logged(/^reload refused/);
+      assert.equal(await peer.call('count'), 5);
+    });
+  }
+
+  test('a second file of the same name: the one that runs goes on', async (t) => {
+    const { host, peer } = await start(t);
+    save(host, 'services/test/init.lua', answering(2));
+    await host.logged(/a service named "test" is there already/);
+    await sleep(100);
+    assert.equal(await peer.call('value'), 1);
+    await host.settles({});
   });
 });
