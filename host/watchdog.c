@@ -24,8 +24,7 @@ typedef struct watched {
   bool was_blocked;     /* the signal, in that thread; that thread's */
   uint64_t seen;        /* sequence at the last look */
   uint64_t seen_us;     /* when it was first seen */
-  bool measured;        /* base_us is known */
-  uint64_t base_us;     /* the thread's time when the run was first seen to go on */
+  uint64_t base_us;     /* the thread's time then */
   uint64_t moved_us;    /* when its thread last was seen to get on */
   uint64_t moved_at_us; /* the thread's time then */
   uint64_t ended_us;    /* when the run was first told to end; 0: not yet */
@@ -40,7 +39,6 @@ struct roost_watchdog {
   pthread_mutex_t mutex; /* guards runners: a thread that is looked at must not end */
   roost_list runners;
   atomic_bool aborts;
-  _Atomic uint64_t stuck_ms;
 };
 
 static uint64_t read_us(clockid_t clock) {
@@ -134,10 +132,6 @@ void roost_watchdog_set_abort(roost_watchdog *watchdog, bool aborts) {
   atomic_store_explicit(&watchdog->aborts, aborts, memory_order_relaxed);
 }
 
-uint64_t roost_watchdog_stuck_ms(const roost_watchdog *watchdog) {
-  return atomic_load_explicit(&watchdog->stuck_ms, memory_order_relaxed);
-}
-
 /* ------------------------------------------------------------------------- stuck ------------- */
 
 static void say(const roost_watchdog *watchdog, const watched *at, roost_log_level level,
@@ -208,7 +202,7 @@ static uint64_t end_run(const roost_watchdog *watchdog, watched *at, bool by_wal
 }
 
 static void note_progress(watched *at, uint64_t cpu_us, uint64_t now_us) {
-  if (at->measured && cpu_us - at->moved_at_us < MOVES_US)
+  if (cpu_us - at->moved_at_us < MOVES_US)
     return;
   at->moved_us = now_us;
   at->moved_at_us = cpu_us;
@@ -223,9 +217,6 @@ static uint64_t look_at_run(const roost_watchdog *watchdog, watched *at, uint64_
   if (limit_us == 0 && wall_us == 0)
     return left_us;
   note_progress(at, cpu_us, now_us);
-  if (!at->measured)
-    at->base_us = cpu_us;
-  at->measured = true;
   const uint64_t spent_us = cpu_us - at->base_us;
   const bool by_wall = wall_us != 0 && now_us - at->seen_us >= wall_us;
   const bool over = limit_us != 0 && spent_us >= limit_us;
@@ -244,7 +235,8 @@ static void begin_anew(const roost_watchdog *watchdog, watched *at, uint64_t seq
     say(watchdog, at, ROOST_LOG_WARN, "worker goes on", now_us);
   at->seen = sequence;
   at->seen_us = at->moved_us = now_us;
-  at->measured = at->stuck = false;
+  at->base_us = at->moved_at_us = read_us(at->clock);
+  at->stuck = false;
   at->ended_us = at->asked_us = 0;
 }
 
@@ -275,17 +267,13 @@ static uint64_t look(const roost_watchdog *watchdog, watched *at, uint64_t now_u
 uint32_t roost_watchdog_tick(roost_watchdog *watchdog) {
   const uint64_t now_us = read_us(CLOCK_MONOTONIC);
   uint64_t left_us = IDLE_TICK_MS * 1000;
-  uint64_t stuck_us = 0;
   pthread_mutex_lock(&watchdog->mutex);
   for (roost_list *link = watchdog->runners.next; link != &watchdog->runners; link = link->next) {
     watched *at = ROOST_LIST_ENTRY(link, watched, link);
     const uint64_t wanted_us = look(watchdog, at, now_us);
     if (wanted_us < left_us)
       left_us = wanted_us;
-    if (at->stuck && now_us - at->seen_us > stuck_us)
-      stuck_us = now_us - at->seen_us;
   }
   pthread_mutex_unlock(&watchdog->mutex);
-  atomic_store_explicit(&watchdog->stuck_ms, stuck_us / 1000, memory_order_relaxed);
   return (uint32_t)((left_us + 999) / 1000);
 }

@@ -2,9 +2,10 @@
  * watchdog.h - looks, from the control thread, whether some run of Lua code takes too long.
  *
  * Start reading at roost_watchdog_tick. It watches runners (vm/runner.h), each of another thread.
- * While the number of a run stays the same it reads the clock of that thread, and past the run's
- * limit it says which run is to end and sends the thread a signal, whose handler does the rest
- * (vm/watchdog.h). A runner that does nothing is not looked at until it runs again.
+ * While the number of a run stays the same it reads the clock of that thread, and once the run has
+ * taken its limit since the first look at it, it says which run is to end and sends the thread a
+ * signal, whose handler does the rest (vm/watchdog.h). A runner that does nothing is not looked at
+ * until it runs again.
  * Stuck: a run that goes on long after it should have ended, or that blocks its thread: it is in
  * some C code that looks at nothing (os.execute, a C module).
  * The signal handler is the process's: installed with the first watchdog that wants that signal,
@@ -44,9 +45,6 @@ void roost_watchdog_remove(roost_watchdog *watchdog, roost_runner *runner);
 
 /* What a stuck worker does to the process: a line in the log, or that and abort(). Any thread. */
 void roost_watchdog_set_abort(roost_watchdog *watchdog, bool aborts);
-
-/* How long the run that is stuck longest goes on, in milliseconds; 0: none is stuck. Any thread. */
-uint64_t roost_watchdog_stuck_ms(const roost_watchdog *watchdog);
 
 /* Looks at every runner; returns in how many milliseconds it wants to be called again, at the
  * latest. More often does no harm. The control thread. */

@@ -15,10 +15,7 @@
 
 #define BYSTANDERS 8
 
-/* ThreadSanitizer holds signals back, and loses count of functions that errors of Lua's leave:
- * there hooks count, beside a watchdog that looks on, and only the first runaways run, which raise
- * none.
- */
+/* ThreadSanitizer holds signals back: there hooks count, beside a watchdog that looks on. */
 #if defined(__SANITIZE_THREAD__)
 #define COUNTS 1
 #elif defined(__has_feature)
@@ -27,13 +24,12 @@
 #endif
 #endif
 #ifdef COUNTS
-#define KILLS    50
-#define RUNAWAYS 3
+#define KILLS 50
 #else
-#define COUNTS   0
-#define KILLS    800
-#define RUNAWAYS (sizeof runaways / sizeof runaways[0])
+#define COUNTS 0
+#define KILLS  800
 #endif
+#define RUNAWAYS (sizeof runaways / sizeof runaways[0])
 
 /* Scripts that come to an end, for ends that hit them somewhere in the library. */
 static const char *const finite[] = {
