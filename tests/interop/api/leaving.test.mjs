@@ -1,7 +1,7 @@
 // What a service sees when its caller leaves.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { keepsState } from '../lib/env.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { last } from '../lib/frames.mjs';
 import { serve } from '../lib/service.mjs';
 
@@ -25,7 +25,7 @@ describe('callers that leave', () => {
       assert.deepEqual(await notes(3), ['false', 'false', 'done']);
     });
 
-    test(`${how}: a stream made by create is torn down`, keepsState, async (t) => {
+    stateTest(`${how}: a stream made by create is torn down`, async (t) => {
       const { peer, notes } = await serve(t, `
         service:message("ticks", function()
           return roost.stream.create(function(observer)

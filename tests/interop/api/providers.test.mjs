@@ -1,7 +1,7 @@
 // Providers: values that a request makes and that are closed with it.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { keepsState } from '../lib/env.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { item, last, masked } from '../lib/frames.mjs';
 import { serve } from '../lib/service.mjs';
 
@@ -25,7 +25,7 @@ const resources = `
 `;
 
 describe('ctx:get', () => {
-  test('makes at first use, gives the same later, closes in reverse after the reply', keepsState, async (t) => {
+  stateTest('makes at first use, gives the same later, closes in reverse after the reply', async (t) => {
     const { peer, notes } = await serve(t, `${resources}
       resource("db")
       resource("repository", "db")
@@ -65,7 +65,7 @@ describe('ctx:get', () => {
     assert.equal(await peer.call('parallel'), true);
   });
 
-  test('closed when the handler fails, when its time is over, and when its caller leaves', keepsState, async (t) => {
+  stateTest('closed when the handler fails, when its time is over, and when its caller leaves', async (t) => {
     const { peer, notes } = await serve(t, `${resources}
       resource("db")
       service:message("fails", function(_, ctx) ctx:get("db") error("secret") end)
@@ -98,7 +98,7 @@ describe('ctx:get', () => {
     assert.deepEqual(await notes(2), ['make db', 'close db']);
   });
 
-  test('a stream\'s values are closed after its last item', keepsState, async (t) => {
+  stateTest('a stream\'s values are closed after its last item', async (t) => {
     const { peer, notes } = await serve(t, `${resources}
       resource("db")
       service:message("ask", function(_, ctx)

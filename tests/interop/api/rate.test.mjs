@@ -1,7 +1,7 @@
 // rate: beyond it a connection is not read; nothing is lost, and others do not notice.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { keepsState } from '../lib/env.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { last, packet } from '../lib/frames.mjs';
 import { connect } from '../lib/peer.mjs';
 import { serve } from '../lib/service.mjs';
@@ -22,7 +22,7 @@ const body = `
 const naming = (entry) => entry.err === 'rate';
 
 describe('rate', () => {
-  test('a burst at once, the rest as the rate allows, in order', keepsState, async (t) => {
+  stateTest('a burst at once, the rest as the rate allows, in order', async (t) => {
     const { host, peer } = await serve(t, body, { server: { rate: { per_second: 50, burst: 10 } } });
     const count = 60;
     await peer.write(Array.from({ length: count }, (_, n) =>
@@ -35,7 +35,7 @@ describe('rate', () => {
     assert.match(host.find(naming)[0].msg, /^too many messages/);
   });
 
-  test('events count, too', keepsState, async (t) => {
+  stateTest('events count, too', async (t) => {
     const { peer, notes } = await serve(t, body, { server: { rate: { per_second: 100, burst: 20 } } });
     await peer.write(Array.from({ length: 40 }, (_, n) =>
       packet({ pattern: 'count', data: n })).join(''));

@@ -4,11 +4,11 @@ import { describe, test } from 'node:test';
 import { item, last } from '../lib/frames.mjs';
 import { serviceFile, shippedService, startHost } from '../lib/host.mjs';
 import { connect } from '../lib/peer.mjs';
-import { lineOf, serve, unlessTimed } from '../lib/service.mjs';
+import { bodyTest, lineOf, serve } from '../lib/service.mjs';
 import { until } from '../lib/wait.mjs';
 
 /** Runs a handler's body, in which `stream` is roost.stream, and compares what it returns. */
-const answers = (name, body, value) => test(name, unlessTimed(body), async (t) => {
+const answers = (name, body, value) => bodyTest(name, body, async (t) => {
   const { peer } = await serve(t, `
     local stream = roost.stream
     service:message("ask", function(data, ctx)\n${body}\nend)`);

@@ -1,9 +1,9 @@
 // Sleeping, timers, tasks, and coroutines of the service's own.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { keepsState } from '../lib/env.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { last } from '../lib/frames.mjs';
-import { serve, unlessTimed } from '../lib/service.mjs';
+import { bodyTest, serve } from '../lib/service.mjs';
 import { sleep } from '../lib/wait.mjs';
 
 const answers = (name, body, value) => test(name, async (t) => {
@@ -100,7 +100,7 @@ describe('waiting', () => {
     return { deep(), coroutine.wrap(function() roost.sleep(5) return deep() end)() }
   `, ['call', 'call']);
 
-  test('after, every, spawn and their cancel', keepsState, async (t) => {
+  stateTest('after, every, spawn and their cancel', async (t) => {
     const { notes, peer } = await serve(t, `
       service:message("start", function()
         roost.after(10, function() note("after") end)
@@ -120,7 +120,7 @@ describe('waiting', () => {
     assert.deepEqual(await notes(3), ['after', 'spawned', 'CancelledError']);
   });
 
-  test('every never overlaps itself', keepsState, async (t) => {
+  stateTest('every never overlaps itself', async (t) => {
     const { notes } = await serve(t, `
       service:on_start(function()
         local running, ticks, timer = 0, 0
@@ -139,7 +139,7 @@ describe('waiting', () => {
     assert.equal((await notes(3)).length, 3);
   });
 
-  test('there is no context in timers', keepsState, async (t) => {
+  stateTest('there is no context in timers', async (t) => {
     const { notes, peer } = await serve(t, `
       service:message("ask", function()
         roost.after(5, function() note(roost.context()) end)
@@ -149,7 +149,7 @@ describe('waiting', () => {
     assert.deepEqual(await notes(1), ['nil']);
   });
 
-  test('what timers and tasks raise is logged with its place', keepsState, async (t) => {
+  stateTest('what timers and tasks raise is logged with its place', async (t) => {
     const { host, peer } = await serve(t, `
       service:message("ask", function()
         roost.after(5, function() error("timer broke") end)
@@ -274,7 +274,7 @@ describe('the rest of the library', () => {
 });
 
 describe('streams of a service', () => {
-  const streams = (name, body, values) => test(name, unlessTimed(body), async (t) => {
+  const streams = (name, body, values) => bodyTest(name, body, async (t) => {
     const { peer } = await serve(t, `service:message("ask", function()\n${body}\nend)`);
     await peer.send({ pattern: 'ask', id: '1' });
     const seen = [];
@@ -314,7 +314,7 @@ describe('streams of a service', () => {
     end)
   `, [1]);
 
-  test('create with an error', keepsState, async (t) => {
+  stateTest('create with an error', async (t) => {
     const { peer, notes } = await serve(t, `
       service:message("ask", function(which)
         return roost.stream.create(function(observer)

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
 import { createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { adminSocket, askAdmin as ask } from '../lib/admin.mjs';
 import { roost } from '../lib/cli.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { startHost, temporaryDir } from '../lib/host.mjs';
 import { connect, freePort } from '../lib/peer.mjs';
 import { luaService } from '../lib/service.mjs';
@@ -23,26 +24,16 @@ end)
 service:event("seen", function() end)
 `;
 
-/** One request: { code, headers, text, json() }. */
-async function ask(where, path, method = 'GET') {
-  const request = http.request({ ...where, path, method, agent: false });
-  request.end();
-  const [response] = await once(request, 'response');
-  let text = '';
-  for await (const chunk of response.setEncoding('utf8')) text += chunk;
-  return { code: response.statusCode, headers: response.headers, text, json: () => JSON.parse(text) };
-}
-
 /** A host with `body`, a peer, and `get` over the socket. */
 async function start(t, options = {}) {
   const host = await startHost(t, { service: luaService(body), ...options });
-  const socketPath = join(host.dir, 'run/roost.sock');
+  const socketPath = adminSocket(host);
   const get = (path, method) => ask({ socketPath }, path, method);
   return { host, socketPath, get, peer: () => connect(t, host.port) };
 }
 
 describe('admin pages', () => {
-  test('what was done is in the status', async (t) => {
+  stateTest('what was done is in the status', async (t) => {
     const { host, socketPath, get, peer } = await start(t);
     const caller = await peer();
     assert.equal(await caller.call('echo', 1), 1);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { stateTest } from '../lib/env.mjs';
 import { configText, startHost } from '../lib/host.mjs';
 import { noHandler } from '../lib/frames.mjs';
 import { connect } from '../lib/peer.mjs';
@@ -36,7 +37,7 @@ async function start(t, config = {}) {
 }
 
 describe('SIGHUP', () => {
-  test('reloads services whose files have changed, and no others', async (t) => {
+  stateTest('reloads services whose files have changed, and no others', async (t) => {
     const { host, peer, write } = await start(t, { services: ['services'] });
     write('services/b.lua', service('b', 1));
     host.signal('SIGHUP');

@@ -1,4 +1,5 @@
-// Where things are, and how large the tests are.
+// Where things are, how large the tests are, and which there are.
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { dirname, join } from 'node:path';
 
@@ -25,8 +26,8 @@ export const scaled = (count, slowCount) => (slow ? slowCount : count);
 
 /**
  * ROOST_RELOADING=1 reloads every service of every host all the while, which no caller may notice.
- * What keeps something in its service's state, or waits for a timer of it, is left out: those end
- * with their generation.
+ * What keeps something in its service's state, or waits for a timer of it, is a stateTest, which is
+ * not there then: those end with their generation.
  */
 export const reloading = process.env.ROOST_RELOADING === '1';
-export const keepsState = { skip: reloading && 'it keeps something in its service' };
+export const stateTest = reloading ? () => {} : test;

@@ -1,5 +1,6 @@
 // Hosts with one service whose Lua text stands in the test.
-import { keepsState, reloading } from './env.mjs';
+import { test } from 'node:test';
+import { reloading, stateTest } from './env.mjs';
 import { startHost } from './host.mjs';
 import { connect } from './peer.mjs';
 import { until } from './wait.mjs';
@@ -28,8 +29,9 @@ ${body}
 return service
 `;
 
-/** For a test of a handler with this body: timers end with their generation. */
-export const unlessTimed = (body) => (/roost\.(every|after)|interval/.test(body) ? keepsState : {});
+/** The test of a handler with this body: timers end with their generation. */
+export const bodyTest = (name, body, fn) =>
+  (/roost\.(every|after)|interval/.test(body) ? stateTest : test)(name, fn);
 
 /** The line of the service's file in which `mark` stands. */
 export const lineOf = (body, mark) =>

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { configText, startHost, temporaryDir } from '../lib/host.mjs';
 import { code } from '../lib/lua.mjs';
 import { connect, freePort } from '../lib/peer.mjs';
@@ -66,7 +67,7 @@ describe('clients of a host', () => {
       /NOT_SET_ANYWHERE/);
   });
 
-  test('a main chunk may name clients and servers and listen to them, and no more', async (t) => {
+  stateTest('a main chunk may name clients and servers and listen to them, and no more', async (t) => {
     const target = await startTarget(t);
     const host = await startHost(t, {
       service: luaService(`
