@@ -210,7 +210,8 @@ static const roost_found *find_found(const roost_scan *scan, const char *name) {
 }
 
 /* Whether it is to be made from the file that was found from now on. Where there are two, the one
- * that it was made from stays. A build reads the path: that service has to wait for another look. */
+ * that it was made from stays. A build reads the path: that service has to wait for another look.
+ */
 static bool take_move(roost_reloads *reloads, roost_service *service,
                       const roost_scan_service *seen, const roost_found *found) {
   if (found == NULL || seen->is_there || strcmp(service->source.path, found->path) == 0)
