@@ -233,7 +233,7 @@ static void treat_known(roost_reloads *reloads, const roost_scan *scan,
     if (service == NULL)
       continue;
     const bool moved = take_move(reloads, service, seen, found);
-    if (!seen->is_wanted && found == NULL)
+    if (found == NULL && (!seen->is_wanted || service->current == NULL)) /* it has no old code */
       roost_worker_remove(worker, seen->name);
     else if ((moved || seen->is_changed) && !is_asked_for(requests, service))
       roost_reload_start(service, NULL);

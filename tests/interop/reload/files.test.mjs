@@ -238,6 +238,18 @@ describe('what belongs to a service', () => {
     assert.equal(await peer.call('bad'), 'good');
   });
 
+  test('one that never was any good is gone with its file', async (t) => {
+    const { host, becomes } = await start(t);
+    save(host, 'services/bad.lua', 'local x = = 1');
+    await host.logged(/^service cannot be loaded$/);
+    await sleep(50);
+    unlinkSync(join(host.dir, 'services', 'bad.lua'));
+    await host.logged((entry) => entry.msg === 'service removed' && entry.service === 'bad');
+    save(host, 'services/test.lua', answering(2));
+    await becomes(2);
+    assert.equal(host.find(/^service cannot be loaded$/).length, 1);
+  });
+
   test('a file that becomes a folder', async (t) => {
     const { host, path, becomes } = await start(t);
     unlinkSync(path);
