@@ -2,24 +2,23 @@
 
 #include <pthread.h>
 
+#include "fake_client.h"
 #include "wire/json.h"
 
 /* Clients of scripts over a client that the test plays: it is connected at once, and answers each
  * request with the value it was sent, or not at all. */
 
-typedef struct fake_client {
-  roost_client client; /* first */
+typedef struct answering_client {
+  fake_client fake; /* first */
   roost_alloc_probe *probe;
-  roost_buffer out; /* the message being written */
-  bool open;        /* between begin and end or undo */
   bool up;
   char ids[8][32];     /* of what is not answered yet */
   char values[8][300]; /* it was sent */
   size_t waiting;
-} fake_client;
+} answering_client;
 
 static struct {
-  fake_client *clients[16];
+  answering_client *clients[16];
   size_t count;
   bool silent;
   bool refuses;
@@ -27,117 +26,87 @@ static struct {
   unsigned connects;
 } fakes;
 
-static fake_client *fake_of(const roost_client *client) {
-  return (fake_client *)(uintptr_t)client;
+static answering_client *answering_of(const roost_client *client) {
+  return (answering_client *)(uintptr_t)client;
 }
 
-static int fake_connect(roost_client *client) {
+static int dial(roost_client *client) {
   fakes.connects++;
-  fake_of(client)->up = false;
-  return 0;
+  answering_of(client)->up = false;
+  return fake_client_connect(client);
 }
 
-static roost_format fake_format(const roost_client *client, roost_slice pattern) {
-  (void)client;
-  (void)pattern;
-  return ROOST_FORMAT_JSON;
-}
-
-static roost_buffer *fake_begin(roost_client *client, const roost_message *head) {
-  fake_client *self = fake_of(client);
-  (void)head;
-  assert_false(self->open); /* whoever begins must end or undo before the next one does */
-  self->open = true;
-  roost_buffer_clear(&self->out);
-  return &self->out;
-}
-
-static void fake_undo(roost_client *client) {
-  assert_true(fake_of(client)->open);
-  fake_of(client)->open = false;
-}
-
-static int fake_end(roost_client *client, const roost_message *head) {
-  fake_client *self = fake_of(client);
-  assert_true(self->open);
-  self->open = false;
+static int take(roost_client *client, const roost_message *head) {
+  answering_client *self = answering_of(client);
+  roost_buffer *out = &self->fake.out;
+  const int status = fake_client_end(client, head);
   fakes.messages++;
-  assert_int_equal(roost_json_validate(roost_buffer_slice(&self->out)), 0);
-  if (head->id.ptr == NULL || fakes.silent)
-    return 0;
-  assert_true(self->waiting < 8);
-  snprintf(self->ids[self->waiting], sizeof self->ids[0], "%.*s", (int)head->id.len, head->id.ptr);
-  snprintf(self->values[self->waiting++], sizeof self->values[0], "%.*s", (int)self->out.len,
-           self->out.ptr);
-  return 0;
+  assert_int_equal(roost_json_validate(roost_buffer_slice(out)), 0);
+  if (head->id.ptr != NULL && !fakes.silent) {
+    assert_true(self->waiting < 8);
+    snprintf(self->ids[self->waiting], sizeof self->ids[0], "%.*s", (int)head->id.len,
+             head->id.ptr);
+    snprintf(self->values[self->waiting++], sizeof self->values[0], "%.*s", (int)out->len,
+             out->ptr);
+  }
+  roost_buffer_clear(out);
+  return status;
 }
 
-static bool fake_crowded(const roost_client *client) {
-  (void)client;
-  return false;
-}
-
-static void fake_close(roost_client *client) {
-  (void)client;
-}
-
-static void fake_free(roost_client *client) {
-  fake_client *self = fake_of(client);
-  assert_false(self->open);
+static void free_client(roost_client *client) {
+  answering_client *self = answering_of(client);
   for (size_t i = 0; i < fakes.count; i++)
     if (fakes.clients[i] == self)
       fakes.clients[i] = fakes.clients[--fakes.count];
-  roost_buffer_deinit(&self->out);
+  fake_client_deinit(&self->fake);
   roost_alloc_put(&self->probe->alloc, self, sizeof *self);
 }
 
-static const roost_client_ops fake_ops = {.connect = fake_connect,
-                                          .format = fake_format,
-                                          .begin = fake_begin,
-                                          .end = fake_end,
-                                          .undo = fake_undo,
-                                          .crowded = fake_crowded,
-                                          .close = fake_close,
-                                          .free = fake_free};
+static const roost_client_ops *ops(void) {
+  static roost_client_ops own = {FAKE_CLIENT_OPS};
+  own.connect = dial;
+  own.end = take;
+  own.free = free_client;
+  return &own;
+}
 
-static int fake_open(void *ud, roost_client **out, const roost_client_config *config,
-                     const roost_client_sink *sink, void *sink_ud) {
+static int open_client(void *ud, roost_client **out, const roost_client_config *config,
+                       const roost_client_sink *sink, void *sink_ud) {
   roost_alloc_probe *probe = ud;
-  fake_client *self = roost_alloc_get(&probe->alloc, sizeof *self);
+  answering_client *self = roost_alloc_get(&probe->alloc, sizeof *self);
   if (self == NULL)
     return ROOST_ENOMEM;
   assert_true(fakes.count < 16);
-  self->client =
-      (roost_client){.ops = &fake_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
+  fake_client_init(&self->fake, ops(), &probe->alloc, config, sink, sink_ud);
   self->probe = probe;
-  roost_buffer_init(&self->out, &probe->alloc);
   fakes.clients[fakes.count++] = self;
-  *out = &self->client;
+  *out = &self->fake.client;
   return 0;
 }
 
-static void answer_all(fake_client *client) {
+static void answer_all(answering_client *client) {
   while (client->waiting > 0) {
     client->waiting--;
     const roost_reply reply = {.id = roost_slice_text(client->ids[client->waiting]),
                                .response = roost_slice_text(client->values[client->waiting]),
                                .last = true};
-    client->client.sink->on_reply(client->client.sink_ud, &reply);
+    client->fake.client.sink->on_reply(client->fake.client.sink_ud, &reply);
   }
 }
 
 /* What dialling and asking come to, in a later turn. */
 static void settle(service_test *self) {
   for (size_t i = 0; i < fakes.count; i++) {
-    fake_client *client = fakes.clients[i];
+    answering_client *client = fakes.clients[i];
     answer_all(client);
     if (client->up)
       continue;
     client->up = !fakes.refuses;
     if (fakes.refuses)
-      client->client.sink->on_closed(client->client.sink_ud, ROOST_ECONNECT, "ECONNREFUSED");
+      client->fake.client.sink->on_closed(client->fake.client.sink_ud, ROOST_ECONNECT,
+                                          "ECONNREFUSED");
     else if (fakes.connects > 0)
-      client->client.sink->on_open(client->client.sink_ud);
+      client->fake.client.sink->on_open(client->fake.client.sink_ud);
   }
   service_test_turn(self);
 }
@@ -149,7 +118,7 @@ static void start(service_test *self, const char *body) {
   char code[4096];
   memset(&fakes, 0, sizeof fakes);
   service_test_init(self);
-  self->dispatch->config.open_client = fake_open;
+  self->dispatch->config.open_client = open_client;
   self->dispatch->config.open_client_ud = &self->probe;
   roost_dispatch_set_clients(self->dispatch, &named, 1);
   snprintf(code, sizeof code,
@@ -210,7 +179,7 @@ static void replies_nobody_takes_end_the_request(void **state) {
                "local ok, err = pcall(s.last, s) return { err.name, err.code }");
   fakes.silent = true;
   run(&self);
-  fake_client *client = fakes.clients[0];
+  answering_client *client = fakes.clients[0];
   const roost_outbound *outbound =
       ROOST_LIST_ENTRY(self.dispatch->outbounds.next, roost_outbound, link);
   assert_int_equal(outbound->slots.count, 1);
@@ -221,7 +190,7 @@ static void replies_nobody_takes_end_the_request(void **state) {
   snprintf(id, sizeof id, "\"%.5s%016llx\"", outbound->prefix, 1ull << 32);
   for (int i = 0; i < 2; i++) { /* before the task has its turn */
     const roost_reply reply = {.id = roost_slice_text(id), .response = roost_buffer_slice(&value)};
-    client->client.sink->on_reply(client->client.sink_ud, &reply);
+    client->fake.client.sink->on_reply(client->fake.client.sink_ud, &reply);
   }
   assert_int_equal(outbound->slots.count, 0);
   service_test_turn(&self);
@@ -248,7 +217,7 @@ static bool run_short(size_t allowed) {
   self.probe.refuse_after = ROOST_ALLOC_PROBE_NEVER;
   const bool all = strcmp(self.out, "last 1 3\n") == 0;
   for (size_t i = 0; i < fakes.count; i++)
-    assert_false(fakes.clients[i]->open);
+    assert_false(fakes.clients[i]->fake.open);
   self.out[0] = '\0';
   run(&self);
   service_test_expect(&self, "last 1 3\n");
@@ -382,7 +351,7 @@ static void a_late_reply_finds_nobody(void **state) {
   service_test_send(&self, &self.peer, "\"run\"", "null", "1");
   for (size_t i = 0; i < fakes.count; i++) { /* connected, and what is asked is out */
     fakes.clients[i]->up = true;
-    fakes.clients[i]->client.sink->on_open(fakes.clients[i]->client.sink_ud);
+    fakes.clients[i]->fake.client.sink->on_open(fakes.clients[i]->fake.client.sink_ud);
   }
   service_test_turn(&self);
   assert_int_equal(fakes.clients[0]->waiting, 1);

@@ -1,23 +1,16 @@
-#include "alloc_probe.h"
+#include "fake_client.h"
 
-#include "core/slice.h"
 #include "service/pending.h"
 
 /* An outbound over a client that writes down what it is told, on time that the test moves. */
 
-typedef struct fake_client {
-  roost_client client; /* first */
-  struct pending_test *test;
-  roost_buffer out; /* all that was sent, a message per line */
-  size_t begun;     /* where the open one begins */
-  bool open;        /* between begin and end or undo */
+typedef struct played_client {
+  fake_client fake; /* first; a message per line in what it was sent */
   bool crowded;     /* what crowded says */
   bool freed;
-  unsigned connects;
-  unsigned closes;
   int connect_status;     /* what connect returns */
   unsigned crowded_after; /* messages until it is; 0: never */
-} fake_client;
+} played_client;
 
 typedef struct waiting {
   roost_pending pending; /* first */
@@ -49,7 +42,7 @@ typedef struct pending_test {
   roost_alloc_probe probe;
   roost_wheel wheel;
   roost_client_config config;
-  fake_client client;
+  played_client client;
   roost_outbound *outbound;
   waiting *all; /* to be freed */
   unsigned char random;
@@ -59,83 +52,69 @@ typedef struct pending_test {
 
 /* --------------------------------------------------------------------- the client ------------ */
 
-static fake_client *fake_of(const roost_client *client) {
-  return (fake_client *)(uintptr_t)client;
+static played_client *played_of(const roost_client *client) {
+  return (played_client *)(uintptr_t)client;
 }
 
-static int fake_connect(roost_client *client) {
-  fake_client *self = fake_of(client);
-  self->connects++;
-  return self->connect_status;
+static int played_connect(roost_client *client) {
+  (void)fake_client_connect(client);
+  return played_of(client)->connect_status;
 }
 
-static roost_format fake_format(const roost_client *client, roost_slice pattern) {
-  (void)client;
-  return roost_slice_equal(pattern, ROOST_SLICE("\"packed\"")) ? ROOST_FORMAT_PACKED
-                                                               : ROOST_FORMAT_JSON;
+static roost_format played_format(const roost_client *client, roost_slice pattern) {
+  return roost_slice_equal(pattern, ROOST_SLICE("\"packed\""))
+             ? ROOST_FORMAT_PACKED
+             : fake_client_format(client, pattern);
 }
 
-static roost_buffer *fake_begin(roost_client *client, const roost_message *head) {
-  fake_client *self = fake_of(client);
-  assert_false(self->open); /* whoever begins must end or undo before the next one does */
-  self->begun = self->out.len;
-  if (roost_buffer_printf(&self->out, "%.*s ", (int)head->pattern.len, head->pattern.ptr) != 0)
-    return NULL;
-  self->open = true;
-  return &self->out;
+static roost_buffer *played_begin(roost_client *client, const roost_message *head) {
+  roost_buffer *out = fake_client_begin(client, head);
+  if (roost_buffer_printf(out, "%.*s ", (int)head->pattern.len, head->pattern.ptr) == 0)
+    return out;
+  fake_client_undo(client);
+  return NULL;
 }
 
-static void fake_undo(roost_client *client) {
-  fake_client *self = fake_of(client);
-  assert_true(self->open);
-  self->open = false;
-  self->out.len = self->begun;
-}
-
-static int fake_end(roost_client *client, const roost_message *head) {
-  fake_client *self = fake_of(client);
-  assert_true(self->open);
-  int status = roost_buffer_printf(&self->out, " %.*s %.*s\n", (int)head->metadata.len,
+static int played_end(roost_client *client, const roost_message *head) {
+  played_client *self = played_of(client);
+  int status = roost_buffer_printf(&self->fake.out, " %.*s %.*s\n", (int)head->metadata.len,
                                    head->metadata.len ? head->metadata.ptr : "", (int)head->id.len,
                                    head->id.len ? head->id.ptr : "");
-  self->open = false;
-  if (status != 0)
-    self->out.len = self->begun;
-  else if (self->crowded_after > 0 && --self->crowded_after == 0)
+  if (status != 0) {
+    fake_client_undo(client);
+    return status;
+  }
+  if (self->crowded_after > 0 && --self->crowded_after == 0)
     self->crowded = true;
-  return status;
+  return fake_client_end(client, head);
 }
 
-static bool fake_crowded(const roost_client *client) {
-  return fake_of(client)->crowded;
+static bool played_crowded(const roost_client *client) {
+  return played_of(client)->crowded;
 }
 
-static void fake_close(roost_client *client) {
-  fake_of(client)->closes++;
+static void played_free(roost_client *client) {
+  played_of(client)->freed = true;
 }
 
-static void fake_free(roost_client *client) {
-  fake_of(client)->freed = true;
+static const roost_client_ops *ops(void) {
+  static roost_client_ops own = {FAKE_CLIENT_OPS};
+  own.connect = played_connect;
+  own.format = played_format;
+  own.begin = played_begin;
+  own.end = played_end;
+  own.crowded = played_crowded;
+  own.free = played_free;
+  return &own;
 }
 
-static const roost_client_ops fake_ops = {.connect = fake_connect,
-                                          .format = fake_format,
-                                          .begin = fake_begin,
-                                          .end = fake_end,
-                                          .undo = fake_undo,
-                                          .crowded = fake_crowded,
-                                          .close = fake_close,
-                                          .free = fake_free};
-
-static int fake_open(void *ud, roost_client **out, const roost_client_config *config,
-                     const roost_client_sink *sink, void *sink_ud) {
+static int open_client(void *ud, roost_client **out, const roost_client_config *config,
+                       const roost_client_sink *sink, void *sink_ud) {
   pending_test *self = ud;
   if (self->open_status != 0)
     return self->open_status;
-  self->client.client =
-      (roost_client){.ops = &fake_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
-  self->client.test = self;
-  *out = &self->client.client;
+  fake_client_init(&self->client.fake, ops(), &self->probe.alloc, config, sink, sink_ud);
+  *out = &self->client.fake.client;
   return 0;
 }
 
@@ -152,7 +131,7 @@ static int make(pending_test *self) {
   const roost_outbound_config config = {.alloc = &self->probe.alloc,
                                         .wheel = &self->wheel,
                                         .random_bytes = fake_random,
-                                        .open = fake_open,
+                                        .open = open_client,
                                         .open_ud = self};
   return roost_outbound_new(&self->outbound, &config, &self->config);
 }
@@ -162,7 +141,6 @@ static void prepare(pending_test *self) {
   roost_alloc_probe_init(&self->probe);
   roost_wheel_init(&self->wheel, 1000);
   roost_client_config_init(&self->config);
-  roost_buffer_init(&self->client.out, &self->probe.alloc);
   random_test = self;
 }
 
@@ -175,11 +153,10 @@ static void stop(pending_test *self) {
   self->probe.refuse_after = ROOST_ALLOC_PROBE_NEVER;
   roost_outbound_free(self->outbound);
   assert_true(self->client.freed);
-  assert_false(self->client.open);
   assert_int_equal(self->wheel.count, 0);
   for (waiting *who = self->all; who != NULL; who = who->next)
     roost_pending_deinit(&who->pending);
-  roost_buffer_deinit(&self->client.out);
+  fake_client_deinit(&self->client.fake);
   assert_int_equal(self->probe.bytes, 0);
 }
 
@@ -225,7 +202,7 @@ static void init_waiting(pending_test *self, waiting *who) {
 
 /* Where the id of the last message stands, which the caller wants to have seen. */
 static void note_id(pending_test *self, waiting *who) {
-  const char *end = self->client.out.ptr + self->client.out.len - 1;
+  const char *end = self->client.fake.out.ptr + self->client.fake.out.len - 1;
   snprintf(who->id, sizeof who->id, "%.23s", end - 23);
 }
 
@@ -259,21 +236,33 @@ static void request(pending_test *self, waiting *who, uint64_t timeout_ms) {
     note_id(self, who);
 }
 
+/* The same by one who has not asked yet. */
+static void ask(pending_test *self, waiting *who, uint64_t timeout_ms) {
+  init_waiting(self, who);
+  request(self, who, timeout_ms);
+}
+
 static void go_up(pending_test *self) {
   if (self->outbound->state == ROOST_OUTBOUND_DOWN)
     assert_int_equal(roost_outbound_connect(self->outbound), 0);
-  self->client.client.sink->on_open(self->outbound);
+  self->client.fake.client.sink->on_open(self->outbound);
+}
+
+/* Made, and connected. */
+static void start_up(pending_test *self) {
+  start(self);
+  go_up(self);
 }
 
 static void go_down(pending_test *self, int status, const char *why) {
-  self->client.client.sink->on_closed(self->outbound, status, why);
+  self->client.fake.client.sink->on_closed(self->outbound, status, why);
 }
 
 static void answer(pending_test *self, const char *id, const char *value, bool last) {
   const roost_reply reply = {.id = id ? roost_slice_text(id) : (roost_slice){NULL, 0},
                              .response = value ? roost_slice_text(value) : (roost_slice){NULL, 0},
                              .last = last};
-  self->client.client.sink->on_reply(self->outbound, &reply);
+  self->client.fake.client.sink->on_reply(self->outbound, &reply);
 }
 
 static void pass(pending_test *self, uint64_t ms) {
@@ -281,9 +270,9 @@ static void pass(pending_test *self, uint64_t ms) {
 }
 
 static void expect_sent(pending_test *self, const char *text) {
-  assert_int_equal(roost_buffer_append_byte(&self->client.out, '\0'), 0);
-  assert_string_equal(self->client.out.ptr, text);
-  roost_buffer_clear(&self->client.out);
+  assert_int_equal(roost_buffer_append_byte(&self->client.fake.out, '\0'), 0);
+  assert_string_equal(self->client.fake.out.ptr, text);
+  roost_buffer_clear(&self->client.fake.out);
 }
 
 static void expect_empty(const pending_test *self) {
@@ -348,8 +337,7 @@ static void ids_differ_and_a_slot_used_again_has_another(void **state) {
   waiting second;
   waiting third;
   (void)state;
-  start(&self);
-  go_up(&self);
+  start_up(&self);
   init_waiting(&self, &first);
   init_waiting(&self, &second);
   init_waiting(&self, &third);
@@ -375,10 +363,8 @@ static void what_is_no_id_of_ours_is_late(void **state) {
   waiting who;
   char bad[32];
   (void)state;
-  start(&self);
-  go_up(&self);
-  init_waiting(&self, &who);
-  request(&self, &who, 0);
+  start_up(&self);
+  ask(&self, &who, 0);
   answer(&self, NULL, "1", true);
   answer(&self, "7", "1", true);
   answer(&self, "null", "1", true);
@@ -401,10 +387,8 @@ static void a_stream_of_replies_ends_with_the_last(void **state) {
   static pending_test self;
   waiting who;
   (void)state;
-  start(&self);
-  go_up(&self);
-  init_waiting(&self, &who);
-  request(&self, &who, 0);
+  start_up(&self);
+  ask(&self, &who, 0);
   for (int i = 0; i < 1000; i++)
     answer(&self, who.id, "1", false);
   answer(&self, who.id, NULL, true);
@@ -421,13 +405,11 @@ static void an_error_is_counted(void **state) {
   static pending_test self;
   waiting who;
   (void)state;
-  start(&self);
-  go_up(&self);
-  init_waiting(&self, &who);
-  request(&self, &who, 0);
+  start_up(&self);
+  ask(&self, &who, 0);
   const roost_reply reply = {
       .id = roost_slice_text(who.id), .err = ROOST_SLICE("\"boom\""), .last = true};
-  self.client.client.sink->on_reply(self.outbound, &reply);
+  self.client.fake.client.sink->on_reply(self.outbound, &reply);
   assert_string_equal(who.value, "\"boom\"");
   assert_int_equal(self.outbound->stats.errors, 1);
   assert_int_equal(self.outbound->stats.requests, 1);
@@ -439,8 +421,7 @@ static void an_event_is_out_once_it_is_handed_over(void **state) {
   static pending_test self;
   waiting who;
   (void)state;
-  start(&self);
-  go_up(&self);
+  start_up(&self);
   init_waiting(&self, &who);
   assert_int_equal(try_send(&self, &who, false, "\"e\"", "1", NULL), 1);
   expect_sent(&self, "\"e\" 1  \n");
@@ -456,10 +437,8 @@ static void each_reply_arms_the_deadline_anew(void **state) {
   static pending_test self;
   waiting who;
   (void)state;
-  start(&self);
-  go_up(&self);
-  init_waiting(&self, &who);
-  request(&self, &who, 50);
+  start_up(&self);
+  ask(&self, &who, 50);
   for (int i = 0; i < 10; i++) {
     pass(&self, 49);
     answer(&self, who.id, "1", false);
@@ -484,10 +463,8 @@ static void the_last_reply_stops_the_deadline(void **state) {
   static pending_test self;
   waiting who;
   (void)state;
-  start(&self);
-  go_up(&self);
-  init_waiting(&self, &who);
-  request(&self, &who, 50);
+  start_up(&self);
+  ask(&self, &who, 50);
   answer(&self, who.id, "1", true);
   assert_int_equal(self.wheel.count, 0);
   pass(&self, 100);
@@ -521,8 +498,7 @@ static void waiting_for_room_counts(void **state) {
   static pending_test self;
   waiting who[3];
   (void)state;
-  start(&self);
-  go_up(&self);
+  start_up(&self);
   for (size_t i = 0; i < 3; i++) {
     init_waiting(&self, &who[i]);
     who[i].pending.waited_ms = i == 2 ? 50 : 30;
@@ -552,10 +528,10 @@ static void the_first_use_connects_and_all_wait_for_it(void **state) {
   start(&self);
   init_waiting(&self, &request_);
   init_waiting(&self, &event);
-  assert_int_equal(self.client.connects, 0);
+  assert_int_equal(self.client.fake.connects, 0);
   assert_int_equal(try_send(&self, &request_, true, "\"a\"", "1", "{}"), 0);
   assert_int_equal(try_send(&self, &event, false, "\"b\"", "2", NULL), 0);
-  assert_int_equal(self.client.connects, 1);
+  assert_int_equal(self.client.fake.connects, 1);
   expect_sent(&self, "");
   assert_true(self.outbound->held_bytes > 0);
   go_up(&self);
@@ -563,7 +539,7 @@ static void the_first_use_connects_and_all_wait_for_it(void **state) {
   assert_null(event.pending.outbound);
   assert_int_equal(self.outbound->held_bytes, 0);
   assert_int_equal(request_.pending.held.len, 0);
-  const char *sent = self.client.out.ptr;
+  const char *sent = self.client.fake.out.ptr;
   assert_memory_equal(sent, "\"a\" 1 {} \"", 10);
   assert_memory_equal(strchr(sent, '\n'), "\n\"b\" 2  \n", 9);
   snprintf(request_.id, sizeof request_.id, "%.23s", sent + 9);
@@ -615,7 +591,7 @@ static void what_is_held_goes_as_the_transport_takes_it_and_in_order(void **stat
   assert_int_equal(try_send(&self, &who[2], false, "\"p\"", "2", NULL), 0); /* behind 1 */
   expect_sent(&self, "");
   self.client.crowded = false;
-  self.client.client.sink->on_writable(self.outbound);
+  self.client.fake.client.sink->on_writable(self.outbound);
   expect_sent(&self, "\"p\" 1  \n\"p\" 2  \n");
   assert_int_equal(who[1].sents + who[2].sents, 2);
   assert_int_equal(try_send(&self, &who[3], false, "\"p\"", "3", NULL), 1);
@@ -635,7 +611,7 @@ static void one_left_half_written_is_taken_back(void **state) {
   roost_buffer *out = roost_outbound_begin(self.outbound, &who.pending, true, &said, &status);
   assert_int_equal(roost_buffer_append(out, "half", 4), 0);
   roost_pending_drop(&who.pending); /* held: nothing was connected yet */
-  assert_int_equal(self.client.connects, 0);
+  assert_int_equal(self.client.fake.connects, 0);
   expect_empty(&self);
   go_up(&self);
   out = roost_outbound_begin(self.outbound, &who.pending, true, &said, &status);
@@ -643,8 +619,7 @@ static void one_left_half_written_is_taken_back(void **state) {
   roost_pending_deinit(&who.pending);
   expect_empty(&self);
   expect_sent(&self, "");
-  init_waiting(&self, &who);
-  request(&self, &who, 0);
+  ask(&self, &who, 0);
   answer(&self, who.id, "1", true);
   assert_int_equal(who.replies, 1);
   stop(&self);
@@ -657,8 +632,7 @@ static void a_lost_connection_fails_all_at_once(void **state) {
   static waiting who[100];
   watcher watching;
   (void)state;
-  start(&self);
-  go_up(&self);
+  start_up(&self);
   watch(&self, &watching);
   for (size_t i = 0; i < 100; i++) {
     init_waiting(&self, &who[i]);
@@ -677,7 +651,7 @@ static void a_lost_connection_fails_all_at_once(void **state) {
   answer(&self, who[0].id, "1", true);
   assert_int_equal(self.outbound->stats.late, 1);
   request(&self, &who[0], 0);
-  assert_int_equal(self.client.connects, 2);
+  assert_int_equal(self.client.fake.connects, 2);
   go_up(&self);
   assert_int_equal(self.outbound->stats.reconnects, 1);
   assert_int_equal(watching.calls, 2);
@@ -702,7 +676,7 @@ static void close_fails_all_and_the_next_use_connects(void **state) {
   request(&self, &held, 0);
   roost_outbound_close(self.outbound); /* while it connects */
   assert_int_equal(held.status, ROOST_EGONE);
-  assert_int_equal(self.client.closes, 3);
+  assert_int_equal(self.client.fake.closes, 3);
   expect_empty(&self);
   assert_int_equal(self.outbound->state, ROOST_OUTBOUND_DOWN);
   stop(&self);
@@ -719,22 +693,21 @@ static void whoever_fails_may_ask_again_at_once(void **state) {
   waiting second;
   watcher watching;
   (void)state;
-  start(&self);
-  go_up(&self);
+  start_up(&self);
   watch(&self, &watching);
   init_waiting(&self, &first);
   init_waiting(&self, &second);
   request(&self, &first, 0);
   request(&self, &second, 0);
   first.then = ask_again;
-  roost_buffer_clear(&self.client.out);
+  roost_buffer_clear(&self.client.fake.out);
   go_down(&self, ROOST_EGONE, "Connection closed");
   assert_int_equal(first.failures, 1);
   assert_int_equal(second.failures, 1);
-  assert_int_equal(self.client.connects, 2);
+  assert_int_equal(self.client.fake.connects, 2);
   assert_int_equal(self.outbound->state, ROOST_OUTBOUND_CONNECTING);
   go_up(&self);
-  assert_memory_equal(self.client.out.ptr, "\"again\" 1", 9);
+  assert_memory_equal(self.client.fake.out.ptr, "\"again\" 1", 9);
   assert_non_null(first.pending.outbound);
   roost_pending_deinit(&first.pending);
   expect_empty(&self);
@@ -754,8 +727,7 @@ static void whoever_fails_may_drop_the_others(void **state) {
   waiting second;
   waiting third;
   (void)state;
-  start(&self);
-  go_up(&self);
+  start_up(&self);
   init_waiting(&self, &first);
   init_waiting(&self, &second);
   init_waiting(&self, &third);
@@ -781,8 +753,7 @@ static void a_reply_may_close_the_outbound(void **state) {
   waiting first;
   waiting second;
   (void)state;
-  start(&self);
-  go_up(&self);
+  start_up(&self);
   init_waiting(&self, &first);
   init_waiting(&self, &second);
   request(&self, &first, 0);
@@ -799,16 +770,14 @@ static void a_dropped_one_leaves_nothing(void **state) {
   static pending_test self;
   waiting who;
   (void)state;
-  start(&self);
-  go_up(&self);
-  init_waiting(&self, &who);
-  request(&self, &who, 100);
+  start_up(&self);
+  ask(&self, &who, 100);
   roost_pending_deinit(&who.pending);
   size_t bytes = self.probe.bytes;
   uint32_t slots = self.outbound->slots.cap;
   for (int i = 0; i < 100000; i++) {
     init_waiting(&self, &who);
-    roost_buffer_clear(&self.client.out);
+    roost_buffer_clear(&self.client.fake.out);
     request(&self, &who, 100);
     roost_pending_deinit(&who.pending);
   }
@@ -824,9 +793,9 @@ static void a_dropped_one_leaves_nothing(void **state) {
 
 /* Moves time on until the next attempt, and tells how long that was. */
 static uint64_t until_attempt(pending_test *self) {
-  const unsigned before = self->client.connects;
+  const unsigned before = self->client.fake.connects;
   uint64_t ms = 0;
-  while (self->client.connects == before && ms++ < 100000)
+  while (self->client.fake.connects == before && ms++ < 100000)
     pass(self, 1);
   return ms;
 }
@@ -841,8 +810,7 @@ static void attempts_are_made_with_growing_delays(void **state) {
   self.config.retry_delay = 100;
   assert_int_equal(make(&self), 0);
   watch(&self, &watching);
-  init_waiting(&self, &who);
-  request(&self, &who, 0);
+  ask(&self, &who, 0);
   for (uint64_t longest = 100; longest <= 400; longest *= 2) {
     go_down(&self, ROOST_ECONNECT, "ECONNREFUSED");
     assert_int_equal(who.failures, 0);
@@ -851,7 +819,7 @@ static void attempts_are_made_with_growing_delays(void **state) {
     assert_in_range(ms, longest / 2, longest);
   }
   go_down(&self, ROOST_ECONNECT, "ECONNREFUSED");
-  assert_int_equal(self.client.connects, 4);
+  assert_int_equal(self.client.fake.connects, 4);
   assert_int_equal(who.status, ROOST_ECONNECT);
   assert_int_equal(watching.calls, 1);
   assert_string_equal(watching.why, "ECONNREFUSED");
@@ -891,13 +859,12 @@ static void closing_ends_the_attempts(void **state) {
   self.config.retry_attempts = 3;
   self.config.retry_delay = 100;
   assert_int_equal(make(&self), 0);
-  init_waiting(&self, &who);
-  request(&self, &who, 0);
+  ask(&self, &who, 0);
   go_down(&self, ROOST_ECONNECT, "ECONNREFUSED");
   roost_outbound_close(self.outbound);
   assert_int_equal(who.status, ROOST_EGONE);
   pass(&self, 1000);
-  assert_int_equal(self.client.connects, 1);
+  assert_int_equal(self.client.fake.connects, 1);
   assert_int_equal(self.wheel.count, 0);
   stop(&self);
 }

@@ -116,6 +116,12 @@ static void start(client_test *self) {
   assert_true(self->opened >= 1);
 }
 
+/* The same with the usual config. */
+static void begin(client_test *self) {
+  prepare(self);
+  start(self);
+}
+
 static void stop(client_test *self) {
   if (self->client != NULL)
     self->client->ops->free(self->client);
@@ -142,6 +148,15 @@ static int try_send(client_test *self, const char *pattern, const char *data, co
 
 static void send_one(client_test *self, const char *pattern, const char *data, const char *id) {
   assert_int_equal(try_send(self, pattern, data, id), 0);
+}
+
+static void send_large(client_test *self) {
+  const roost_message head = {.pattern = ROOST_SLICE("1")};
+  roost_buffer *out = self->client->ops->begin(self->client, &head);
+  assert_int_equal(roost_buffer_reserve(out, 300000), 0);
+  memset(out->ptr + out->len, '1', 300000);
+  out->len += 300000;
+  assert_int_equal(self->client->ops->end(self->client, &head), 0);
 }
 
 static void turns(client_test *self) {
@@ -179,8 +194,7 @@ static const char item[] = "25#{\"response\":2,\"id\":\"abc\"}";
 static void messages_are_frames_as_nest_writes_them(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   send_one(&self, "{\"b\":1,\"a\":2}", "[1,2]", "\"3dcfcb87bd4bf06ff701b\"");
   send_one(&self, "\"é😀\"", "\"é😀\"", "\"87bd4bf06ff701b533561\"");
   send_one(&self, "\"notify\"", "{\"v\":1}", NULL);
@@ -195,8 +209,7 @@ static void messages_are_frames_as_nest_writes_them(void **state) {
 static void metadata_stands_before_the_id(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   const roost_message head = {.pattern = ROOST_SLICE("\"p\""),
                               .id = ROOST_SLICE("\"i\""),
                               .metadata = ROOST_SLICE("{\"m\":1}")};
@@ -210,8 +223,7 @@ static void metadata_stands_before_the_id(void **state) {
 static void one_that_is_undone_leaves_nothing(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   send_one(&self, "1", "1", NULL);
   const roost_message head = {.pattern = ROOST_SLICE("\"p\""), .id = ROOST_SLICE("\"i\"")};
   assert_non_null(self.client->ops->begin(self.client, &head));
@@ -226,8 +238,7 @@ static void one_that_is_undone_leaves_nothing(void **state) {
 static void replies_come_in_pieces(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   for (size_t i = 0; i + 1 < sizeof item; i++) {
     const char byte[] = {item[i], '\0'};
     net_write(self.peer.conn, byte);
@@ -243,8 +254,7 @@ static void replies_come_in_pieces(void **state) {
 static void a_large_reply_is_read_in_place(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   char head[64];
   const size_t len = 1000000;
   const int n = snprintf(head, sizeof head, "%zu#{\"id\":\"abc\",\"response\":\"", len + 26);
@@ -340,8 +350,7 @@ static void silence_between_replies_is_no_matter(void **state) {
 static void the_peers_fin_ends_it_after_what_came_before(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   net_write(self.peer.conn, one);
   net_write(self.peer.conn, "43#{\"half");
   roost_conn_shutdown(self.peer.conn);
@@ -354,8 +363,7 @@ static void the_peers_fin_ends_it_after_what_came_before(void **state) {
 static void a_lost_connection_is_told_with_its_cause(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   send_one(&self, "1", "1", NULL);
   net_test_turn(&self.test);
   roost_conn_pause(self.peer.conn);
@@ -382,8 +390,7 @@ static void a_refusal_is_told_in_a_later_turn(void **state) {
 static void closing_tells_nothing(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   self.client->ops->close(self.client);
   self.client->ops->close(self.client);
   turns(&self);
@@ -400,8 +407,7 @@ static void closing_tells_nothing(void **state) {
 static void what_was_written_before_the_close_still_goes(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   send_one(&self, "1", "1", NULL);
   self.client->ops->close(self.client);
   expect_peer(&self, "22#{\"pattern\":1,\"data\":1}");
@@ -417,8 +423,7 @@ static void what_was_written_before_the_close_still_goes(void **state) {
 static void a_peer_that_stays_is_dropped_after_a_while(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   roost_conn_pause(self.peer.conn);
   roost_buffer *out;
   const roost_message head = {.pattern = ROOST_SLICE("1")};
@@ -449,8 +454,7 @@ static void a_new_connection_does_not_wait_for_the_old_ones_end(void **state) {
   static client_test self;
   net_record old;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   old = self.peer;
   roost_conn_set_ops(old.conn, &net_record_ops, &old);
   net_record_init(&self.peer, NULL);
@@ -496,8 +500,7 @@ static void it_may_be_closed_inside_what_it_tells(void **state) {
 static void a_large_reply_may_be_the_last_it_hears(void **state) {
   static client_test self;
   (void)state;
-  prepare(&self);
-  start(&self);
+  begin(&self);
   self.on_reply = FREE;
   char head[64];
   const size_t len = 300000;
@@ -518,12 +521,7 @@ static void a_crowded_one_tells_when_there_is_room(void **state) {
   self.config.max_send_buffer_size = 400000;
   start(&self);
   roost_conn_pause(self.peer.conn);
-  const roost_message head = {.pattern = ROOST_SLICE("1")};
-  roost_buffer *out = self.client->ops->begin(self.client, &head);
-  assert_int_equal(roost_buffer_reserve(out, 300000), 0);
-  memset(out->ptr + out->len, '1', 300000);
-  out->len += 300000;
-  assert_int_equal(self.client->ops->end(self.client, &head), 0);
+  send_large(&self);
   turns(&self);
   assert_true(self.client->ops->crowded(self.client));
   assert_int_equal(self.writables, 0);
@@ -539,12 +537,7 @@ static void over_the_send_limit_it_ends(void **state) {
   self.config.max_send_buffer_size = 100000;
   start(&self);
   roost_conn_pause(self.peer.conn);
-  const roost_message head = {.pattern = ROOST_SLICE("1")};
-  roost_buffer *out = self.client->ops->begin(self.client, &head);
-  assert_int_equal(roost_buffer_reserve(out, 300000), 0);
-  memset(out->ptr + out->len, '1', 300000);
-  out->len += 300000;
-  assert_int_equal(self.client->ops->end(self.client, &head), 0);
+  send_large(&self);
   expect_closed(&self, ROOST_EGONE, "the peer does not read what is sent to it");
   stop(&self);
 }
