@@ -98,7 +98,8 @@ int roost_watchdog_add(roost_watchdog *watchdog, roost_runner *runner) {
   runner->wake_ud = config->ud;
   if (config->signal != 0)
     at->was_blocked = roost_watchdog_signal_enter(config->signal, runner);
-  atomic_store_explicit(&runner->asleep, true, memory_order_relaxed); /* nothing had to be watched */
+  atomic_store_explicit(&runner->asleep, true,
+                        memory_order_relaxed); /* nothing had to be watched */
   pthread_mutex_lock(&watchdog->mutex);
   roost_list_append(&watchdog->runners, &at->link);
   pthread_mutex_unlock(&watchdog->mutex);
