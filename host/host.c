@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,25 @@ static int make_watchdog(roost_host *host) {
   return status;
 }
 
+/* On that worker's thread. */
+static void on_other_reloaded(void *ud, roost_worker *worker) {
+  const roost_host *host = ud;
+  if (host->configuration != NULL)
+    roost_configuration_sweep_other(host->configuration, worker);
+  on_memory_freed(ud);
+}
+
+static int make_workers(roost_host *host, const roost_worker_config *of_first) {
+  const roost_workers_config config = {.alloc = &host->alloc,
+                                       .first = host->worker,
+                                       .on_other_reloaded = on_other_reloaded,
+                                       .ud = host,
+                                       .others = *of_first,
+                                       .builder = host->builder,
+                                       .reaper = host->reaper};
+  return roost_workers_new(&host->workers, &config);
+}
+
 static int make_worker(roost_host *host) {
   const roost_worker_config config = {.alloc = &host->alloc,
                                       .clock = &host->clock,
@@ -142,16 +162,15 @@ static int make_worker(roost_host *host) {
                                       .on_running = on_running,
                                       .on_reloaded = on_reloaded,
                                       .ud = host};
-  return roost_worker_new(&host->worker, &config);
+  int status = roost_worker_new(&host->worker, &config);
+  if (status == 0)
+    status = roost_background_start(&host->builder, &host->alloc, host->watchdog, "roost-builder");
+  if (status == 0)
+    status = roost_background_start(&host->reaper, &host->alloc, host->watchdog, "roost-reaper");
+  return status == 0 ? make_workers(host, &config) : status;
 }
 
 static int make_background(roost_host *host) {
-  int status =
-      roost_background_start(&host->builder, &host->alloc, host->watchdog, "roost-builder");
-  if (status == 0)
-    status = roost_background_start(&host->reaper, &host->alloc, host->watchdog, "roost-reaper");
-  if (status != 0)
-    return status;
   roost_background_port_init(&host->build_port, host->builder, host->worker->loop);
   roost_background_port_init(&host->reap_port, host->reaper, host->worker->loop);
   const roost_jobs builder = roost_background_jobs(&host->build_port);
@@ -161,6 +180,7 @@ static int make_background(roost_host *host) {
                                         .control = host->control,
                                         .log = host->log,
                                         .worker = host->worker,
+                                        .workers = host->workers,
                                         .builder = builder,
                                         .working_dir = host->config.working_dir};
   return roost_reloads_new(&host->reloads, &reloads);
@@ -215,6 +235,7 @@ static void own_server_free(const roost_host *host, own_server *server) {
 /* What is closed from now on is closed here. */
 static void end_background(roost_host *host) {
   const roost_jobs none = {NULL, NULL};
+  roost_workers_close(host->workers);
   roost_background_stop(host->builder, false);
   roost_background_port_drop(&host->build_port);
   roost_worker_close(host->worker);
@@ -233,7 +254,10 @@ void roost_host_free(roost_host *host) {
   roost_admin_close(host->admin); /* and so asks the worker nothing */
   roost_remote_reload_close(host->remote);
   end_background(host);
+  roost_workers_join(host->workers);
   roost_worker_free(host->worker);
+  roost_rounds_free(host->rounds);
+  roost_workers_free(host->workers);
   roost_background_port_deinit(&host->build_port);
   roost_background_port_deinit(&host->reap_port);
   roost_store_free(host->store);
@@ -289,13 +313,29 @@ int roost_host_set(roost_host *host, const char *key, const char *value) {
   return status == 0 ? 0 : roost_host_fail(host, status, "out of memory");
 }
 
+/* What each of the others does as the first has done. */
+typedef struct loading {
+  roost_host *host;
+  const roost_found_list *found;
+  roost_problems *problems;
+} loading;
+
+static int load_there(roost_worker *worker, void *ud) {
+  const loading *what = ud;
+  roost_worker_apply(worker, what->host->settings);
+  return roost_worker_load(worker, what->found, what->problems);
+}
+
 static int load_services(roost_host *host, roost_problems *problems) {
   roost_found_list found;
+  const loading what = {host, &found, problems};
   roost_found_init(&found, &host->alloc);
   int status =
       roost_check_find_services(&found, host->settings, host->config.working_dir, problems);
   if (status == 0)
     status = roost_worker_load(host->worker, &found, problems);
+  if (status == 0)
+    status = roost_workers_each(host->workers, load_there, (void *)&what);
   roost_found_deinit(&found);
   return status;
 }
@@ -308,6 +348,58 @@ static int listen_one(roost_host *host, size_t index, roost_tls_context *tls,
   if (status != 0)
     roost_problems_add(problems, ROOST_PROBLEM_ERROR, "servers[%zu]: cannot listen on %s:%u: %s",
                        index + 1, server->host, (unsigned)server->port, why);
+  else
+    status = roost_workers_share(host->workers, host->worker->server_count - 1, tls);
+  return status;
+}
+
+/* One per core that this process may use. */
+static size_t count_cores(void) {
+  cpu_set_t cores;
+  return sched_getaffinity(0, sizeof cores, &cores) == 0 ? (size_t)CPU_COUNT(&cores) : 1;
+}
+
+static int add_workers(roost_host *host, roost_problems *problems) {
+  const size_t wanted = host->settings->workers != 0 ? host->settings->workers : count_cores();
+  int status = roost_workers_add(host->workers, wanted);
+  for (size_t i = 0; status == 0 && i < host->worker->server_count; i++)
+    status = roost_workers_share(host->workers, i, NULL); /* of roost_host_listen */
+  if (status == 0)
+    status = roost_configuration_set_workers(host->configuration, host->workers);
+  if (status == 0)
+    status = roost_rounds_new(&host->rounds, host->workers, &host->alloc);
+  if (status == ROOST_ESYSTEM)
+    roost_problems_add(problems, ROOST_PROBLEM_ERROR, "workers: a thread cannot be started");
+  return status;
+}
+
+static int load_serializers_there(roost_worker *worker, void *ud) {
+  const loading *what = ud;
+  return roost_worker_load_serializers(worker, what->host->settings, what->problems);
+}
+
+static int load_serializers(roost_host *host, roost_problems *problems) {
+  loading what = {.host = host, .problems = problems};
+  int status = roost_worker_load_serializers(host->worker, host->settings, problems);
+  if (status == 0)
+    status = roost_workers_each(host->workers, load_serializers_there, &what);
+  return status;
+}
+
+/* The others see the same conflicts. */
+static int build_tables_there(roost_worker *worker, void *ud) {
+  roost_problems unsaid;
+  (void)ud;
+  roost_problems_init(&unsaid, worker->config.alloc);
+  const int status = roost_worker_check_conflicts(worker, ROOST_PROBLEM_WARNING, &unsaid);
+  roost_problems_deinit(&unsaid);
+  return status;
+}
+
+static int build_tables(roost_host *host, roost_problems *problems) {
+  int status = roost_worker_check_conflicts(host->worker, ROOST_PROBLEM_WARNING, problems);
+  if (status == 0)
+    status = roost_workers_each(host->workers, build_tables_there, NULL);
   return status;
 }
 
@@ -362,6 +454,7 @@ static int open_admin(roost_host *host, roost_problems *problems) {
                                      .log = host->log,
                                      .control = host->control,
                                      .worker = host->worker,
+                                     .workers = host->workers,
                                      .settings = host->settings,
                                      .working_dir = host->config.working_dir,
                                      .ops = &ops,
@@ -383,13 +476,15 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
   roost_store_set_limit(host->store, host->settings->limits.store_memory);
   roost_worker_apply(host->worker, host->settings);
   roost_reloads_apply(host->reloads, host->settings);
-  status = load_services(host, problems);
+  status = add_workers(host, problems);
   if (status == 0)
-    status = roost_worker_load_serializers(host->worker, host->settings, problems);
+    status = load_services(host, problems);
+  if (status == 0)
+    status = load_serializers(host, problems);
   if (status == 0)
     status = listen_all(host, problems);
   if (status == 0)
-    status = roost_worker_check_conflicts(host->worker, ROOST_PROBLEM_WARNING, problems);
+    status = build_tables(host, problems);
   if (status == 0)
     status = open_admin(host, problems);
   return status;
@@ -469,6 +564,9 @@ int roost_host_listen(roost_host *host, const char *url) {
   if (status != 0)
     return status;
   status = roost_worker_listen(host->worker, &server->config, NULL, &why);
+  if (status == 0 && roost_workers_share(host->workers, host->worker->server_count - 1, NULL) != 0)
+    roost_log_say(host->log, ROOST_LOG_WARN,
+                  "a listener is served by one worker alone: out of memory");
   if (status != 0) {
     own_server_free(host, server);
     return fail_about(host, status, url, why);

@@ -16,8 +16,10 @@
 #include "reloads.h"
 #include "remote_reload.h"
 #include "roost.h"
+#include "rounds.h"
 #include "watchdog.h"
 #include "worker.h"
+#include "workers.h"
 
 struct roost_host {
   roost_alloc alloc;
@@ -31,7 +33,9 @@ struct roost_host {
   roost_background_port build_port;
   roost_background_port reap_port;
   roost_store *store;
-  roost_worker *worker;
+  roost_worker *worker;   /* the first, this thread's */
+  roost_workers *workers; /* all of them */
+  roost_rounds *rounds;   /* NULL: there is one worker, or no configuration yet */
   roost_reloads *reloads;
   roost_remote_reload *remote;    /* of the admin pages */
   roost_admin *admin;             /* NULL: no settings, or they ask for none */

@@ -200,14 +200,27 @@ static bool is_asked_for(const roost_list *requests, const roost_service *servic
   return false;
 }
 
-static void treat_known(roost_worker *worker, const roost_scan *scan, const roost_list *requests) {
+/* While the first worker is reloading it, it stays until the next look. */
+static void remove_service(const roost_reloads *reloads, const roost_service *service) {
+  const roost_reloads_config *config = &reloads->config;
+  if (service->reload.next != NULL || service->reload.part != NULL)
+    return;
+  if (config->workers != NULL)
+    (void)roost_workers_remove(config->workers, service->name);
+  else
+    roost_worker_remove(config->worker, service->name);
+}
+
+static void treat_known(const roost_reloads *reloads, const roost_scan *scan,
+                        const roost_list *requests) {
+  const roost_worker *worker = reloads->config.worker;
   for (size_t i = 0; i < scan->service_count; i++) {
     const roost_scan_service *seen = &scan->services[i];
     roost_service *service = roost_worker_find_service(worker, seen->name);
     if (service == NULL)
       continue;
     if (!seen->is_wanted)
-      roost_worker_remove(worker, seen->name);
+      remove_service(reloads, service);
     else if (seen->is_changed && !is_asked_for(requests, service))
       roost_reload_start(service, NULL);
   }
@@ -248,7 +261,9 @@ static void on_scanned(roost_job *job) {
     roost_list_move(&requests, &reloads->requests);
   if (worker->state == ROOST_WORKER_RUNNING) {
     (void)roost_worker_take_found(worker, &scan->found);
-    treat_known(worker, scan, &requests);
+    if (reloads->config.workers != NULL)
+      (void)roost_workers_take_found(reloads->config.workers, &scan->found);
+    treat_known(reloads, scan, &requests);
     load_new(worker, &requests);
   }
   roost_scan_free(scan);

@@ -154,6 +154,10 @@ int roost_worker_take_found(roost_worker *worker, const roost_found_list *found)
 
 void roost_worker_remove(roost_worker *worker, const char *name) {
   roost_service *service = roost_worker_find_service(worker, name);
-  if (service != NULL && service->reload.next == NULL)
+  if (service == NULL)
+    return;
+  if (service->reload.next == NULL && service->reload.part == NULL)
     roost_dispatch_remove_service(worker->dispatch, service);
+  else if (worker->config.number > 0)
+    service->reload.unwanted = true;
 }

@@ -189,7 +189,7 @@ static void on_overrun(roost_vm *vm, const char *what, const roost_stop *stop) {
   roost_watchdog_describe(stop, text);
   roost_log_begin(&line, log, ROOST_LOG_ERROR, ROOST_SLICE("stopped"));
   roost_log_text(&line, "service", roost_slice_text(vm->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", generation->dispatch->config.worker);
   roost_log_integer(&line, "gen", generation->number);
   roost_log_text(&line, "what", roost_slice_text(what));
   roost_log_text(&line, "err", roost_slice_text(text));
@@ -207,7 +207,7 @@ static void on_exhausted(roost_vm *vm) {
   roost_log_begin(&line, generation->dispatch->config.log, ROOST_LOG_WARN,
                   ROOST_SLICE("memory is exhausted, the service is restarted"));
   roost_log_text(&line, "service", roost_slice_text(service->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", generation->dispatch->config.worker);
   roost_log_integer(&line, "gen", generation->number);
   roost_log_integer(&line, "bytes", (int64_t)vm->memory_bytes);
   roost_log_end(&line);
@@ -340,7 +340,7 @@ static void log_stop_failure(const roost_generation *generation) {
   roost_log_begin(&line, generation->dispatch->config.log, ROOST_LOG_ERROR,
                   ROOST_SLICE("on_stop failed"));
   roost_log_text(&line, "service", roost_slice_text(generation->service->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", generation->dispatch->config.worker);
   roost_log_integer(&line, "gen", generation->number);
   roost_log_text(&line, "err", roost_buffer_slice(&generation->error));
   roost_log_end(&line);
@@ -482,7 +482,7 @@ static void log_cut(const roost_generation *generation) {
                   ROOST_SLICE("reload.drain_timeout is over: what the old generation still runs "
                               "is cut off"));
   roost_log_text(&line, "service", roost_slice_text(generation->service->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", generation->dispatch->config.worker);
   roost_log_integer(&line, "gen", generation->number);
   roost_log_end(&line);
 }

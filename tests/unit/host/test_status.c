@@ -58,6 +58,16 @@ static roost_report_client clients[] = {
      .stats = {.requests = 10, .answered = 5, .errors = 3, .timeouts = 1, .reconnects = 4}},
     {.name = "SELF", .transport = "local"}};
 
+static roost_report_worker workers[] = {{.connections = 3,
+                                         .requests = 9,
+                                         .events = 8,
+                                         .errors = 7,
+                                         .timeouts = 6,
+                                         .in_flight = 5,
+                                         .memory_bytes = 1000,
+                                         .longest_turn_us = 2500},
+                                        {.number = 1, .stuck = true}};
+
 static roost_report report = {.state = ROOST_WORKER_RUNNING,
                               .servers = servers,
                               .server_count = 2,
@@ -68,10 +78,11 @@ static roost_report report = {.state = ROOST_WORKER_RUNNING,
                               .routes = {routes, 1},
                               .unhandled = {7, 1},
                               .recent_us = 10000000,
-                              .longest_turn_us = 2500,
-                              .store = {.keys = 1, .bytes = 77, .limit_bytes = 1000}};
+                              .store = {.keys = 1, .bytes = 77, .limit_bytes = 1000},
+                              .workers = workers,
+                              .worker_count = 2};
 
-static const roost_status_facts facts = {.config = "config/host.lua", .uptime_ms = 5, .workers = 1};
+static const roost_status_facts facts = {.config = "config/host.lua", .uptime_ms = 5, .workers = 2};
 
 /* 90 of 100 us and 10 of 10 ms are recent, 4 of 1 s are older. */
 static void fill_latency(void) {
@@ -111,8 +122,12 @@ static void status_is_as_the_contract_has_it(void **state) {
   write_text(roost_status_write, &report);
   assert_int_equal(roost_json_validate(roost_slice_text(text)), 0);
   expect("{\"version\":\"");
-  expect("\"state\":\"running\",\"stuck\":false,\"uptime_ms\":5,\"workers\":1,\"memory_bytes\":");
-  expect(",\"config\":\"config/host.lua\",\"servers\":{\"public\":{\"transport\":\"tcp\","
+  expect("\"state\":\"running\",\"stuck\":false,\"uptime_ms\":5,\"workers\":2,\"memory_bytes\":");
+  expect(",\"config\":\"config/host.lua\",\"per_worker\":{\"0\":{\"stuck\":false,"
+         "\"connections\":3,\"in_flight\":5,\"requests\":9,\"events\":8,\"errors\":7,"
+         "\"timeouts\":6,\"memory_bytes\":1000,\"longest_turn_ms\":2.5},\"1\":{\"stuck\":true,"
+         "\"connections\":0,");
+  expect("\"longest_turn_ms\":0}},\"servers\":{\"public\":{\"transport\":\"tcp\","
          "\"address\":\"[::1]:3443\",\"tls\":true,\"cert_expires\":\"2027-01-01T00:00:00Z\","
          "\"status\":\"connected\",\"connections\":3,\"accepted\":9,\"denied\":1,"
          "\"bytes_in\":100,\"bytes_out\":200},\"inner\":{\"transport\":\"tcp\","
@@ -188,7 +203,9 @@ static void metrics_have_every_family(void **state) {
   expect("\nroost_store_bytes 77\n");
   expect("\nroost_loop_lag_seconds{worker=\"0\"} 0.0025\n");
   expect("\nroost_tls_expiry_timestamp_seconds{server=\"public\"} 1798761600\n");
-  expect("\nroost_worker_stuck{worker=\"0\"} 0\n");
+  expect("\nroost_worker_stuck{worker=\"0\"} 0\nroost_worker_stuck{worker=\"1\"} 1\n");
+  expect("\nroost_worker_connections{worker=\"0\"} 3\n");
+  expect("\nroost_worker_requests_total{worker=\"0\"} 17\n");
   expect("\nroost_build_info{version=\"");
   assert_null(strstr(text, "roost_tls_expiry_timestamp_seconds{server=\"inner\"}"));
 }
@@ -232,7 +249,7 @@ static void metrics_are_in_the_format(void **state) {
     assert_int_equal(sscanf(value, " %lf", &number), 1);
     assert_true(value[-1] == '}' || strchr(line, '{') == NULL);
   }
-  assert_int_equal(count, 17);
+  assert_int_equal(count, 19);
 }
 
 static void without_a_report_both_are_whole(void **state) {
