@@ -236,6 +236,7 @@ static void own_server_free(const roost_host *host, own_server *server) {
 static void end_background(roost_host *host) {
   const roost_jobs none = {NULL, NULL};
   roost_workers_close(host->workers);
+  roost_forwards_close(host->forwards);
   roost_background_stop(host->builder, false);
   roost_background_port_drop(&host->build_port);
   roost_worker_close(host->worker);
@@ -258,6 +259,7 @@ void roost_host_free(roost_host *host) {
   roost_worker_free(host->worker);
   roost_rounds_free(host->rounds);
   roost_workers_free(host->workers);
+  roost_forwards_free(host->forwards);
   roost_background_port_deinit(&host->build_port);
   roost_background_port_deinit(&host->reap_port);
   roost_store_free(host->store);
@@ -323,7 +325,7 @@ typedef struct loading {
 static int load_there(roost_worker *worker, void *ud) {
   const loading *what = ud;
   roost_worker_apply(worker, what->host->settings);
-  return roost_worker_load(worker, what->found, what->problems);
+  return roost_worker_load_as(worker, what->found, what->host->worker, what->problems);
 }
 
 static int load_services(roost_host *host, roost_problems *problems) {
@@ -364,6 +366,8 @@ static int add_workers(roost_host *host, roost_problems *problems) {
   int status = roost_workers_add(host->workers, wanted);
   for (size_t i = 0; status == 0 && i < host->worker->server_count; i++)
     status = roost_workers_share(host->workers, i, NULL); /* of roost_host_listen */
+  if (status == 0)
+    status = roost_forwards_new(&host->forwards, host->workers, &host->alloc);
   if (status == 0)
     status = roost_configuration_set_workers(host->configuration, host->workers);
   if (status == 0)
@@ -583,6 +587,12 @@ int roost_host_port(const roost_host *host, size_t server) {
   return host->worker->servers[server]->address.port;
 }
 
+static int forward_last_there(roost_worker *worker, void *ud) {
+  const roost_list *handlers = ud;
+  return roost_dispatch_add_forward(
+      worker->dispatch, ROOST_LIST_ENTRY(handlers->prev, const roost_handler, link), handlers);
+}
+
 int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *fn, void *ud) {
   const char *why = "out of memory";
   roost_slice text = roost_slice_text(pattern);
@@ -595,6 +605,9 @@ int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *f
   if (status == 0)
     status =
         roost_dispatch_add_handler(host->worker->dispatch, roost_buffer_slice(&json), fn, ud, &why);
+  if (status == 0)
+    status =
+        roost_workers_each(host->workers, forward_last_there, &host->worker->dispatch->handlers);
   roost_buffer_deinit(&json);
   return status == 0 ? 0 : fail_about(host, status, pattern, why);
 }

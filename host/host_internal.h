@@ -13,6 +13,7 @@
 #include "config/settings.h"
 #include "configuration.h"
 #include "control.h"
+#include "forward.h"
 #include "reloads.h"
 #include "remote_reload.h"
 #include "roost.h"
@@ -33,9 +34,10 @@ struct roost_host {
   roost_background_port build_port;
   roost_background_port reap_port;
   roost_store *store;
-  roost_worker *worker;   /* the first, this thread's */
-  roost_workers *workers; /* all of them */
-  roost_rounds *rounds;   /* NULL: there is one worker, or no configuration yet */
+  roost_worker *worker;     /* the first, this thread's */
+  roost_workers *workers;   /* all of them */
+  roost_rounds *rounds;     /* NULL: there is one worker, or no configuration yet */
+  roost_forwards *forwards; /* as rounds */
   roost_reloads *reloads;
   roost_remote_reload *remote;    /* of the admin pages */
   roost_admin *admin;             /* NULL: no settings, or they ask for none */

@@ -89,8 +89,10 @@ static void fill_generation(filling *to, roost_report_service *service,
   const roost_list *handlers = &generation->handlers;
   service->generation = generation->number;
   service->loaded_us = generation->loaded_us;
-  service->memory_bytes = generation->vm->memory_bytes;
-  service->instances = generation->state == ROOST_GENERATION_LIVE;
+  if (generation->vm != NULL) {
+    service->memory_bytes = generation->vm->memory_bytes;
+    service->instances = generation->state == ROOST_GENERATION_LIVE;
+  }
   service->pattern_count = length(handlers);
   service->patterns = get(to, service->pattern_count, sizeof *service->patterns);
   roost_slice *next = service->patterns;

@@ -29,6 +29,8 @@ struct round {
   roost_meeting meeting;
   size_t away; /* parts that have not reported; then jobs that have not come back */
   bool ends;   /* all have reported, and been told how it ends */
+  bool singleton;
+  roost_list handlers; /* copies of the leader's, where it is one */
   size_t count;
   part parts[]; /* the leader's first */
 };
@@ -62,6 +64,8 @@ static size_t round_bytes(size_t count) {
 static void round_free(round *self) {
   const roost_alloc *alloc = self->rounds->alloc;
   roost_list_remove(&self->link);
+  while (!roost_list_empty(&self->handlers))
+    roost_handler_free(alloc, ROOST_LIST_ENTRY(self->handlers.next, roost_handler, link));
   for (size_t i = 0; i < self->count; i++)
     roost_buffer_deinit(&self->parts[i].why);
   roost_meeting_deinit(&self->meeting);
@@ -179,7 +183,7 @@ static void on_begin(void *ud) {
   self->service =
       roost_worker_find_service(roost_workers_get(of->rounds->workers, self->number), of->name);
   if (self->service != NULL)
-    roost_reload_follow(self->service, self);
+    roost_reload_follow(self->service, self, of->singleton ? &of->handlers : NULL);
   else
     note_report(self, ROOST_SLICE("a worker does not know the service"));
 }
@@ -191,6 +195,7 @@ static round *round_new(roost_rounds *rounds, const char *name) {
     return NULL;
   self->rounds = rounds;
   self->count = count;
+  roost_list_init(&self->handlers);
   self->name = roost_alloc_text(rounds->alloc, roost_slice_text(name));
   if (self->name == NULL || roost_meeting_init(&self->meeting, count) != 0) {
     roost_alloc_put_text(rounds->alloc, self->name);
@@ -206,10 +211,30 @@ static round *round_new(roost_rounds *rounds, const char *name) {
   return self;
 }
 
+/* In the leader's order, so that each is a copy of one at the same place. */
+static int copy_handlers(round *self, const roost_generation *of) {
+  const roost_list *handlers = &of->handlers;
+  int status = 0;
+  self->singleton = of->singleton;
+  for (const roost_list *at = handlers->next; at != handlers && status == 0 && of->singleton;
+       at = at->next) {
+    roost_handler *own;
+    status = roost_handler_copy(&own, self->rounds->alloc,
+                                ROOST_LIST_ENTRY(at, const roost_handler, link), handlers);
+    if (status == 0)
+      roost_list_append(&self->handlers, &own->link);
+  }
+  return status;
+}
+
 static int begin(void *ud, roost_service *service, void **given) {
   round *self = round_new(ud, service->name);
   if (self == NULL)
     return ROOST_ENOMEM;
+  if (copy_handlers(self, service->reload.next) != 0) {
+    round_free(self);
+    return ROOST_ENOMEM;
+  }
   self->parts[0].service = service;
   *given = &self->parts[0];
   self->away = self->count;

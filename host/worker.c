@@ -137,7 +137,7 @@ void roost_worker_limit_service(const roost_worker *worker, roost_service *servi
     service->limits.memory_bytes = (size_t)options->memory;
   if (options != NULL && options->cpu != ROOST_SERVICE_UNSET)
     service->limits.cpu_ms = options->cpu;
-  if (service->current != NULL && !service->current->borrows_vm)
+  if (service->current != NULL && service->current->vm != NULL && !service->current->borrows_vm)
     service->current->vm->cpu_limit_ms = service->limits.cpu_ms;
 }
 

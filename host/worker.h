@@ -136,6 +136,11 @@ void roost_worker_free(roost_worker *worker);
 int roost_worker_load(roost_worker *worker, const roost_found_list *found,
                       roost_problems *problems);
 
+/* The same on another worker than the first, which has loaded them and waits: of a singleton only
+ * handlers that forward. */
+int roost_worker_load_as(roost_worker *worker, const roost_found_list *found,
+                         const roost_worker *first, roost_problems *problems);
+
 /* Adds a service whose handlers are registered next, in a state that is somebody else's and
  * outlives the worker: see roost_generation_borrow. ENOMEM. */
 int roost_worker_add_inline(roost_generation **out, roost_worker *worker, const char *name,
@@ -177,6 +182,11 @@ int roost_worker_listen_shared(roost_worker *worker, const roost_server_config *
  * tls is not NULL, by other certificates. */
 void roost_worker_change_shared(roost_worker *worker, const roost_server_config *of,
                                 const roost_server_config *wanted, roost_tls_context *tls);
+
+/* The first worker's configuration of the server that one of a worker's is of. */
+const roost_server_config *roost_worker_first_config(const roost_worker *worker,
+                                                     const roost_worker *first,
+                                                     const roost_server_config *config);
 
 /* Runs every on_start, then has the servers accept; the state tells when. */
 void roost_worker_start(roost_worker *worker);

@@ -53,6 +53,15 @@ void roost_worker_change_shared(roost_worker *worker, const roost_server_config 
   }
 }
 
+const roost_server_config *roost_worker_first_config(const roost_worker *worker,
+                                                     const roost_worker *first,
+                                                     const roost_server_config *config) {
+  for (const roost_server_copy *at = worker->copies; at != NULL; at = at->next)
+    if (&at->config == config)
+      return at->of;
+  return &first->local_config;
+}
+
 void roost_worker_free_copies(roost_worker *worker) {
   while (worker->copies != NULL) {
     roost_server_copy *copy = worker->copies;

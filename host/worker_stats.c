@@ -19,7 +19,7 @@ void roost_worker_stats(const roost_worker *worker, roost_stats *out) {
     const roost_service *service = worker->dispatch->services[i];
     out->reloads += service->reload.swaps;
     out->refused += service->reload.refusals;
-    if (service->current != NULL)
+    if (service->current != NULL && service->current->vm != NULL)
       out->memory_bytes += service->current->vm->memory_bytes;
   }
   for (size_t i = 0; i < worker->server_count; i++) {

@@ -182,7 +182,7 @@ static void on_gone(void *ud, roost_origin *origin, bool reachable) {
 static void on_writable(void *ud, roost_origin *origin) {
   (void)ud;
   for (roost_list *at = origin->calls.next; at != &origin->calls; at = at->next)
-    roost_task_wake_all(&ROOST_LIST_ENTRY(at, roost_call, link)->waiters);
+    roost_call_writable(ROOST_LIST_ENTRY(at, roost_call, link));
 }
 
 static bool all_lua(const roost_entry *entry) {
@@ -499,6 +499,22 @@ int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, ro
     return 0;
   roost_handler_free(dispatch->config.alloc, handler);
   *why = "out of memory";
+  return status;
+}
+
+int roost_dispatch_add_forward(roost_dispatch *dispatch, const roost_handler *of,
+                               const roost_list *owners) {
+  const roost_dispatch_config *config = &dispatch->config;
+  roost_handler *handler;
+  int status = roost_handler_copy(&handler, config->alloc, of, owners);
+  if (status != 0)
+    return status;
+  handler->fn = config->forward;
+  handler->ud = config->forward_ud;
+  roost_list_append(&dispatch->handlers, &handler->link);
+  status = roost_dispatch_rebuild(dispatch, NULL, NULL);
+  if (status != 0)
+    roost_handler_free(config->alloc, handler);
   return status;
 }
 

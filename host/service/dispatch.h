@@ -44,6 +44,8 @@ typedef struct roost_dispatch_config {
   void *on_reloaded_ud;
   const roost_reload_team *team; /* NULL: there are no other workers */
   void *team_ud;
+  roost_handler_fn *forward; /* of handlers that forward */
+  void *forward_ud;
   const char *working_dir;     /* for lua/?.lua, and for relative paths of roost.client{...} */
   const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
   uint64_t start_timeout_ms;   /* of a main chunk, and of on_start; 0: no limit */
@@ -134,6 +136,10 @@ int roost_dispatch_remove_service(roost_dispatch *dispatch, roost_service *servi
 /* Adds a C handler and rebuilds. EINVAL with a fixed text in *why, ENOMEM. */
 int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, roost_handler_fn *fn,
                                void *ud, const char **why);
+
+/* Adds one that forwards to a C handler of the first worker, which waits, and rebuilds. ENOMEM. */
+int roost_dispatch_add_forward(roost_dispatch *dispatch, const roost_handler *of,
+                               const roost_list *owners);
 
 /* Told of each two message handlers that share a route on a server: the later wins. */
 typedef void roost_conflict_fn(void *ud, const roost_server_config *server,

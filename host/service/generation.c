@@ -77,6 +77,8 @@ void roost_service_set_error(roost_service *service, roost_slice error) {
 /* Calls fn for each task of the generation's; it may end them. */
 static void each_task(const roost_generation *generation, void (*fn)(roost_task *task)) {
   roost_vm *vm = generation->vm;
+  if (vm == NULL)
+    return;
   roost_list *at = vm->tasks.next;
   while (at != &vm->tasks) {
     roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
@@ -88,6 +90,8 @@ static void each_task(const roost_generation *generation, void (*fn)(roost_task 
 
 static roost_task *first_task(const roost_generation *generation) {
   const roost_vm *vm = generation->vm;
+  if (vm == NULL)
+    return NULL;
   for (roost_list *at = vm->tasks.next; at != &vm->tasks; at = at->next) {
     roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
     if (!generation->borrows_vm || task->group == generation)
@@ -306,6 +310,37 @@ int roost_generation_borrow(roost_generation **out, roost_service *service, roos
   return 0;
 }
 
+static int add_remote(roost_generation *generation, const roost_handler *of,
+                      const roost_list *handlers) {
+  const roost_dispatch_config *config = &generation->dispatch->config;
+  roost_handler *own;
+  const int status = roost_handler_copy(&own, config->alloc, of, handlers);
+  if (status != 0)
+    return status;
+  own->generation = generation;
+  own->fn = config->forward;
+  own->ud = config->forward_ud;
+  roost_list_append(&generation->handlers, &own->link);
+  return 0;
+}
+
+int roost_generation_remote(roost_generation **out, roost_service *service,
+                            const roost_list *handlers) {
+  roost_generation *generation;
+  int status = roost_generation_new(&generation, service);
+  *out = generation;
+  if (status != 0)
+    return status;
+  generation->remote = true;
+  for (const roost_list *at = handlers->next; at != handlers && status == 0; at = at->next)
+    status = add_remote(generation, ROOST_LIST_ENTRY(at, const roost_handler, link), handlers);
+  if (status == 0)
+    return 0;
+  roost_generation_free(generation);
+  *out = NULL;
+  return status;
+}
+
 int roost_generation_start_task(roost_generation *generation, roost_task **out,
                                 const roost_task_ops *ops, void *ud, void *context) {
   roost_vm *vm = generation->vm;
@@ -450,7 +485,8 @@ void roost_generation_publish(roost_generation *generation) {
   generation->state = ROOST_GENERATION_LIVE;
   generation->service->current = generation;
   generation->service->generations = generation->number;
-  roost_vm_go_live(generation->vm);
+  if (generation->vm != NULL)
+    roost_vm_go_live(generation->vm);
 }
 
 /* ------------------------------------------------------------------------- stopping ---------- */

@@ -13,7 +13,7 @@ static bool is_idle(const roost_reloader *reload) {
 }
 
 static void begin(roost_service *service);
-static void follow(roost_service *service, void *part);
+static void follow(roost_service *service, void *part, const roost_list *handlers);
 
 /* ------------------------------------------------------------------------- the end ----------- */
 
@@ -55,7 +55,7 @@ static void end(roost_service *service, const roost_reload_result *result) {
     leave_round(service, later);
     tell(&reload->later, result);
   } else if (later != NULL) {
-    follow(service, later);
+    follow(service, later, reload->handlers_later);
   } else if (reload->unwanted) {
     remove_unwanted(service);
   } else if (reload->again && is_idle(reload)) {
@@ -339,11 +339,20 @@ static int lead(roost_service *service) {
   return config->team->begin(config->team_ud, service, &reload->part);
 }
 
+/* Its file may have changed since the leader, or the state it has, was loaded. */
+static int check_kind(roost_generation *next) {
+  if (next->dispatch->config.worker == 0 || !next->singleton)
+    return 0;
+  return refuse_about(next, "not reloaded", ROOST_SLICE("it has become a singleton meanwhile"));
+}
+
 static void on_built(roost_job *job) {
   roost_generation *next = ROOST_LIST_ENTRY(job, roost_generation, job);
   roost_service *service = next->service;
   service->reload.building = false;
-  const int status = roost_generation_attach(next);
+  int status = roost_generation_attach(next);
+  if (status == 0)
+    status = check_kind(next);
   if (service->reload.abandoned)
     refuse(service);
   else if (status != 0 && service->reload.follows)
@@ -381,25 +390,34 @@ static void begin(roost_service *service) {
     build(service);
 }
 
-static void follow(roost_service *service, void *part) {
+static void follow(roost_service *service, void *part, const roost_list *handlers) {
   roost_reloader *reload = &service->reload;
   reload->part = part;
   reload->follows = true;
   roost_timer_stop(service->dispatch->config.wheel, &reload->retry);
-  if (roost_generation_new(&reload->next, service) != 0)
+  const int status = handlers != NULL ? roost_generation_remote(&reload->next, service, handlers)
+                                      : roost_generation_new(&reload->next, service);
+  if (status != 0)
     report(service, ROOST_SLICE("out of memory"));
+  else if (handlers != NULL)
+    start_next(service);
   else
     build(service);
 }
 
-void roost_reload_follow(roost_service *service, void *part) {
+static void wait_to_follow(roost_reloader *reload, void *part, const roost_list *handlers) {
+  reload->part_later = part;
+  reload->handlers_later = handlers;
+}
+
+void roost_reload_follow(roost_service *service, void *part, const roost_list *handlers) {
   roost_reloader *reload = &service->reload;
   if (reload->abandoned)
     leave_round(service, part);
   else if (!is_idle(reload))
-    reload->part_later = part;
+    wait_to_follow(reload, part, handlers);
   else
-    follow(service, part);
+    follow(service, part, handlers);
 }
 
 void roost_reload_meet(roost_service *service, roost_meeting *meeting) {

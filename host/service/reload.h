@@ -65,11 +65,12 @@ typedef struct roost_reloader {
   roost_buffer refused;   /* why the last one was; empty: it was not */
   uint64_t swaps;         /* this and the next: of rounds, the leader's alone count */
   uint64_t refusals;
-  void *part;             /* in a round; NULL: in none */
-  void *part_later;       /* a follower's: in one that begins once a restart is over */
-  bool follows;           /* the part is a follower's */
-  bool unwanted;          /* a follower's: the service is taken out once this is over */
-  roost_meeting *meeting; /* borrowed from the round; NULL: not met yet */
+  void *part;                       /* in a round; NULL: in none */
+  void *part_later;                 /* a follower's: in one that begins once a restart is over */
+  const roost_list *handlers_later; /* and what it was told of them */
+  bool follows;                     /* the part is a follower's */
+  bool unwanted;                    /* a follower's: the service is taken out once this is over */
+  roost_meeting *meeting;           /* borrowed from the round; NULL: not met yet */
 } roost_reloader;
 
 void roost_reload_init(roost_service *service);
@@ -87,8 +88,9 @@ void roost_reload_restart(roost_service *service);
  * way. */
 int roost_reload_offer(roost_service *service, roost_generation *next, roost_reload_waiter *waiter);
 
-/* A follower's: begins its part of a round. */
-void roost_reload_follow(roost_service *service, void *part);
+/* A follower's: begins its part of a round. handlers: those of the leader's next generation, where
+ * that is a singleton; they stay until the round is over. Else NULL. */
+void roost_reload_follow(roost_service *service, void *part, const roost_list *handlers);
 
 /* All of the round have reported: all are ready, and meet at the end of the turn. */
 void roost_reload_meet(roost_service *service, roost_meeting *meeting);
