@@ -62,6 +62,10 @@ int roost_host_fail(roost_host *host, int status, const char *text);
 /* Ends host->error, which was written to; one that memory was too short for is none. */
 void roost_host_end_error(roost_host *host);
 
+/* host_load.c: reads the configuration at path (NULL: the one compiled in), adds workers, loads the
+ * services, binds the listeners. What is wrong goes into problems. */
+int roost_host_load(roost_host *host, const char *path, roost_problems *problems);
+
 /* What was posted and has not run is dropped. */
 void roost_host_drop_posted(roost_host *host);
 
