@@ -52,7 +52,8 @@ static roost_loop *home(const roost_workers *workers) {
 static void enter_phase(member *self, member_phase phase) {
   roost_workers *owner = self->owner;
   pthread_mutex_lock(&owner->mutex);
-  self->phase = phase;
+  if (phase > self->phase) /* one that could not be made is released before it is closed */
+    self->phase = phase;
   pthread_cond_broadcast(&owner->changed);
   pthread_mutex_unlock(&owner->mutex);
 }
@@ -454,10 +455,17 @@ void roost_workers_stats(const roost_workers *workers, roost_stats *out) {
 
 /* ------------------------------------------------------------------------- the end ----------- */
 
+/* Who waits to be accepted when the first one's listeners close is not sent to the others. */
+static void stop_sharing(const roost_worker *first) {
+  for (size_t i = 0; i < first->server_count; i++)
+    (void)roost_tcp_server_share(first->servers[i], NULL, 0, NULL);
+}
+
 void roost_workers_close(roost_workers *workers) {
   if (workers == NULL)
     return;
   roost_loop_share_limit(home(workers), NULL, 0);
+  stop_sharing(workers->config.first);
   for (size_t i = 0; i < workers->count; i++)
     roost_loop_post_job(workers->members[i]->worker->loop, &workers->members[i]->end);
   for (size_t i = 0; i < workers->count; i++)

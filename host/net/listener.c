@@ -419,10 +419,16 @@ int roost_listener_open_shared(roost_listener **out, roost_loop *loop,
 
 int roost_listener_share(roost_listener *listener, roost_listener *const *others, size_t count,
                          size_t *held) {
-  roost_listener **own = roost_alloc_get(listener->loop->alloc, count * sizeof(roost_listener *));
-  if (own == NULL)
-    return ROOST_ENOMEM;
-  memcpy(own, others, count * sizeof(roost_listener *));
+  const roost_alloc *alloc = listener->loop->alloc;
+  roost_listener **own = NULL;
+  if (count > 0) {
+    own = roost_alloc_get(alloc, count * sizeof(roost_listener *));
+    if (own == NULL)
+      return ROOST_ENOMEM;
+    memcpy(own, others, count * sizeof(roost_listener *));
+  }
+  roost_alloc_put(alloc, listener->others, listener->other_count * sizeof(roost_listener *));
+  listener->turn = 0;
   listener->others = own;
   listener->other_count = count;
   listener->held = held;

@@ -50,7 +50,8 @@ int roost_listener_open_shared(roost_listener **out, roost_loop *loop,
 /* Has each connection that is accepted from now on go to the loop that has the fewest: the
  * listener's own, or that of one of others (copied), which may live on other threads but must
  * outlive what is under way to them. held, borrowed, is how many each of these loops has, the
- * listener's own first; several listeners of one loop may share it. Once only. ENOMEM. */
+ * listener's own first; several listeners of one loop may share it. count 0, held NULL: it keeps
+ * all to itself again, and does not count what the others still have. ENOMEM: as it was. */
 int roost_listener_share(roost_listener *listener, roost_listener *const *others, size_t count,
                          size_t *held);
 

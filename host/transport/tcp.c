@@ -228,6 +228,8 @@ int roost_tcp_server_share(roost_server *server, roost_server *const *others, si
                            size_t *held) {
   roost_tcp_server *self = (roost_tcp_server *)server;
   const roost_alloc *alloc = roost_loop_alloc(self->loop);
+  if (count == 0)
+    return self->listener != NULL ? roost_listener_share(self->listener, NULL, 0, NULL) : 0;
   roost_listener **listeners = roost_alloc_get(alloc, count * sizeof(roost_listener *));
   if (listeners == NULL)
     return ROOST_ENOMEM;

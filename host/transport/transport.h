@@ -196,7 +196,7 @@ int roost_tcp_server_open_shared(roost_server **out, roost_loop *loop,
                                  roost_log *log, const roost_sink_ops *sink, void *sink_ud);
 
 /* Has the server, made by roost_tcp_server_open, spread its connections over its own loop and those
- * of others; see roost_listener_share. Before ops->start, once. ENOMEM. */
+ * of others; see roost_listener_share, also for count 0. ENOMEM. */
 int roost_tcp_server_share(roost_server *server, roost_server *const *others, size_t count,
                            size_t *held);
 

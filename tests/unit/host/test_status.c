@@ -282,6 +282,60 @@ static void memory_may_be_short_for_the_texts(void **state) {
   }
 }
 
+/* --------------------------------------------------------------------- several workers ------- */
+
+static void reports_are_merged(void **state) {
+  roost_report_service second = services[0];
+  roost_report_client third[] = {clients[0], {.name = "NEW", .transport = "local"}};
+  roost_report_route other[] = {
+      {.route = {"late", 4}, .registered = {true, false}, .ended = {{1, 0, 0, 0}, {0}}}, routes[0]};
+  roost_report_worker number = {.number = 1, .requests = 4};
+  roost_report another = report;
+  roost_alloc_probe probe;
+  roost_report *merged = NULL;
+  const bool stuck[] = {false, true, true};
+  (void)state;
+  second.routes = (roost_report_routes){other, 2};
+  second.generation = 5;
+  another.services = &second;
+  another.service_count = 1;
+  another.clients = third;
+  another.client_count = 2;
+  another.workers = &number;
+  another.worker_count = 1;
+  roost_report *const parts[] = {&report, &another, NULL};
+  roost_alloc_probe_init(&probe);
+  for (size_t allowed = 0; merged == NULL; allowed++) {
+    probe.refuse_after = allowed;
+    const int status = roost_report_merge(&merged, &probe.alloc, parts, stuck, 3);
+    assert_int_equal(status, merged != NULL ? 0 : ROOST_ENOMEM);
+    if (merged == NULL)
+      assert_int_equal(probe.bytes, 0);
+  }
+  assert_int_equal(merged->servers[0].stats.connections, 6);
+  assert_int_equal(merged->servers[1].stats.accepted, 0);
+  assert_int_equal(merged->service_count, 2);
+  const roost_report_service *math = &merged->services[0];
+  assert_int_equal(math->generation, 5);
+  assert_int_equal(math->instances, 2);
+  assert_int_equal(math->stats.requests, 18);
+  assert_int_equal(roost_report_recent(&math->latency),
+                   2 * roost_report_recent(&services[0].latency));
+  assert_int_equal(math->routes.count, 4);
+  assert_int_equal(math->routes.items[0].ended[0][0], 10);
+  assert_true(roost_slice_equal(math->routes.items[3].route, ROOST_SLICE("late")));
+  assert_int_equal(merged->client_count, 3);
+  assert_int_equal(merged->clients[0].stats.requests, 20);
+  assert_int_equal(merged->unhandled[0], 14);
+  assert_int_equal(merged->worker_count, 3);
+  assert_int_equal(merged->workers[1].requests, 4);
+  assert_int_equal(merged->workers[2].number, 2);
+  assert_true(!merged->workers[0].stuck && merged->workers[1].stuck && merged->workers[2].stuck);
+  assert_int_equal(report.services[0].stats.requests, 9); /* those are as they were */
+  roost_report_free(merged);
+  assert_int_equal(probe.bytes, 0);
+}
+
 /* --------------------------------------------------------------------- a report of a worker -- */
 
 static void ignore_line(void *ud, roost_log_level level, roost_slice line) {
@@ -346,6 +400,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(status_is_as_the_contract_has_it),
       cmocka_unit_test(states_of_a_worker_have_three_names),
+      cmocka_unit_test(reports_are_merged),
       cmocka_unit_test(metrics_have_every_family),
       cmocka_unit_test(the_histogram_adds_up),
       cmocka_unit_test(metrics_are_in_the_format),
