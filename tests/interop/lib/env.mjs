@@ -38,3 +38,5 @@ export const workers = Number(process.env.ROOST_WORKERS ?? 1);
 export const keepsState = {
   skip: (reloading || workers > 1) && 'it keeps something in its service',
 };
+/** What each worker does, and a test counts. */
+export const perWorker = { skip: workers > 1 && 'each worker does it' };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
+import { perWorker } from '../lib/env.mjs';
 import { configText, startHost, temporaryDir } from '../lib/host.mjs';
 import { code } from '../lib/lua.mjs';
 import { connect, freePort } from '../lib/peer.mjs';
@@ -66,7 +67,7 @@ describe('clients of a host', () => {
       /NOT_SET_ANYWHERE/);
   });
 
-  test('a main chunk may name clients and servers and listen to them, and no more', async (t) => {
+  test('a main chunk may name clients and servers and listen to them, and no more', perWorker, async (t) => {
     const target = await startTarget(t);
     const host = await startHost(t, {
       service: luaService(`
@@ -96,7 +97,7 @@ describe('clients of a host', () => {
     assert.equal(target.log?.includes('pattern=') ?? false, false);
   });
 
-  test('the status of a server while the host drains; events of on_stop are sent', async (t) => {
+  test('the status of a server while the host drains; events of on_stop are sent', perWorker, async (t) => {
     const target = await startTarget(t);
     const host = await startHost(t, {
       service: luaService(`

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { startCaller, tcpClient } from '../lib/caller.mjs';
+import { perWorker } from '../lib/env.mjs';
 import { noHandlerText } from '../lib/frames.mjs';
 import { freePort } from '../lib/peer.mjs';
 import { startNestServer } from '../lib/target.mjs';
@@ -200,7 +201,8 @@ function events(caller, parts) {
 }
 
 function connections(version) {
-  test('the server is killed in the middle of requests; the next call connects again', async (t) => {
+  const killed = 'the server is killed in the middle of requests; the next call connects again';
+  test(killed, perWorker, async (t) => {
     const first = await startNestServer(t, {}, [], version);
     const { call, send, drive, ask } = await startCaller(t,
       { clients: { default: tcpClient(first.port) } });
