@@ -33,9 +33,9 @@ async function ask(where, path, method = 'GET') {
   return { code: response.statusCode, headers: response.headers, text, json: () => JSON.parse(text) };
 }
 
-/** A host with `body`, a peer, and `get` over the socket. */
+/** A host with `body` and one worker, of which it tells, a peer, and `get` over the socket. */
 async function start(t, options = {}) {
-  const host = await startHost(t, { service: luaService(body), ...options });
+  const host = await startHost(t, { workers: 1, service: luaService(body), ...options });
   const socketPath = join(host.dir, 'run/roost.sock');
   const get = (path, method) => ask({ socketPath }, path, method);
   return { host, socketPath, get, peer: () => connect(t, host.port) };

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { before, describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
-import { roostBin } from '../lib/env.mjs';
+import { keepsState, roostBin } from '../lib/env.mjs';
 import { noHandlerText, packet } from '../lib/frames.mjs';
 import { serviceFile, startHost } from '../lib/host.mjs';
 import { freePort } from '../lib/peer.mjs';
@@ -117,7 +117,7 @@ describe('roost bench', () => {
     '{"a":[1],"b":"\\u0078"}']);
   fine('a warm-up', ['--warmup', '0.1', 'echo', '1']);
 
-  test('counts every request', async () => {
+  test('counts every request', keepsState, async () => {
     const calls = async () => Number((await roost(['call', '--url', `tcp://127.0.0.1:${port}`,
       'calls'])).stdout);
     const earlier = await calls();
