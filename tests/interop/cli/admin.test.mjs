@@ -135,7 +135,7 @@ describe('admin pages', () => {
     }, 'being dead');
     assert.equal(code, 503);
     assert.equal(text, 'a worker is stuck\n');
-    assert.match((await roost(['status'], { cwd: host.dir })).stdout, /^The worker is stuck/m);
+    assert.match((await roost(['status'], { cwd: host.dir })).stdout, /^A worker is stuck/m);
     rmSync(file);
     await blocked;
     await until(async () => (await get('/live')).code === 200, 'being alive');

@@ -1,6 +1,7 @@
 // What runs while its service is reloaded: streams, waits, timers, hooks.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { perWorker } from '../lib/env.mjs';
 import { failure, item } from '../lib/frames.mjs';
 import { connect } from '../lib/peer.mjs';
 import { startWatching } from '../lib/reload.mjs';
@@ -41,7 +42,7 @@ describe('streams', () => {
     assert.deepEqual(host.find(/drain_timeout/), []);
   });
 
-  test('one that outlives drain_timeout ends with an error that can be told', async (t) => {
+  test('one that outlives drain_timeout ends with an error that can be told', perWorker, async (t) => {
     const host = await startWatching(t, {
       files: { 'services/test.lua': streams('old') }, reload: { drain_timeout: 100 },
     });
