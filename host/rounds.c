@@ -147,7 +147,8 @@ static void on_reported(void *ud) {
 static void note_report(part *self, roost_slice refused) {
   self->stage = PART_REPORTED;
   self->refused = refused.ptr != NULL;
-  (void)roost_buffer_append_slice(&self->why, refused);
+  if (self->refused)
+    (void)roost_buffer_append_slice(&self->why, refused);
   send_home(self, on_reported);
 }
 

@@ -25,7 +25,7 @@ service:message("who", function() return marker and "${name}" end)
 const closedStates = (host) => host.find(/^state closed$/).map(({ code }) => code);
 
 describe('streams', () => {
-  test('one that runs finishes on the old code, and then its state is closed', async (t) => {
+  test('one that runs finishes on the old code, and then its state is closed', perWorker, async (t) => {
     const host = await startWatching(t, {
       files: { 'services/test.lua': streams('old') }, reload: { drain_timeout: 20000 },
     });
