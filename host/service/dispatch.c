@@ -502,22 +502,6 @@ int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, ro
   return status;
 }
 
-int roost_dispatch_add_forward(roost_dispatch *dispatch, const roost_handler *of,
-                               const roost_list *owners) {
-  const roost_dispatch_config *config = &dispatch->config;
-  roost_handler *handler;
-  int status = roost_handler_copy(&handler, config->alloc, of, owners);
-  if (status != 0)
-    return status;
-  handler->fn = config->forward;
-  handler->ud = config->forward_ud;
-  roost_list_append(&dispatch->handlers, &handler->link);
-  status = roost_dispatch_rebuild(dispatch, NULL, NULL);
-  if (status != 0)
-    roost_handler_free(config->alloc, handler);
-  return status;
-}
-
 /* ------------------------------------------------------------------------- clients ----------- */
 
 void roost_dispatch_set_clients(roost_dispatch *dispatch, const roost_client_config *clients,

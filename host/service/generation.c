@@ -310,37 +310,6 @@ int roost_generation_borrow(roost_generation **out, roost_service *service, roos
   return 0;
 }
 
-static int add_remote(roost_generation *generation, const roost_handler *of,
-                      const roost_list *handlers) {
-  const roost_dispatch_config *config = &generation->dispatch->config;
-  roost_handler *own;
-  const int status = roost_handler_copy(&own, config->alloc, of, handlers);
-  if (status != 0)
-    return status;
-  own->generation = generation;
-  own->fn = config->forward;
-  own->ud = config->forward_ud;
-  roost_list_append(&generation->handlers, &own->link);
-  return 0;
-}
-
-int roost_generation_remote(roost_generation **out, roost_service *service,
-                            const roost_list *handlers) {
-  roost_generation *generation;
-  int status = roost_generation_new(&generation, service);
-  *out = generation;
-  if (status != 0)
-    return status;
-  generation->remote = true;
-  for (const roost_list *at = handlers->next; at != handlers && status == 0; at = at->next)
-    status = add_remote(generation, ROOST_LIST_ENTRY(at, const roost_handler, link), handlers);
-  if (status == 0)
-    return 0;
-  roost_generation_free(generation);
-  *out = NULL;
-  return status;
-}
-
 int roost_generation_start_task(roost_generation *generation, roost_task **out,
                                 const roost_task_ops *ops, void *ud, void *context) {
   roost_vm *vm = generation->vm;

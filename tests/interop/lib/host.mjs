@@ -138,8 +138,8 @@ class Host {
     assert.ok(rss <= before + most + memorySlack, `memory went from ${before} to ${rss}`);
   }
 
-  /** Waits until it is about `before` again. */
-  async returnsTo(before, most = 4 * 2 ** 20) {
+  /** Waits until it is about `before` again; each worker keeps some for what comes next. */
+  async returnsTo(before, most = 4 * workers * 2 ** 20) {
     await until(() => this.rss <= before + most + memorySlack, 'the memory being given back')
       .catch((err) => assert.fail(`${err.message}: from ${before} to ${this.rss}`));
   }
