@@ -182,5 +182,6 @@ return service
       assert.equal(await peer.closed(), 'fin');
     }
     assert.deepEqual(all.sort((a, b) => a - b), Array.from({ length: 150 }, (_, i) => i + 1));
+    assert.equal((await host.exited).code, 0);
   });
 });
