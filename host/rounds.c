@@ -25,7 +25,9 @@ typedef struct part {
 struct round {
   roost_list link; /* in rounds->open */
   roost_rounds *rounds;
-  char *name; /* of the service; owned */
+  char *name; /* of the service; owned, as the next two */
+  char *root; /* of its files */
+  char *path;
   roost_meeting meeting;
   size_t away; /* parts that have not reported; then jobs that have not come back */
   bool ends;   /* all have reported, and been told how it ends */
@@ -70,6 +72,8 @@ static void round_free(round *self) {
     roost_buffer_deinit(&self->parts[i].why);
   roost_meeting_deinit(&self->meeting);
   roost_alloc_put_text(alloc, self->name);
+  roost_alloc_put_text(alloc, self->root);
+  roost_alloc_put_text(alloc, self->path);
   roost_alloc_put(alloc, self, round_bytes(self->count));
 }
 
@@ -177,19 +181,29 @@ static void over(void *ud, void *given) {
 
 /* ------------------------------------------------------------------------- the beginning ----- */
 
+/* A follower builds what the leader has built, wherever that lies by now; not while it reads its
+ * files for a restart, which the next round sees to. */
+static int go_where(const round *of, roost_service *service) {
+  if (service->reload.next != NULL || strcmp(service->source.path, of->path) == 0)
+    return 0;
+  return roost_service_move(service, of->root, of->path);
+}
+
 /* On a follower. */
 static void on_begin(void *ud) {
   part *self = ud;
   const round *of = self->round;
   self->service =
       roost_worker_find_service(roost_workers_get(of->rounds->workers, self->number), of->name);
+  if (self->service != NULL && go_where(of, self->service) != 0)
+    self->service = NULL;
   if (self->service != NULL)
     roost_reload_follow(self->service, self, of->singleton ? &of->handlers : NULL);
   else
-    note_report(self, ROOST_SLICE("a worker does not know the service"));
+    note_report(self, ROOST_SLICE("a worker does not know the service: out of memory"));
 }
 
-static round *round_new(roost_rounds *rounds, const char *name) {
+static round *round_new(roost_rounds *rounds, const roost_service *service) {
   const size_t count = roost_workers_count(rounds->workers);
   round *self = roost_alloc_get(rounds->alloc, round_bytes(count));
   if (self == NULL)
@@ -197,9 +211,14 @@ static round *round_new(roost_rounds *rounds, const char *name) {
   self->rounds = rounds;
   self->count = count;
   roost_list_init(&self->handlers);
-  self->name = roost_alloc_text(rounds->alloc, roost_slice_text(name));
-  if (self->name == NULL || roost_meeting_init(&self->meeting, count) != 0) {
+  self->name = roost_alloc_text(rounds->alloc, roost_slice_text(service->name));
+  self->root = roost_alloc_text(rounds->alloc, roost_slice_text(service->source.root));
+  self->path = roost_alloc_text(rounds->alloc, roost_slice_text(service->source.path));
+  if (self->name == NULL || self->root == NULL || self->path == NULL ||
+      roost_meeting_init(&self->meeting, count) != 0) {
     roost_alloc_put_text(rounds->alloc, self->name);
+    roost_alloc_put_text(rounds->alloc, self->root);
+    roost_alloc_put_text(rounds->alloc, self->path);
     roost_alloc_put(rounds->alloc, self, round_bytes(count));
     return NULL;
   }
@@ -229,7 +248,7 @@ static int copy_handlers(round *self, const roost_generation *of) {
 }
 
 static int begin(void *ud, roost_service *service, void **given) {
-  round *self = round_new(ud, service->name);
+  round *self = round_new(ud, service);
   if (self == NULL)
     return ROOST_ENOMEM;
   if (copy_handlers(self, service->reload.next) != 0) {
