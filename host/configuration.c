@@ -1,33 +1,18 @@
-#include "configuration.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "certificates.h"
-
-/* Settings that are or were in use. */
-typedef struct version {
-  roost_list link;
-  roost_settings *settings; /* owned */
-} version;
+#include "configuration_internal.h"
 
 /* One look at the file. */
-typedef struct reading {
+struct reading {
   roost_job job;
   roost_configuration *owner;
   roost_settings *settings;
   roost_tls_context **contexts; /* of settings' servers */
   roost_problems problems;
   int status;
-} reading;
-
-struct roost_configuration {
-  roost_configuration_config config;
-  roost_settings_source source;
-  roost_list versions; /* version.link: the base first, the current one last */
-  reading *reading;    /* NULL: none is under way */
-  bool again;          /* another one after it */
 };
 
 static roost_settings *settings_of(const roost_list *link) {
@@ -216,6 +201,12 @@ static int apply(roost_configuration *self, reading *read) {
   if (status != 0)
     return status;
   keep_fixed(self, wanted);
+  status = roost_configuration_tell_others(self, read->contexts);
+  if (status != 0) {
+    ROOST_LIST_ENTRY(self->versions.prev, version, link)->settings = NULL; /* they are read's */
+    free_version(self, ROOST_LIST_ENTRY(self->versions.prev, version, link));
+    return status;
+  }
   apply_servers(self, read);
   roost_log_set_level(config->log, wanted->log_level);
   roost_log_set_format(config->log, wanted->log_format);
@@ -266,8 +257,8 @@ int roost_configuration_reload(roost_configuration *self) {
 
 /* ------------------------------------------------------------------------- life -------------- */
 
-static bool is_used(const roost_configuration *self, const roost_settings *settings) {
-  const roost_dispatch *dispatch = self->config.worker->dispatch;
+bool roost_configuration_is_used(const roost_worker *worker, const roost_settings *settings) {
+  const roost_dispatch *dispatch = worker->dispatch;
   for (const roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next) {
     const roost_client_config *config = ROOST_LIST_ENTRY(at, const roost_outbound, link)->config;
     for (size_t i = 0; i < settings->client_count; i++)
@@ -283,7 +274,8 @@ void roost_configuration_sweep(roost_configuration *self) {
   while (at != &self->versions && at != self->versions.prev) {
     version *old = ROOST_LIST_ENTRY(at, version, link);
     at = at->next;
-    if (!is_used(self, old->settings))
+    if (atomic_load(&old->holders) == 0 &&
+        !roost_configuration_is_used(self->config.worker, old->settings))
       free_version(self, old);
   }
 }
@@ -310,6 +302,7 @@ void roost_configuration_free(roost_configuration *self) {
     return;
   if (self->reading != NULL)
     free_reading(self->reading);
+  roost_configuration_free_others(self);
   while (!roost_list_empty(&self->versions))
     free_version(self, ROOST_LIST_ENTRY(self->versions.next, version, link));
   roost_alloc_put(self->config.alloc, self, sizeof *self);

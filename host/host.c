@@ -3,8 +3,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "certificates.h"
-#include "check.h"
 #include "core/slice.h"
 #include "core/url.h"
 #include "host_internal.h"
@@ -130,6 +128,25 @@ static int make_watchdog(roost_host *host) {
   return status;
 }
 
+/* On that worker's thread. */
+static void on_other_reloaded(void *ud, roost_worker *worker) {
+  const roost_host *host = ud;
+  if (host->configuration != NULL)
+    roost_configuration_sweep_other(host->configuration, worker);
+  on_memory_freed(ud);
+}
+
+static int make_workers(roost_host *host, const roost_worker_config *of_first) {
+  const roost_workers_config config = {.alloc = &host->alloc,
+                                       .first = host->worker,
+                                       .on_other_reloaded = on_other_reloaded,
+                                       .ud = host,
+                                       .others = *of_first,
+                                       .builder = host->builder,
+                                       .reaper = host->reaper};
+  return roost_workers_new(&host->workers, &config);
+}
+
 static int make_worker(roost_host *host) {
   const roost_worker_config config = {.alloc = &host->alloc,
                                       .clock = &host->clock,
@@ -142,16 +159,15 @@ static int make_worker(roost_host *host) {
                                       .on_running = on_running,
                                       .on_reloaded = on_reloaded,
                                       .ud = host};
-  return roost_worker_new(&host->worker, &config);
+  int status = roost_worker_new(&host->worker, &config);
+  if (status == 0)
+    status = roost_background_start(&host->builder, &host->alloc, host->watchdog, "roost-builder");
+  if (status == 0)
+    status = roost_background_start(&host->reaper, &host->alloc, host->watchdog, "roost-reaper");
+  return status == 0 ? make_workers(host, &config) : status;
 }
 
 static int make_background(roost_host *host) {
-  int status =
-      roost_background_start(&host->builder, &host->alloc, host->watchdog, "roost-builder");
-  if (status == 0)
-    status = roost_background_start(&host->reaper, &host->alloc, host->watchdog, "roost-reaper");
-  if (status != 0)
-    return status;
   roost_background_port_init(&host->build_port, host->builder, host->worker->loop);
   roost_background_port_init(&host->reap_port, host->reaper, host->worker->loop);
   const roost_jobs builder = roost_background_jobs(&host->build_port);
@@ -161,6 +177,7 @@ static int make_background(roost_host *host) {
                                         .control = host->control,
                                         .log = host->log,
                                         .worker = host->worker,
+                                        .workers = host->workers,
                                         .builder = builder,
                                         .working_dir = host->config.working_dir};
   return roost_reloads_new(&host->reloads, &reloads);
@@ -215,6 +232,8 @@ static void own_server_free(const roost_host *host, own_server *server) {
 /* What is closed from now on is closed here. */
 static void end_background(roost_host *host) {
   const roost_jobs none = {NULL, NULL};
+  roost_workers_close(host->workers);
+  roost_forwards_close(host->forwards);
   roost_background_stop(host->builder, false);
   roost_background_port_drop(&host->build_port);
   roost_worker_close(host->worker);
@@ -233,7 +252,11 @@ void roost_host_free(roost_host *host) {
   roost_admin_close(host->admin); /* and so asks the worker nothing */
   roost_remote_reload_close(host->remote);
   end_background(host);
+  roost_workers_join(host->workers);
   roost_worker_free(host->worker);
+  roost_rounds_free(host->rounds);
+  roost_workers_free(host->workers);
+  roost_forwards_free(host->forwards);
   roost_background_port_deinit(&host->build_port);
   roost_background_port_deinit(&host->reap_port);
   roost_store_free(host->store);
@@ -289,110 +312,13 @@ int roost_host_set(roost_host *host, const char *key, const char *value) {
   return status == 0 ? 0 : roost_host_fail(host, status, "out of memory");
 }
 
-static int load_services(roost_host *host, roost_problems *problems) {
-  roost_found_list found;
-  roost_found_init(&found, &host->alloc);
-  int status =
-      roost_check_find_services(&found, host->settings, host->config.working_dir, problems);
-  if (status == 0)
-    status = roost_worker_load(host->worker, &found, problems);
-  roost_found_deinit(&found);
-  return status;
-}
-
-static int listen_one(roost_host *host, size_t index, roost_tls_context *tls,
-                      roost_problems *problems) {
-  const roost_server_config *server = &host->settings->servers[index];
-  const char *why;
-  int status = roost_worker_listen(host->worker, server, tls, &why);
-  if (status != 0)
-    roost_problems_add(problems, ROOST_PROBLEM_ERROR, "servers[%zu]: cannot listen on %s:%u: %s",
-                       index + 1, server->host, (unsigned)server->port, why);
-  return status;
-}
-
-static int listen_all(roost_host *host, roost_problems *problems) {
-  const roost_settings *settings = host->settings;
-  roost_tls_context **contexts;
-  int status =
-      roost_certificates_load(&contexts, &host->alloc, settings, ROOST_PROBLEM_WARNING, problems);
-  for (size_t i = 0; status == 0 && i < settings->server_count; i++)
-    status = listen_one(host, i, contexts[i], problems);
-  roost_certificates_free(&host->alloc, contexts, settings);
-  host->server_count = settings->server_count;
-  return status;
-}
-
-static int load_settings(roost_host *host, const char *path, roost_problems *problems) {
-  const roost_configuration_config config = {.alloc = &host->alloc,
-                                             .log = host->log,
-                                             .store = host->store,
-                                             .worker = host->worker,
-                                             .reloads = host->reloads,
-                                             .builder = roost_background_jobs(&host->build_port)};
-  roost_settings *settings;
-  host->path = (char *)own_text(host, path);
-  if (path != NULL && host->path == NULL)
-    return ROOST_ENOMEM;
-  const roost_settings_source source = {.path = host->path,
-                                        .working_dir = host->config.working_dir,
-                                        .overrides = host->overrides,
-                                        .override_count = host->override_count};
-  int status = roost_settings_load(&settings, &host->alloc, &source, problems);
-  if (status != 0)
-    return status;
-  status = roost_configuration_new(&host->configuration, &config, settings, &source);
-  if (status == 0)
-    host->settings = settings;
-  else
-    roost_settings_free(settings);
-  return status;
-}
-
-static int open_admin(roost_host *host, roost_problems *problems) {
-  static const roost_admin_ops ops = {.reload = roost_remote_reload_start};
-  const roost_remote_reload_config remote = {.alloc = &host->alloc,
-                                             .control = host->control,
-                                             .worker = host->worker,
-                                             .reloads = host->reloads};
-  int status = roost_remote_reload_new(&host->remote, &remote);
-  if (status != 0)
-    return status;
-  const roost_admin_config config = {.alloc = &host->alloc,
-                                     .log = host->log,
-                                     .control = host->control,
-                                     .worker = host->worker,
-                                     .settings = host->settings,
-                                     .working_dir = host->config.working_dir,
-                                     .ops = &ops,
-                                     .ud = host->remote};
-  return roost_admin_open(&host->admin, &config, problems);
-}
-
 static int load(roost_host *host, const char *path, roost_problems *problems) {
   if (host->config.services != NULL) {
     int status = add_override(host, "services", host->config.services, true);
     if (status != 0)
       return status;
   }
-  int status = load_settings(host, path, problems);
-  if (status != 0)
-    return status;
-  roost_log_set_level(host->log, host->settings->log_level);
-  roost_log_set_format(host->log, host->settings->log_format);
-  roost_store_set_limit(host->store, host->settings->limits.store_memory);
-  roost_worker_apply(host->worker, host->settings);
-  roost_reloads_apply(host->reloads, host->settings);
-  status = load_services(host, problems);
-  if (status == 0)
-    status = roost_worker_load_serializers(host->worker, host->settings, problems);
-  if (status == 0)
-    status = listen_all(host, problems);
-  if (status == 0)
-    status = roost_worker_check_conflicts(host->worker, ROOST_PROBLEM_WARNING, problems);
-  if (status == 0)
-    status = open_admin(host, problems);
-  return status;
+  return roost_host_load(host, path, problems);
 }
 
 int roost_host_load_config(roost_host *host, const char *path) {
@@ -469,6 +395,9 @@ int roost_host_listen(roost_host *host, const char *url) {
   if (status != 0)
     return status;
   status = roost_worker_listen(host->worker, &server->config, NULL, &why);
+  if (status == 0 && roost_workers_share(host->workers, host->worker->server_count - 1, NULL) != 0)
+    roost_log_say(host->log, ROOST_LOG_WARN,
+                  "a listener is served by one worker alone: out of memory");
   if (status != 0) {
     own_server_free(host, server);
     return fail_about(host, status, url, why);
@@ -485,6 +414,12 @@ int roost_host_port(const roost_host *host, size_t server) {
   return host->worker->servers[server]->address.port;
 }
 
+static int forward_last_there(roost_worker *worker, void *ud) {
+  const roost_list *handlers = ud;
+  return roost_dispatch_add_forward(
+      worker->dispatch, ROOST_LIST_ENTRY(handlers->prev, const roost_handler, link), handlers);
+}
+
 int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *fn, void *ud) {
   const char *why = "out of memory";
   roost_slice text = roost_slice_text(pattern);
@@ -497,6 +432,9 @@ int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *f
   if (status == 0)
     status =
         roost_dispatch_add_handler(host->worker->dispatch, roost_buffer_slice(&json), fn, ud, &why);
+  if (status == 0)
+    status =
+        roost_workers_each(host->workers, forward_last_there, &host->worker->dispatch->handlers);
   roost_buffer_deinit(&json);
   return status == 0 ? 0 : fail_about(host, status, pattern, why);
 }

@@ -13,11 +13,14 @@
 #include "config/settings.h"
 #include "configuration.h"
 #include "control.h"
+#include "forward.h"
 #include "reloads.h"
 #include "remote_reload.h"
 #include "roost.h"
+#include "rounds.h"
 #include "watchdog.h"
 #include "worker.h"
+#include "workers.h"
 
 struct roost_host {
   roost_alloc alloc;
@@ -31,7 +34,10 @@ struct roost_host {
   roost_background_port build_port;
   roost_background_port reap_port;
   roost_store *store;
-  roost_worker *worker;
+  roost_worker *worker;     /* the first, this thread's */
+  roost_workers *workers;   /* all of them */
+  roost_rounds *rounds;     /* NULL: there is one worker, or no configuration yet */
+  roost_forwards *forwards; /* as rounds */
   roost_reloads *reloads;
   roost_remote_reload *remote;    /* of the admin pages */
   roost_admin *admin;             /* NULL: no settings, or they ask for none */
@@ -55,6 +61,10 @@ int roost_host_fail(roost_host *host, int status, const char *text);
 
 /* Ends host->error, which was written to; one that memory was too short for is none. */
 void roost_host_end_error(roost_host *host);
+
+/* host_load.c: reads the configuration at path (NULL: the one compiled in), adds workers, loads the
+ * services, binds the listeners. What is wrong goes into problems. */
+int roost_host_load(roost_host *host, const char *path, roost_problems *problems);
 
 /* What was posted and has not run is dropped. */
 void roost_host_drop_posted(roost_host *host);

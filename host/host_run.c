@@ -21,7 +21,7 @@ static int enter(roost_host *host) {
   if (host->broken)
     return roost_host_fail(host, ROOST_ESTATE, "the configuration could not be loaded");
   if (host->worker->state == ROOST_WORKER_IDLE)
-    roost_worker_start(host->worker);
+    roost_workers_start(host->workers);
   host->inside = true;
   return 0;
 }
@@ -70,7 +70,7 @@ int roost_host_timeout(const roost_host *host) {
 }
 
 int roost_host_stop(roost_host *host) {
-  roost_worker_drain(host->worker);
+  roost_workers_drain(host->workers);
   return 0;
 }
 
@@ -127,6 +127,6 @@ void roost_host_stats(const roost_host *host, roost_stats *out) {
   size_t size = out->struct_size;
   roost_stats stats = {.struct_size = size};
   stats.log_dropped = roost_log_dropped(host->log);
-  roost_worker_stats(host->worker, &stats);
+  roost_workers_stats(host->workers, &stats);
   memcpy(out, &stats, size < sizeof stats ? size : sizeof stats);
 }

@@ -279,16 +279,42 @@ static void write_clients(writer *w, const roost_report *report) {
 
 /* ------------------------------------------------------------------------- the host ---------- */
 
-static void write_host(writer *w, const roost_report *report, const roost_status_facts *facts) {
+static void worker_sample(writer *w, const roost_report_worker *worker, double value) {
+  char number[16];
+  snprintf(number, sizeof number, "%u", worker->number);
+  sample(w, "worker", number, value);
+}
+
+static void write_each_worker(writer *w, const roost_report_worker *workers, size_t count) {
+  family(w, "roost_loop_lag_seconds", "gauge", "Longest turn of the loop in the last minute.");
+  for (size_t i = 0; i < count; i++)
+    worker_sample(w, &workers[i], (double)workers[i].longest_turn_us / 1e6);
+  family(w, "roost_worker_stuck", "gauge",
+         "Whether the worker does not answer; what else is said of it is then of an earlier time.");
+  for (size_t i = 0; i < count; i++)
+    worker_sample(w, &workers[i], workers[i].stuck);
+  family(w, "roost_worker_connections", "gauge", "Open connections of the worker.");
+  for (size_t i = 0; i < count; i++)
+    worker_sample(w, &workers[i], (double)workers[i].connections);
+  family(w, "roost_worker_requests_total", "counter", "Messages and events that came to it.");
+  for (size_t i = 0; i < count; i++)
+    worker_sample(w, &workers[i], (double)(workers[i].requests + workers[i].events));
+}
+
+/* Where none has said anything yet, the first one may be stuck all the same. */
+static void write_workers(writer *w, const roost_report *report, const roost_status_facts *facts) {
+  const roost_report_worker first = {.stuck = facts->stuck};
+  if (report->worker_count == 0)
+    write_each_worker(w, &first, 1);
+  else
+    write_each_worker(w, report->workers, report->worker_count);
+}
+
+static void write_host(writer *w, const roost_report *report) {
   char version[32];
   family(w, "roost_store_bytes", "gauge", "What roost.store holds.");
   begin(w, "");
   end(w, (double)report->store.bytes);
-  family(w, "roost_loop_lag_seconds", "gauge", "Longest turn of the loop in the last minute.");
-  sample(w, "worker", "0", (double)report->longest_turn_us / 1e6);
-  family(w, "roost_worker_stuck", "gauge",
-         "Whether the worker does not answer; what else is said is then of an earlier time.");
-  sample(w, "worker", "0", facts->stuck);
   snprintf(version, sizeof version, "%d.%d.%d", ROOST_VERSION_MAJOR, ROOST_VERSION_MINOR,
            ROOST_VERSION_PATCH);
   family(w, "roost_build_info", "gauge", "The version, as a label.");
@@ -307,6 +333,7 @@ int roost_metrics_write(roost_buffer *out, const roost_report *report,
   write_reloads(&w, report);
   write_servers(&w, report);
   write_clients(&w, report);
-  write_host(&w, report, facts);
+  write_workers(&w, report, facts);
+  write_host(&w, report);
   return w.status;
 }

@@ -223,9 +223,20 @@ static bool take_move(roost_reloads *reloads, roost_service *service,
   return roost_service_move(service, found->root, found->path) == 0;
 }
 
+/* While the first worker is reloading it, it stays until the next look. */
+static void remove_service(const roost_reloads *reloads, const roost_service *service) {
+  const roost_reloads_config *config = &reloads->config;
+  if (service->reload.next != NULL || service->reload.part != NULL)
+    return;
+  if (config->workers != NULL)
+    (void)roost_workers_remove(config->workers, service->name);
+  else
+    roost_worker_remove(config->worker, service->name);
+}
+
 static void treat_known(roost_reloads *reloads, const roost_scan *scan,
                         const roost_list *requests) {
-  roost_worker *worker = reloads->config.worker;
+  const roost_worker *worker = reloads->config.worker;
   for (size_t i = 0; i < scan->service_count; i++) {
     const roost_scan_service *seen = &scan->services[i];
     const roost_found *found = find_found(scan, seen->name);
@@ -234,7 +245,7 @@ static void treat_known(roost_reloads *reloads, const roost_scan *scan,
       continue;
     const bool moved = take_move(reloads, service, seen, found);
     if (found == NULL && (!seen->is_wanted || service->current == NULL)) /* it has no old code */
-      roost_worker_remove(worker, seen->name);
+      remove_service(reloads, service);
     else if ((moved || seen->is_changed) && !is_asked_for(requests, service))
       roost_reload_start(service, NULL);
   }
@@ -275,6 +286,8 @@ static void on_scanned(roost_job *job) {
     roost_list_move(&requests, &reloads->requests);
   if (worker->state == ROOST_WORKER_RUNNING) {
     (void)roost_worker_take_found(worker, &scan->found);
+    if (reloads->config.workers != NULL)
+      (void)roost_workers_take_found(reloads->config.workers, &scan->found);
     treat_known(reloads, scan, &requests);
     load_new(worker, &requests);
   }

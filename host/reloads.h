@@ -9,7 +9,7 @@
 #define ROOST_RELOADS_H
 
 #include "control.h"
-#include "worker.h"
+#include "workers.h"
 
 typedef struct roost_reloads roost_reloads;
 
@@ -17,7 +17,8 @@ typedef struct roost_reloads_config {
   const roost_alloc *alloc;
   roost_control *control;
   roost_log *log;
-  roost_worker *worker;
+  roost_worker *worker;    /* the first */
+  roost_workers *workers;  /* all of them; NULL: it is the only one */
   roost_jobs builder;      /* reads the file system */
   const char *working_dir; /* relative paths start here */
 } roost_reloads_config;

@@ -89,8 +89,10 @@ static void fill_generation(filling *to, roost_report_service *service,
   const roost_list *handlers = &generation->handlers;
   service->generation = generation->number;
   service->loaded_us = generation->loaded_us;
-  service->memory_bytes = generation->vm->memory_bytes;
-  service->instances = generation->state == ROOST_GENERATION_LIVE;
+  if (generation->vm != NULL) {
+    service->memory_bytes = generation->vm->memory_bytes;
+    service->instances = generation->state == ROOST_GENERATION_LIVE;
+  }
   service->pattern_count = length(handlers);
   service->patterns = get(to, service->pattern_count, sizeof *service->patterns);
   roost_slice *next = service->patterns;
@@ -147,12 +149,25 @@ static void fill_clients(filling *to, const roost_dispatch *dispatch) {
   }
 }
 
-static void fill_times(roost_report *report, roost_dispatch *dispatch) {
-  const roost_meter *meter = &dispatch->meter;
-  roost_stats_refresh(dispatch);
-  report->recent_us = roost_clock_now_us(dispatch->config.clock) - meter->window_us[1];
-  report->longest_turn_us =
+static void fill_worker(filling *to, const roost_worker *worker) {
+  const roost_meter *meter = &worker->dispatch->meter;
+  roost_report_worker *own = get(to, 1, sizeof *own);
+  roost_stats sum = {.struct_size = sizeof sum};
+  if (own == NULL)
+    return;
+  roost_worker_stats(worker, &sum);
+  *own = (roost_report_worker){.number = worker->config.number,
+                               .connections = sum.connections,
+                               .requests = sum.requests,
+                               .events = sum.events,
+                               .errors = sum.errors,
+                               .timeouts = sum.timeouts,
+                               .in_flight = sum.in_flight,
+                               .memory_bytes = sum.memory_bytes};
+  own->longest_turn_us =
       meter->longest_us[0] > meter->longest_us[1] ? meter->longest_us[0] : meter->longest_us[1];
+  to->report->workers = own;
+  to->report->worker_count = 1;
 }
 
 /* ------------------------------------------------------------------------- the whole --------- */
@@ -168,11 +183,13 @@ int roost_report_new(roost_report **out, roost_worker *worker) {
   report->state = worker->state;
   report->unhandled[1] = dispatch->stats.unhandled_events;
   report->unhandled[0] = dispatch->stats.unhandled - report->unhandled[1];
-  fill_times(report, dispatch);
+  roost_stats_refresh(dispatch);
+  report->recent_us = roost_clock_now_us(dispatch->config.clock) - dispatch->meter.window_us[1];
   fill_servers(&to, worker);
   fill_services(&to, dispatch);
   fill_clients(&to, dispatch);
   fill_routes(&to, &report->routes, &dispatch->routes);
+  fill_worker(&to, worker);
   roost_store_read_stats(worker->config.store, &report->store);
   if (to.status == 0)
     return 0;

@@ -2,7 +2,8 @@
  * report.h - what a worker is doing, copied, so that other threads can read it at leisure.
  *
  * Start reading at roost_report_new. A report owns all it points at, and is constant once made: it
- * may be handed to another thread. Status and metrics are written from it.
+ * may be handed to another thread. Those of a host's workers are merged into one, from which status
+ * and metrics are written.
  */
 #ifndef ROOST_REPORT_H
 #define ROOST_REPORT_H
@@ -61,6 +62,20 @@ typedef struct roost_report_client {
   roost_outbound_stats stats;
 } roost_report_client;
 
+/* What one worker has of the sums. */
+typedef struct roost_report_worker {
+  unsigned number;
+  bool stuck; /* it does not answer: the rest is what it said last */
+  uint64_t connections;
+  uint64_t requests;
+  uint64_t events;
+  uint64_t errors;
+  uint64_t timeouts;
+  uint64_t in_flight;
+  uint64_t memory_bytes;    /* of its states */
+  uint64_t longest_turn_us; /* of the recent ones that ran Lua */
+} roost_report_worker;
+
 typedef struct roost_report {
   roost_arena arena; /* holds all but this struct */
   roost_worker_state state;
@@ -73,12 +88,19 @@ typedef struct roost_report {
   roost_report_routes routes; /* of C handlers */
   uint64_t unhandled[2];      /* requests, events that nobody handles */
   uint64_t recent_us;         /* how long what latencies call recent has lasted */
-  uint64_t longest_turn_us;   /* of the recent ones that ran Lua */
   roost_store_stats store;
+  roost_report_worker *workers; /* in order of their numbers */
+  size_t worker_count;
 } roost_report;
 
 /* The worker's thread. ENOMEM. */
 int roost_report_new(roost_report **out, roost_worker *worker);
+
+/* The sum of the reports of all workers, the first one's first, which must be there; of the others
+ * NULL is one that has not said anything yet. stuck: which of them do not answer. Its texts are
+ * borrowed from them. Any thread. ENOMEM. */
+int roost_report_merge(roost_report **out, const roost_alloc *alloc, roost_report *const *parts,
+                       const bool *stuck, size_t count);
 
 /* Any thread; NULL is allowed. */
 void roost_report_free(roost_report *report);

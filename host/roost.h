@@ -14,6 +14,9 @@
  * Threads. A host belongs to the thread that made it: every function takes that thread, unless its
  * comment names another. Handlers, replies and posted functions run on it too, inside
  * roost_host_run or roost_host_poll. Hosts share nothing: a process may have several.
+ * Workers. Where the configuration says workers = N, that thread drives the first; the others have
+ * threads of their own, from roost_host_load_config on, and pass on to it what a C handler is for.
+ * The first one accepts, and leads reloads and the drain, so that a host is still to be polled.
  * Signals. The library installs no signal handler, but for roost_config.watchdog_signal where that
  * is set; while run or poll is inside, SIGPIPE is blocked on the calling thread.
  * Units. Times are milliseconds unless a name says otherwise, sizes are bytes.

@@ -231,6 +231,29 @@ static void write_host(writer *w, const roost_report *report, const roost_status
   any_text(w, "config", roost_slice_text(facts->config));
 }
 
+static void write_workers(writer *w, const roost_report *report) {
+  char name[16];
+  key(w, "per_worker");
+  open_with(w, "{");
+  for (size_t i = 0; i < report->worker_count; i++) {
+    const roost_report_worker *worker = &report->workers[i];
+    snprintf(name, sizeof name, "%u", worker->number);
+    key(w, name);
+    open_with(w, "{");
+    boolean(w, "stuck", worker->stuck);
+    number(w, "connections", worker->connections);
+    number(w, "in_flight", worker->in_flight);
+    number(w, "requests", worker->requests);
+    number(w, "events", worker->events);
+    number(w, "errors", worker->errors);
+    number(w, "timeouts", worker->timeouts);
+    number(w, "memory_bytes", worker->memory_bytes);
+    decimal(w, "longest_turn_ms", (double)worker->longest_turn_us / 1000);
+    close_with(w, "}");
+  }
+  close_with(w, "}");
+}
+
 static void write_store(writer *w, const roost_store_stats *stats) {
   key(w, "store");
   open_with(w, "{");
@@ -248,6 +271,7 @@ int roost_status_write(roost_buffer *out, const roost_report *report,
     report = &none;
   open_with(&w, "{");
   write_host(&w, report, facts);
+  write_workers(&w, report);
   key(&w, "servers");
   open_with(&w, "{");
   for (size_t i = 0; i < report->server_count; i++)

@@ -50,6 +50,8 @@ static void on_flush(void *ud) {
   roost_worker_check_drained(worker);
   roost_stats_settle(worker->dispatch);
   note_memory(worker);
+  if (worker->config.number > 0)
+    roost_worker_publish(worker);
 }
 
 static void on_again(void *ud) {
@@ -97,7 +99,8 @@ static int make_parts(roost_worker *worker) {
   if (status != 0)
     return status;
   roost_loop_add_flush(worker->loop, &worker->flush);
-  roost_dispatch_config dispatch = {.alloc = config->alloc,
+  roost_dispatch_config dispatch = {.worker = config->number,
+                                    .alloc = config->alloc,
                                     .clock = config->clock,
                                     .runner = worker->runner,
                                     .wheel = roost_loop_wheel(worker->loop),
@@ -134,7 +137,7 @@ void roost_worker_limit_service(const roost_worker *worker, roost_service *servi
     service->limits.memory_bytes = (size_t)options->memory;
   if (options != NULL && options->cpu != ROOST_SERVICE_UNSET)
     service->limits.cpu_ms = options->cpu;
-  if (service->current != NULL && !service->current->borrows_vm)
+  if (service->current != NULL && service->current->vm != NULL && !service->current->borrows_vm)
     service->current->vm->cpu_limit_ms = service->limits.cpu_ms;
 }
 
@@ -173,6 +176,11 @@ void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *li
   worker->dispatch->config.service_limits = limits->service;
 }
 
+void roost_worker_set_team(roost_worker *worker, const roost_worker_team *team, void *ud) {
+  worker->team = team;
+  worker->team_ud = ud;
+}
+
 void roost_worker_set_jobs(roost_worker *worker, const roost_jobs *builder,
                            const roost_jobs *reaper) {
   worker->dispatch->config.builder = *builder;
@@ -190,6 +198,7 @@ int roost_worker_new(roost_worker **out, const roost_worker_config *config) {
   roost_list_init(&worker->flush.link);
   roost_list_init(&worker->again.link);
   roost_runner_init(&worker->own_runner);
+  worker->own_runner.worker = (int)config->number;
   worker->runner = config->runner ? config->runner : &worker->own_runner;
   roost_timer_init(&worker->cutoff, on_cutoff);
   roost_buffer_init(&worker->error, config->alloc);
@@ -248,6 +257,7 @@ void roost_worker_free(roost_worker *worker) {
     roost_watchdog_remove(worker->config.watchdog, worker->runner);
   roost_runner_deinit(&worker->own_runner);
   roost_buffer_deinit(&worker->error);
+  roost_worker_free_copies(worker);
   roost_alloc_put(alloc, worker, sizeof *worker);
 }
 
@@ -275,28 +285,29 @@ static void say_listening(const roost_worker *worker, const roost_server *server
 
 static void start_server(const roost_worker *worker, roost_server *server) {
   server->ops->start(server);
-  if (server->address.text[0] != '\0') /* else it has no listener */
+  if (server->address.text[0] != '\0' && worker->config.number == 0) /* else another one accepts */
     say_listening(worker, server);
 }
 
-typedef int open_server(roost_server **out, roost_worker *worker, const roost_server_config *config,
-                        roost_gate *gate, const char **why);
-
 static int open_listening(roost_server **out, roost_worker *worker,
-                          const roost_server_config *config, roost_gate *gate, const char **why) {
+                          const roost_server_config *config, roost_gate *gate, const void *how,
+                          const char **why) {
+  (void)how;
   return roost_tcp_server_open(out, worker->loop, config, worker->config.log, &roost_dispatch_sink,
                                gate, why);
 }
 
 static int open_adopting(roost_server **out, roost_worker *worker,
-                         const roost_server_config *config, roost_gate *gate, const char **why) {
+                         const roost_server_config *config, roost_gate *gate, const void *how,
+                         const char **why) {
+  (void)how;
   (void)why;
   return roost_tcp_server_new(out, worker->loop, config, worker->config.log, &roost_dispatch_sink,
                               gate);
 }
 
-static int add_server(roost_worker *worker, const roost_server_config *config, open_server *open,
-                      const char **why) {
+int roost_worker_place_server(roost_worker *worker, const roost_server_config *config,
+                              roost_open_server_fn *open, const void *how, const char **why) {
   const roost_alloc *alloc = worker->config.alloc;
   size_t count = worker->server_count;
   roost_gate *gate = NULL;
@@ -314,7 +325,7 @@ static int add_server(roost_worker *worker, const roost_server_config *config, o
   if (status == 0)
     status = roost_dispatch_add_gate(&gate, worker->dispatch, config);
   if (status == 0)
-    status = open(&server, worker, config, gate, why);
+    status = open(&server, worker, config, gate, how, why);
   if (status != 0) { /* give the place back, so that the size stays the count */
     if (gate != NULL)
       roost_dispatch_remove_gate(gate);
@@ -332,38 +343,60 @@ static int add_server(roost_worker *worker, const roost_server_config *config, o
   return 0;
 }
 
+void roost_worker_begin_server(const roost_worker *worker, roost_tls_context *tls) {
+  roost_server *server = worker->servers[worker->server_count - 1];
+  if (tls != NULL)
+    server->ops->secure(server, tls);
+  if (worker->state == ROOST_WORKER_RUNNING)
+    start_server(worker, server);
+}
+
 int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
                         roost_tls_context *tls, const char **why) {
   if (strcmp(config->transport, "tcp") != 0) {
     *why = "this transport is not in this build";
     return ROOST_EUNSUPPORTED;
   }
-  int status = add_server(worker, config, open_listening, why);
-  if (status == 0 && tls != NULL) {
-    roost_server *server = worker->servers[worker->server_count - 1];
-    server->ops->secure(server, tls);
-  }
-  if (status == 0 && worker->state == ROOST_WORKER_RUNNING)
-    start_server(worker, worker->servers[worker->server_count - 1]);
+  int status = roost_worker_place_server(worker, config, open_listening, NULL, why);
+  if (status == 0)
+    roost_worker_begin_server(worker, tls);
   return status;
 }
 
 int roost_worker_add_server(roost_worker *worker, const roost_server_config *config) {
   const char *why;
-  return add_server(worker, config, open_adopting, &why);
+  return roost_worker_place_server(worker, config, open_adopting, NULL, &why);
 }
 
 /* ------------------------------------------------------------------------- starting ---------- */
 
-static void fail(roost_worker *worker, const roost_generation *generation) {
+void roost_worker_fail(roost_worker *worker, roost_slice why) {
   worker->state = ROOST_WORKER_FAILED;
   roost_buffer_clear(&worker->error);
-  roost_buffer_printf(&worker->error, "service %s: on_start: %.*s", generation->service->name,
-                      (int)generation->error.len, generation->error.ptr);
+  (void)roost_buffer_append_slice(&worker->error, why);
   end_loop(worker);
 }
 
-static void go_live(roost_worker *worker) {
+static void fail(roost_worker *worker, const roost_generation *generation) {
+  roost_buffer why;
+  roost_buffer_init(&why, worker->config.alloc);
+  (void)roost_buffer_printf(&why, "service %s: on_start: %.*s", generation->service->name,
+                            (int)generation->error.len, generation->error.ptr);
+  roost_worker_fail(worker, roost_buffer_slice(&why));
+  roost_buffer_deinit(&why);
+  if (worker->team != NULL)
+    worker->team->on_failed(worker->team_ud, worker);
+}
+
+static void say_ready(const roost_worker *worker) {
+  roost_log_line line;
+  roost_log_begin(&line, worker->config.log, ROOST_LOG_INFO, ROOST_SLICE("ready"));
+  roost_log_integer(&line, "services", (int64_t)worker->dispatch->service_count);
+  roost_log_integer(&line, "servers", (int64_t)worker->server_count);
+  roost_log_end(&line);
+}
+
+void roost_worker_go_live(roost_worker *worker) {
   worker->state = ROOST_WORKER_RUNNING;
   if (worker->check_only)
     return;
@@ -371,13 +404,17 @@ static void go_live(roost_worker *worker) {
     roost_generation_publish(worker->dispatch->services[i]->current);
   for (size_t i = 0; i < worker->server_count; i++)
     start_server(worker, worker->servers[i]);
-  roost_log_line line;
-  roost_log_begin(&line, worker->config.log, ROOST_LOG_INFO, ROOST_SLICE("ready"));
-  roost_log_integer(&line, "services", (int64_t)worker->dispatch->service_count);
-  roost_log_integer(&line, "servers", (int64_t)worker->server_count);
-  roost_log_end(&line);
+  if (worker->config.number == 0)
+    say_ready(worker);
   if (worker->config.on_running != NULL)
     worker->config.on_running(worker->config.ud);
+}
+
+static void start_is_over(roost_worker *worker) {
+  if (worker->team != NULL)
+    worker->team->on_started(worker->team_ud, worker);
+  else
+    roost_worker_go_live(worker);
 }
 
 static void on_generation(void *ud, roost_generation *generation) {
@@ -388,7 +425,7 @@ static void on_generation(void *ud, roost_generation *generation) {
     if (generation->state == ROOST_GENERATION_FAILED)
       fail(worker, generation);
     else if (--worker->starting == 0)
-      go_live(worker);
+      start_is_over(worker);
   }
 }
 
@@ -407,7 +444,7 @@ void roost_worker_start(roost_worker *worker) {
       roost_generation_start(worker->dispatch->services[i]->current,
                              worker->limits.start_timeout_ms);
   if (worker->state == ROOST_WORKER_STARTING && --worker->starting == 0)
-    go_live(worker);
+    start_is_over(worker);
 }
 
 /* ------------------------------------------------------------------------- draining ---------- */
@@ -429,12 +466,16 @@ static bool is_drained(const roost_worker *worker) {
 static void finish_drain(roost_worker *worker) {
   worker->state = ROOST_WORKER_DRAINED;
   roost_timer_stop(roost_loop_wheel(worker->loop), &worker->cutoff);
-  roost_log_say(worker->config.log, ROOST_LOG_INFO, "stopped");
+  if (worker->config.number == 0)
+    roost_log_say(worker->config.log, ROOST_LOG_INFO, "stopped");
   end_loop(worker);
+  if (worker->team != NULL)
+    worker->team->on_drained(worker->team_ud, worker);
 }
 
 void roost_worker_check_drained(roost_worker *worker) {
-  if (worker->state == ROOST_WORKER_DRAINING && is_drained(worker))
+  if (worker->state == ROOST_WORKER_DRAINING && is_drained(worker) &&
+      (worker->team == NULL || worker->team->may_end(worker->team_ud, worker)))
     finish_drain(worker);
 }
 
@@ -445,8 +486,9 @@ static void on_cutoff(roost_timer *timer) {
     return;
   }
   worker->cut = true;
-  roost_log_say(worker->config.log, ROOST_LOG_WARN,
-                "reload.drain_timeout is over: what still runs is cut off");
+  if (worker->config.number == 0)
+    roost_log_say(worker->config.log, ROOST_LOG_WARN,
+                  "reload.drain_timeout is over: what still runs is cut off");
   roost_timer_start(roost_loop_wheel(worker->loop), &worker->cutoff, ROOST_CUT_GRACE_MS);
   roost_dispatch_cut(worker->dispatch, NULL);
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
@@ -463,7 +505,8 @@ void roost_worker_drain(roost_worker *worker) {
   if (worker->state == ROOST_WORKER_DRAINING || worker->state == ROOST_WORKER_DRAINED)
     return;
   worker->state = ROOST_WORKER_DRAINING;
-  roost_log_say(worker->config.log, ROOST_LOG_INFO, "draining");
+  if (worker->config.number == 0)
+    roost_log_say(worker->config.log, ROOST_LOG_INFO, "draining");
   roost_timer_start(roost_loop_wheel(worker->loop), &worker->cutoff,
                     worker->limits.drain_timeout_ms);
   for (size_t i = 0; i < worker->server_count; i++)
@@ -479,32 +522,4 @@ void roost_worker_drain(roost_worker *worker) {
       roost_generation_cut(generation);
   }
   roost_worker_check_drained(worker);
-}
-
-/* ------------------------------------------------------------------------- counters ---------- */
-
-void roost_worker_stats(const roost_worker *worker, roost_stats *out) {
-  const roost_dispatch_stats *calls = &worker->dispatch->stats;
-  out->requests += calls->requests;
-  out->events += calls->events;
-  out->unhandled += calls->unhandled;
-  out->errors += calls->errors;
-  out->timeouts += calls->timeouts;
-  out->in_flight += calls->in_flight;
-  out->services += worker->dispatch->service_count;
-  for (size_t i = 0; i < worker->dispatch->service_count; i++) {
-    const roost_service *service = worker->dispatch->services[i];
-    out->reloads += service->reload.swaps;
-    out->refused += service->reload.refusals;
-    if (service->current != NULL)
-      out->memory_bytes += service->current->vm->memory_bytes;
-  }
-  for (size_t i = 0; i < worker->server_count; i++) {
-    const roost_server_stats *server = &worker->servers[i]->stats;
-    out->connections += server->connections;
-    out->accepted += server->accepted;
-    out->denied += server->denied;
-    out->bytes_in += server->bytes.bytes_in;
-    out->bytes_out += server->bytes.bytes_out;
-  }
 }

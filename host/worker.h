@@ -2,11 +2,14 @@
  * worker.h - one thread's share of a host: an event loop, a dispatch table, services, servers.
  *
  * States: idle -> starting (every on_start runs) -> running (servers accept) -> draining ->
- * drained; or starting -> failed. Start reading at roost_worker_start. Everything on the thread
- * that drives the loop.
+ * drained; or starting -> failed. Start reading at roost_worker_start. Team: the workers of a host
+ * that has several (workers.h), which become running together. Everything on the thread that drives
+ * the loop.
  */
 #ifndef ROOST_WORKER_H
 #define ROOST_WORKER_H
+
+#include <stdatomic.h>
 
 #include "bind/serializer.h"
 #include "config/problems.h"
@@ -27,7 +30,22 @@ typedef enum roost_worker_state {
   ROOST_WORKER_FAILED
 } roost_worker_state;
 
+typedef struct roost_worker roost_worker;
+typedef struct roost_server_copy roost_server_copy;
+
+/* What a worker of a team tells the others, and asks. */
+typedef struct roost_worker_team {
+  /* Every on_start is over; roost_worker_go_live is to follow. */
+  void (*on_started)(void *ud, roost_worker *worker);
+  void (*on_failed)(void *ud, roost_worker *worker); /* one has failed: worker->error */
+  void (*on_drained)(void *ud, roost_worker *worker);
+  /* Asked when nothing of its own runs any more; where it may not be drained yet,
+   * roost_worker_check_drained is to follow. */
+  bool (*may_end)(void *ud, const roost_worker *worker);
+} roost_worker_team;
+
 typedef struct roost_worker_config {
+  unsigned number; /* of the worker, from 0 */
   const roost_alloc *alloc;
   roost_clock *clock;
   roost_log *log;
@@ -57,7 +75,10 @@ typedef struct roost_worker_limits {
   size_t buffer_memory_bytes;   /* of all connections; 0: no limit */
 } roost_worker_limits;
 
-typedef struct roost_worker {
+/* As many as roost_stats has, in its order. */
+#define ROOST_WORKER_COUNTERS ((sizeof(roost_stats) - sizeof(size_t)) / sizeof(uint64_t))
+
+struct roost_worker {
   roost_worker_config config;
   roost_worker_limits limits;
   roost_loop *loop;     /* its own, or the one borrowed */
@@ -73,16 +94,20 @@ typedef struct roost_worker {
   size_t server_count;
   size_t drained_count; /* of servers */
   roost_worker_state state;
-  size_t starting;       /* services whose on_start is not over */
-  roost_loop_hook flush; /* each turn: ready tasks, then waiting items */
-  roost_loop_hook again; /* keeps the loop awake while tasks are ready */
-  size_t buffers_peak;   /* of connections and their buffers, since on_memory_freed */
-  roost_timer cutoff;    /* drain_timeout, then the second that cancelled tasks have */
-  bool cut;              /* drain_timeout is over */
-  bool closed;           /* by roost_worker_close */
-  bool check_only;       /* starting ends in running without going live */
-  roost_buffer error;    /* why it failed */
-} roost_worker;
+  size_t starting;               /* services whose on_start is not over */
+  roost_loop_hook flush;         /* each turn: ready tasks, then waiting items */
+  roost_loop_hook again;         /* keeps the loop awake while tasks are ready */
+  size_t buffers_peak;           /* of connections and their buffers, since on_memory_freed */
+  roost_timer cutoff;            /* drain_timeout, then the second that cancelled tasks have */
+  bool cut;                      /* drain_timeout is over */
+  bool closed;                   /* by roost_worker_close */
+  bool check_only;               /* starting ends in running without going live */
+  roost_buffer error;            /* why it failed */
+  const roost_worker_team *team; /* NULL: it is alone */
+  void *team_ud;
+  roost_server_copy *copies; /* of configurations of servers that another accepts for; owned */
+  _Atomic uint64_t published[ROOST_WORKER_COUNTERS]; /* counters for other threads */
+};
 
 /* config is copied; the limits are the defaults. Where there is a watchdog: on the thread that
  * will drive the loop. ENOMEM, ESYSTEM. */
@@ -92,6 +117,9 @@ int roost_worker_new(roost_worker **out, const roost_worker_config *config);
  * worker's own does both. */
 void roost_worker_set_jobs(roost_worker *worker, const roost_jobs *builder,
                            const roost_jobs *reaper);
+
+/* Has it be one of a team; before it is started. team is borrowed. */
+void roost_worker_set_team(roost_worker *worker, const roost_worker_team *team, void *ud);
 
 /* Takes other limits; that of a service's memory is for generations made later. */
 void roost_worker_set_limits(roost_worker *worker, const roost_worker_limits *limits);
@@ -107,6 +135,11 @@ void roost_worker_free(roost_worker *worker);
  * could not be loaded, ENOMEM. */
 int roost_worker_load(roost_worker *worker, const roost_found_list *found,
                       roost_problems *problems);
+
+/* The same on another worker than the first, which has loaded them and waits: of a singleton only
+ * handlers that forward. */
+int roost_worker_load_as(roost_worker *worker, const roost_found_list *found,
+                         const roost_worker *first, roost_problems *problems);
 
 /* Adds a service whose handlers are registered next, in a state that is somebody else's and
  * outlives the worker: see roost_generation_borrow. ENOMEM. */
@@ -140,8 +173,29 @@ int roost_worker_add_server(roost_worker *worker, const roost_server_config *con
 int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
                         roost_tls_context *tls, const char **why);
 
+/* Adds a server for connections that another worker accepts, with a copy of its configuration; tls
+ * as above. ENOMEM. */
+int roost_worker_listen_shared(roost_worker *worker, const roost_server_config *config,
+                               const roost_address *address, roost_tls_context *tls);
+
+/* Has such a server, made with config of, go by wanted's allow and rate and, where it has TLS and
+ * tls is not NULL, by other certificates. */
+void roost_worker_change_shared(roost_worker *worker, const roost_server_config *of,
+                                const roost_server_config *wanted, roost_tls_context *tls);
+
+/* The first worker's configuration of the server that one of a worker's is of. */
+const roost_server_config *roost_worker_first_config(const roost_worker *worker,
+                                                     const roost_worker *first,
+                                                     const roost_server_config *config);
+
 /* Runs every on_start, then has the servers accept; the state tells when. */
 void roost_worker_start(roost_worker *worker);
+
+/* The whole team has started: its services become live and its servers accept. */
+void roost_worker_go_live(roost_worker *worker);
+
+/* It cannot start, since another of its team could not. */
+void roost_worker_fail(roost_worker *worker, roost_slice why);
 
 /* Stops accepting and reading, runs every on_stop, lets calls finish; drained at the latest a
  * little after drain_timeout. */
@@ -157,8 +211,9 @@ int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_wai
 /* Brings the services into the order of found; those that are new have no generation yet. ENOMEM. */
 int roost_worker_take_found(roost_worker *worker, const roost_found_list *found);
 
-/* Takes a service out: its generation retires. Nothing happens while a reload of it is under way,
- * or there is none of that name. */
+/* Takes a service out: its generation retires. While a reload of it is under way nothing happens on
+ * the first worker, and on another one it is taken out afterwards; nothing happens where there is
+ * none of that name. */
 void roost_worker_remove(roost_worker *worker, const char *name);
 
 /* Looks whether nothing runs any more, for whoever drives a loop with tasks of several owners. */
@@ -166,5 +221,8 @@ void roost_worker_check_drained(roost_worker *worker);
 
 /* Adds this worker's counters to out. */
 void roost_worker_stats(const roost_worker *worker, roost_stats *out);
+
+/* The same as they were at the end of its last turn. Any thread. */
+void roost_worker_published(const roost_worker *worker, roost_stats *out);
 
 #endif

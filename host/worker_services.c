@@ -75,6 +75,30 @@ int roost_worker_load(roost_worker *worker, const roost_found_list *found,
   return first;
 }
 
+static int load_remote(roost_worker *worker, const roost_found *found, const roost_generation *of) {
+  roost_service *service;
+  roost_generation *generation;
+  int status = add_service(&service, worker, found);
+  if (status == 0)
+    status = roost_generation_remote(&generation, service, &of->handlers);
+  if (status == 0)
+    roost_worker_take(worker, generation);
+  return status;
+}
+
+int roost_worker_load_as(roost_worker *worker, const roost_found_list *found,
+                         const roost_worker *first, roost_problems *problems) {
+  int status = 0;
+  for (size_t i = 0; i < found->count && status == 0; i++) {
+    const roost_found *item = &found->items[i];
+    const roost_service *there = roost_worker_find_service(first, item->name);
+    const roost_generation *of = there != NULL ? there->current : NULL;
+    status = of != NULL && of->singleton ? load_remote(worker, item, of)
+                                         : load_one(worker, item, problems);
+  }
+  return status;
+}
+
 static const char *owner_of(const roost_handler *handler) {
   return handler->generation ? roost_source_chunk_name(&handler->generation->service->source)
                              : "the embedding program";
@@ -148,6 +172,10 @@ int roost_worker_take_found(roost_worker *worker, const roost_found_list *found)
 
 void roost_worker_remove(roost_worker *worker, const char *name) {
   roost_service *service = roost_worker_find_service(worker, name);
-  if (service != NULL && service->reload.next == NULL)
+  if (service == NULL)
+    return;
+  if (service->reload.next == NULL && service->reload.part == NULL)
     roost_dispatch_remove_service(worker->dispatch, service);
+  else if (worker->config.number > 0)
+    service->reload.unwanted = true;
 }

@@ -1,7 +1,7 @@
 -- A chat room: "chat.join" streams what is said in a room from then on; try it from two terminals.
 local roost = require "roost"
 
-local service = roost.service()
+local service = roost.service { instances = 1 } -- its rooms are everybody's
 local rooms = {} -- name -> { lines = subject, members = count }
 
 service:message("chat.join", function(data)

@@ -1,5 +1,5 @@
--- Users by id, kept in memory. What a handler need not do itself stands around it: pipes check what
--- comes, a guard says who may, a filter words the errors.
+-- Users by id, kept in memory: of one state, however many workers there are. What a handler need not
+-- do itself stands around it: pipes check what comes, a guard says who may, a filter words the errors.
 local roost = require "roost"
 
 local users = {}
@@ -26,7 +26,7 @@ local new_user = roost.pipes.validate {
 }
 local by_id = roost.pipes.validate { id = "integer" }
 
-local service = roost.service { filters = not_found }
+local service = roost.service { instances = 1, filters = not_found }
 
 service:message("users.create", { pipes = new_user }, function(user, ctx)
   last_id = last_id + 1

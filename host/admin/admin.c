@@ -107,8 +107,10 @@ static roost_admin *admin_new(const roost_admin_config *config) {
     roost_list_init(&door->again.link);
   }
   roost_list_init(&admin->exchanges);
-  roost_asking_init(admin);
-  return admin;
+  if (roost_asking_init(admin) == 0)
+    return admin;
+  roost_alloc_put(config->alloc, admin, sizeof *admin);
+  return NULL;
 }
 
 int roost_admin_open(roost_admin **out, const roost_admin_config *config,
@@ -151,8 +153,7 @@ void roost_admin_free(roost_admin *admin) {
     return;
   while (!roost_list_empty(&admin->exchanges))
     roost_exchange_free(ROOST_LIST_ENTRY(admin->exchanges.next, roost_exchange, link));
-  roost_report_free(admin->report);
-  roost_report_free(admin->fresh);
+  roost_asking_deinit(admin);
   roost_alloc_put(admin->config.alloc, admin, sizeof *admin);
 }
 

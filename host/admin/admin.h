@@ -3,10 +3,10 @@
  *
  * On a unix socket, and without reload on a loopback port. Start reading at on_request in server.c,
  * for what the pages say in pages.c, for how a worker is asked in asking.c.
- * Everything is served on the control thread, so that it is while a worker is stuck. A worker is
+ * Everything is served on the control thread, so that it is while a worker is stuck. Each worker is
  * asked for a report once a second and whenever a page wants one; one that has not answered in a
  * quarter of a second is stuck, and its last report is shown, marked as such.
- * The host owns it; its worker must outlive roost_admin_close, and the control thread's end must
+ * The host owns it; its workers must outlive roost_admin_close, and the control thread's end must
  * come before roost_admin_free.
  */
 #ifndef ROOST_ADMIN_ADMIN_H
@@ -15,7 +15,7 @@
 #include "config/problems.h"
 #include "config/settings.h"
 #include "control.h"
-#include "worker.h"
+#include "workers.h"
 
 typedef struct roost_admin roost_admin;
 
@@ -32,7 +32,8 @@ typedef struct roost_admin_config {
   const roost_alloc *alloc;
   roost_log *log;
   roost_control *control;
-  roost_worker *worker;
+  roost_worker *worker;         /* the first */
+  const roost_workers *workers; /* all of them, which are there already; NULL: it is the only one */
   const roost_settings *settings; /* where to listen */
   const char *working_dir;        /* where a relative path starts */
   const roost_admin_ops *ops;
@@ -44,7 +45,7 @@ typedef struct roost_admin_config {
  * so by default a warning. Any thread but the control thread. ESYSTEM, ENOMEM. */
 int roost_admin_open(roost_admin **out, const roost_admin_config *config, roost_problems *problems);
 
-/* Ends the listeners and all connections; the worker is not asked any more. NULL is allowed. Not
+/* Ends the listeners and all connections; workers are not asked any more. NULL is allowed. Not
  * the control thread. */
 void roost_admin_close(roost_admin *admin);
 

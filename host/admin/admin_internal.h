@@ -50,6 +50,20 @@ typedef struct roost_exchange {
   roost_buffer json;    /* what a reload said */
 } roost_exchange;
 
+/* A worker, towards which there are questions. */
+typedef struct roost_asked {
+  roost_admin *admin;
+  roost_worker *worker;
+  bool waiting;         /* asked, and not answered */
+  uint64_t since_ms;    /* when */
+  uint64_t question;    /* number of the last one */
+  uint64_t answered;    /* of the last one that was answered */
+  roost_loop_job ask;   /* to the worker */
+  roost_loop_job reply; /* and back */
+  roost_report *fresh;  /* the worker's until reply, then the control thread's; NULL: none */
+  roost_report *report; /* the last one; NULL: none yet */
+} roost_asked;
+
 struct roost_admin {
   roost_admin_config config;
   roost_loop *loop; /* the control thread's */
@@ -60,31 +74,33 @@ struct roost_admin {
   roost_list exchanges;
   atomic_bool closing; /* any thread */
 
-  roost_timer beat;     /* the next question that nobody asked for */
-  bool asked;           /* and not answered */
-  uint64_t asked_ms;    /* when */
-  uint64_t asks;        /* so far: their numbers */
-  roost_loop_job ask;   /* to the worker */
-  roost_loop_job reply; /* and back */
-  roost_report *fresh;  /* the worker's until reply, then the control thread's; NULL: none */
-  roost_report *report; /* the last one; NULL: none yet */
+  roost_timer beat;   /* the next question that nobody asked for */
+  uint64_t asks;      /* so far: their numbers */
+  roost_asked *asked; /* each worker, the first one first; owned */
+  size_t asked_count;
 };
 
 /* asking.c */
 
-void roost_asking_init(roost_admin *admin);
+/* ENOMEM. */
+int roost_asking_init(roost_admin *admin);
+void roost_asking_deinit(roost_admin *admin);
 
 /* Begins to ask once a second. */
 void roost_asking_start(roost_admin *admin);
 void roost_asking_stop(roost_admin *admin);
 
-/* True where a report that is made from now on will come: the exchange is told by
- * roost_exchange_resume, or is after a quarter of a second. False where the worker is stuck. */
+/* True where reports that are made from now on will come: the exchange is told by
+ * roost_exchange_resume, or is after a quarter of a second. False where a worker is stuck. */
 bool roost_asking_wait(roost_exchange *exchange);
 
-/* How long the worker has not answered; 0: nothing is asked. */
+/* How long a worker has not answered, the one that has not for longest; 0: nothing is asked. */
 uint64_t roost_asking_stuck_ms(const roost_admin *admin);
 bool roost_asking_is_stuck(const roost_admin *admin);
+
+/* What all have said last, as one report for the caller to free; NULL in *out: the first has not
+ * said anything yet. ENOMEM. */
+int roost_asking_report(roost_report **out, const roost_admin *admin);
 
 /* server.c */
 

@@ -95,14 +95,17 @@ static enum MHD_Result say(struct MHD_Connection *connection, roost_page_answer 
 static enum MHD_Result show(roost_exchange *exchange, roost_page_answer *answer,
                             const roost_page_target *target) {
   const roost_admin *admin = exchange->admin;
+  roost_report *report;
   const roost_status_facts facts = {
       .config = admin->config.settings->file,
       .uptime_ms = (roost_clock_now_us(&admin->clock) - admin->opened_us) / 1000,
-      .workers = 1,
+      .workers = (uint32_t)admin->asked_count,
       .stuck = roost_asking_is_stuck(admin)};
-  return finish(
-      exchange->connection, answer,
-      roost_page_write(answer, target, admin->report, &facts, roost_asking_stuck_ms(admin)));
+  int status = roost_asking_report(&report, admin);
+  if (status == 0)
+    status = roost_page_write(answer, target, report, &facts, roost_asking_stuck_ms(admin));
+  roost_report_free(report);
+  return finish(exchange->connection, answer, status);
 }
 
 /* ------------------------------------------------------------------------- reloading --------- */

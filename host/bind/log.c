@@ -27,7 +27,7 @@ static void add_origin(lua_State *lua, roost_log_line *line, roost_call *call) {
     return;
   }
   roost_log_text(line, "service", roost_slice_text(generation->service->name));
-  roost_log_integer(line, "worker", 0);
+  roost_log_integer(line, "worker", generation->dispatch->config.worker);
   roost_log_integer(line, "gen", generation->number);
 }
 

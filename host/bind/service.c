@@ -81,9 +81,19 @@ static int set_hook(lua_State *lua) {
   return 0;
 }
 
+/* core.set_singleton(): one state for the whole host. */
+static int set_singleton(lua_State *lua) {
+  lua_settop(lua, 0);
+  lua_pushnil(lua);
+  check_target(lua, 1)->singleton = true;
+  return 0;
+}
+
 void roost_bind_open_service(lua_State *lua) {
-  static const luaL_Reg functions[] = {
-      {"add_handler", add_handler}, {"set_hook", set_hook}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"add_handler", add_handler},
+                                       {"set_hook", set_hook},
+                                       {"set_singleton", set_singleton},
+                                       {NULL, NULL}};
   luaL_setfuncs(lua, functions, 0);
   lua_pushstring(lua, roost_bind_generation(lua)->service->name);
   lua_setfield(lua, -2, "service_name");

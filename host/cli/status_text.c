@@ -30,6 +30,18 @@ static const column service_columns[] = {{"", "service", COLUMN_TEXT},
                                          {"memory_bytes", "memory", COLUMN_BYTES},
                                          {0}};
 
+static const column worker_columns[] = {{"", "worker", COLUMN_TEXT},
+                                        {"stuck", "stuck", COLUMN_TEXT},
+                                        {"connections", "connections", COLUMN_NUMBER},
+                                        {"in_flight", "in flight", COLUMN_NUMBER},
+                                        {"requests", "requests", COLUMN_NUMBER},
+                                        {"events", "events", COLUMN_NUMBER},
+                                        {"errors", "errors", COLUMN_NUMBER},
+                                        {"timeouts", "timeouts", COLUMN_NUMBER},
+                                        {"longest_turn_ms", "longest turn ms", COLUMN_NUMBER},
+                                        {"memory_bytes", "memory", COLUMN_BYTES},
+                                        {0}};
+
 static const column server_columns[] = {{"", "server", COLUMN_TEXT},
                                         {"transport", "transport", COLUMN_TEXT},
                                         {"address", "address", COLUMN_TEXT},
@@ -262,8 +274,13 @@ static int put_head(roost_buffer *out, roost_slice json) {
       seconds / 60 % 60, seconds % 60, memory, (int)config.len, config.ptr);
   if (status == 0 && roost_slice_equal(find_text(json, "stuck"), ROOST_SLICE("true")))
     status = roost_buffer_append_slice(
-        out, ROOST_SLICE("The worker is stuck: what follows is what it said last.\n"));
+        out, ROOST_SLICE("A worker is stuck: what follows is what it said last.\n"));
   return status;
+}
+
+/* One alone would say what the rest says. */
+static int put_workers(roost_buffer *out, roost_slice json) {
+  return find_number(json, "workers") > 1 ? put_table(out, json, "per_worker", worker_columns) : 0;
 }
 
 static int put_store(roost_buffer *out, roost_slice json) {
@@ -283,6 +300,8 @@ int roost_status_text(roost_buffer *out, roost_slice json) {
   if (roost_json_validate(json) != 0 || !find(json, "version", &version))
     return ROOST_EPROTO;
   int status = put_head(out, json);
+  if (status == 0)
+    status = put_workers(out, json);
   if (status == 0)
     status = put_table(out, json, "services", service_columns);
   if (status == 0)

@@ -18,6 +18,7 @@ struct sockaddr;
 
 typedef struct roost_dial roost_dial;
 typedef struct roost_conn_tls roost_conn_tls;
+typedef struct roost_guest roost_guest;
 
 typedef enum roost_conn_state {
   ROOST_CONN_CONNECTING,
@@ -50,6 +51,7 @@ struct roost_conn {
   roost_list sibling;     /* in its listener's list */
   void (*released)(struct roost_conn *conn, void *ud); /* the listener's, or NULL */
   void *released_ud;
+  roost_guest *guest; /* accepted by another loop; NULL: by this one, or dialled */
   roost_address remote;
   roost_address local;
   int status;      /* for on_closed */

@@ -6,39 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/map.h"
 #include "core/slice.h"
-#include "net/conn_internal.h"
+#include "net/listener_internal.h"
 
 #define ACCEPTS_PER_TURN 64  /* so that connecting peers don't hold up the connected ones */
 #define PAUSE_MS         100 /* until descriptors are looked for again */
-
-/*
- * The socket is accepted from by ourselves: libuv's listening handle, out of descriptors, accepts
- * and drops whoever waits in the queue; here they stay queued until there is a descriptor.
- */
-struct roost_listener {
-  roost_list link; /* in loop->listeners */
-  roost_loop *loop;
-  const roost_listener_ops *ops;
-  void *ud;
-  char *host; /* owned copy */
-  roost_listener_config config;
-  roost_address address;
-  int descriptor;    /* -1 while lost */
-  uv_poll_t *poll;   /* on descriptor, while accepting; frees itself when closed */
-  roost_list conns;  /* accepted and still there, by their sibling */
-  size_t count;      /* of conns */
-  roost_map per_ip;  /* address text to how many of them, where that is limited */
-  roost_timer timer; /* the pause, or the next attempt to listen again */
-  roost_loop_hook end;
-  unsigned attempts;       /* to listen again, made so far */
-  roost_tls_context *tls;  /* held; NULL: plain */
-  uint64_t tls_timeout_ms; /* of a handshake */
-  bool started;
-  bool starved; /* out of descriptors, and said so */
-  bool closed;
-};
 
 /* --------------------------------------------------------------------- the socket ------------ */
 
@@ -143,18 +115,36 @@ static const char *find_limit(const roost_listener *listener, const roost_addres
   return NULL;
 }
 
-static void on_released(roost_conn *conn, void *ud) {
-  roost_listener *listener = ud;
-  roost_list_remove(&conn->sibling);
-  listener->count--;
+int roost_listener_count(roost_listener *listener, const roost_address *address, size_t place) {
+  if (listener->config.max_connections_per_ip > 0 &&
+      set_ip(listener, address, count_ip(listener, address) + 1) != 0)
+    return ROOST_ENOMEM;
+  listener->count++;
+  if (listener->held != NULL)
+    listener->held[place]++;
+  return 0;
+}
+
+void roost_listener_uncount(roost_listener *listener, const roost_address *address, size_t place) {
   if (listener->config.max_connections_per_ip > 0)
-    (void)set_ip(listener, &conn->remote, count_ip(listener, &conn->remote) - 1);
+    (void)set_ip(listener, address, count_ip(listener, address) - 1);
+  listener->count--;
+  if (listener->held != NULL)
+    listener->held[place]--;
+}
+
+static void on_released(roost_conn *conn, void *ud) {
+  roost_list_remove(&conn->sibling);
+  if (conn->guest != NULL)
+    roost_guest_leave(conn->guest);
+  else
+    roost_listener_uncount(ud, &conn->remote, 0);
 }
 
 /* --------------------------------------------------------------------- accepting ------------- */
 
-static void refuse(roost_listener *listener, int status, const char *why,
-                   const roost_address *address) {
+void roost_listener_refuse(roost_listener *listener, int status, const char *why,
+                           const roost_address *address) {
   if (listener->ops->on_refused != NULL)
     listener->ops->on_refused(listener->ud, status, why, address);
 }
@@ -175,7 +165,7 @@ static void on_secured(void *ud) {
 static void on_insecure(void *ud, int status, const char *why) {
   const roost_conn *conn = ud;
   if (status != 0)
-    refuse(conn->released_ud, status, why, &conn->remote);
+    roost_listener_refuse(conn->released_ud, status, why, &conn->remote);
 }
 
 static const roost_conn_ops securing_ops = {.on_open = on_secured, .on_closed = on_insecure};
@@ -199,28 +189,35 @@ static void drop_unsecured(roost_listener *listener) {
   }
 }
 
-/* Takes the descriptor; on failure nobody does. */
-static int admit(roost_listener *listener, int descriptor, const roost_address *address) {
+int roost_listener_adopt(roost_listener *listener, int descriptor, const roost_address *address,
+                         roost_guest *guest) {
   roost_conn *conn;
-  const bool by_ip = listener->config.max_connections_per_ip > 0;
-  if (by_ip && set_ip(listener, address, count_ip(listener, address) + 1) != 0)
-    return ROOST_ENOMEM;
   const int status = roost_conn_adopt(&conn, listener->loop, descriptor);
-  if (status != 0) {
-    if (by_ip)
-      (void)set_ip(listener, address, count_ip(listener, address) - 1);
+  if (status != 0)
     return status;
-  }
   conn->remote = *address; /* what it was counted under, should the peer be gone already */
   conn->released = on_released;
   conn->released_ud = listener;
+  conn->guest = guest;
   roost_list_append(&listener->conns, &conn->sibling);
-  listener->count++;
   if (listener->tls != NULL)
     secure(listener, conn);
   else
     hand_over(listener, conn);
   return 0;
+}
+
+/* Takes the descriptor, for this loop or another; on failure nobody does. */
+static int admit(roost_listener *listener, int descriptor, const roost_address *address) {
+  const size_t place = roost_guest_place(listener);
+  int status = roost_listener_count(listener, address, place);
+  if (status != 0)
+    return status;
+  status = place == 0 ? roost_listener_adopt(listener, descriptor, address, NULL)
+                      : roost_guest_send(listener, place, descriptor, address);
+  if (status != 0)
+    roost_listener_uncount(listener, address, place);
+  return status;
 }
 
 /* Accepts one. 0, or the errno of accept. */
@@ -241,7 +238,7 @@ static int accept_one(roost_listener *listener) {
   }
   if (status != 0) {
     close(descriptor);
-    refuse(listener, status, limit, &address);
+    roost_listener_refuse(listener, status, limit, &address);
   }
   return 0;
 }
@@ -250,7 +247,7 @@ static void pause_accepting(roost_listener *listener, int error) {
   uv_poll_stop(listener->poll);
   roost_timer_start(&listener->loop->wheel, &listener->timer, PAUSE_MS);
   if (!listener->starved)
-    refuse(listener, ROOST_ESYSTEM, roost_socket_error(error), NULL);
+    roost_listener_refuse(listener, ROOST_ESYSTEM, roost_socket_error(error), NULL);
   listener->starved = true;
 }
 
@@ -355,6 +352,7 @@ static void on_timer(roost_timer *timer) {
 static void free_listener(roost_listener *listener) {
   roost_loop *loop = listener->loop;
   roost_list_remove(&listener->link);
+  roost_alloc_put(loop->alloc, listener->others, listener->other_count * sizeof(roost_listener *));
   roost_map_deinit(&listener->per_ip);
   roost_tls_context_release(listener->tls);
   roost_alloc_put_text(loop->alloc, listener->host);
@@ -369,18 +367,17 @@ static void finish(void *ud) {
     roost_list_remove(&conn->sibling);
     conn->released = NULL;
   }
+  roost_guest_forget_all(listener);
   if (listener->ops->on_closed != NULL)
     listener->ops->on_closed(listener->ud);
   free_listener(listener);
 }
 
-int roost_listener_open(roost_listener **out, roost_loop *loop, const roost_listener_config *config,
-                        const roost_listener_ops *ops, void *ud, const char **why) {
-  *out = NULL;
-  *why = "out of memory";
+static roost_listener *make(roost_loop *loop, const roost_listener_config *config,
+                            const roost_listener_ops *ops, void *ud) {
   roost_listener *listener = roost_alloc_get(loop->alloc, sizeof *listener);
   if (listener == NULL)
-    return ROOST_ENOMEM;
+    return NULL;
   listener->loop = loop;
   listener->ops = ops;
   listener->ud = ud;
@@ -393,6 +390,16 @@ int roost_listener_open(roost_listener **out, roost_loop *loop, const roost_list
   roost_timer_init(&listener->timer, on_timer);
   roost_list_append(&loop->listeners, &listener->link);
   loop->pending++;
+  return listener;
+}
+
+int roost_listener_open(roost_listener **out, roost_loop *loop, const roost_listener_config *config,
+                        const roost_listener_ops *ops, void *ud, const char **why) {
+  *out = NULL;
+  *why = "out of memory";
+  roost_listener *listener = make(loop, config, ops, ud);
+  if (listener == NULL)
+    return ROOST_ENOMEM;
   listener->host = roost_alloc_text(loop->alloc, roost_slice_text(config->host));
   const int status = listener->host != NULL ? open_socket(listener, why) : ROOST_ENOMEM;
   if (status != 0) {
@@ -400,6 +407,31 @@ int roost_listener_open(roost_listener **out, roost_loop *loop, const roost_list
     return status;
   }
   *out = listener;
+  return 0;
+}
+
+int roost_listener_open_shared(roost_listener **out, roost_loop *loop,
+                               const roost_listener_ops *ops, void *ud) {
+  const roost_listener_config none = {.host = NULL};
+  *out = make(loop, &none, ops, ud);
+  return *out != NULL ? 0 : ROOST_ENOMEM;
+}
+
+int roost_listener_share(roost_listener *listener, roost_listener *const *others, size_t count,
+                         size_t *held) {
+  const roost_alloc *alloc = listener->loop->alloc;
+  roost_listener **own = NULL;
+  if (count > 0) {
+    own = roost_alloc_get(alloc, count * sizeof(roost_listener *));
+    if (own == NULL)
+      return ROOST_ENOMEM;
+    memcpy(own, others, count * sizeof(roost_listener *));
+  }
+  roost_alloc_put(alloc, listener->others, listener->other_count * sizeof(roost_listener *));
+  listener->turn = 0;
+  listener->others = own;
+  listener->other_count = count;
+  listener->held = held;
   return 0;
 }
 

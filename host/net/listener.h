@@ -1,6 +1,8 @@
 /*
  * net/listener.h - a listening socket: accepts connections within its limits.
  *
+ * Shared: what it accepts is spread over several loops; those of the others have a listener each
+ * without a socket, by which connections come to them. Limits count all of them together.
  * Out of descriptors: accepting pauses, is reported once, and goes on when there are some.
  * Loop thread only. Owned by its maker until roost_listener_close.
  */
@@ -39,6 +41,19 @@ typedef struct roost_listener_ops {
  * "EADDRINUSE". Resolves a host name on the spot. ESYSTEM, ENOMEM, EINVAL. */
 int roost_listener_open(roost_listener **out, roost_loop *loop, const roost_listener_config *config,
                         const roost_listener_ops *ops, void *ud, const char **why);
+
+/* One without a socket, for connections that another loop's accepts; closed like any other, but
+ * after that one. ENOMEM. */
+int roost_listener_open_shared(roost_listener **out, roost_loop *loop,
+                               const roost_listener_ops *ops, void *ud);
+
+/* Has each connection that is accepted from now on go to the loop that has the fewest: the
+ * listener's own, or that of one of others (copied), which may live on other threads but must
+ * outlive what is under way to them. held, borrowed, is how many each of these loops has, the
+ * listener's own first; several listeners of one loop may share it. count 0, held NULL: it keeps
+ * all to itself again, and does not count what the others still have. ENOMEM: as it was. */
+int roost_listener_share(roost_listener *listener, roost_listener *const *others, size_t count,
+                         size_t *held);
 
 /* Begins to accept. */
 int roost_listener_start(roost_listener *listener);

@@ -68,7 +68,10 @@ static void flush(roost_loop *loop) {
     roost_list_remove(link);
     roost_conn_flush(roost_conn_of_dirty(link));
   }
-  if (loop->throttling && (loop->buffer_limit == 0 || loop->buffer_bytes <= loop->buffer_limit))
+  if (loop->sharers != NULL)
+    roost_budget_exchange(loop);
+  if (loop->throttling &&
+      (loop->buffer_limit == 0 || loop->buffer_bytes + loop->other_bytes <= loop->buffer_limit))
     roost_budget_release(loop);
 }
 
@@ -178,6 +181,7 @@ int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *cloc
   roost_list_init(&loop->listeners);
   roost_list_init(&loop->polls);
   roost_list_init(&loop->posts);
+  roost_list_init(&loop->guests);
   pthread_mutex_init(&loop->post_lock, NULL);
   *out = loop;
   return 0;
@@ -206,6 +210,7 @@ void roost_loop_free(roost_loop *loop) {
   while (uv_loop_close(&loop->uv) != 0)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
   run_posts(loop, &loop->posts, false);
+  roost_guest_free_all(loop);
   for (size_t i = 0; i < loop->spare_count; i++)
     roost_alloc_put(loop->alloc, loop->spares[i].ptr, loop->spares[i].cap);
   pthread_mutex_destroy(&loop->post_lock);
@@ -389,6 +394,11 @@ size_t roost_loop_buffer_bytes(const roost_loop *loop) {
 
 void roost_loop_set_buffer_limit(roost_loop *loop, size_t bytes) {
   loop->buffer_limit = bytes;
+}
+
+void roost_loop_share_limit(roost_loop *loop, roost_loop *const *sharers, size_t count) {
+  loop->sharers = sharers;
+  loop->sharer_count = count;
 }
 
 void roost_loop_lend(roost_loop *loop, roost_buffer *buffer) {

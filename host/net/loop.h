@@ -5,8 +5,8 @@
  * flushed once, at the end of the turn (and before the loop sleeps).
  * Hook: a struct of the caller's, linked into the loop, whose function runs at each flush.
  * Job: a struct of the caller's that carries a function to the loop's thread.
- * The loop belongs to one thread at a time; only the two that post and roost_loop_wake may be
- * called from another.
+ * The loop belongs to one thread at a time; only those that post, roost_loop_call and
+ * roost_loop_wake may be called from another.
  */
 #ifndef ROOST_NET_LOOP_H
 #define ROOST_NET_LOOP_H
@@ -73,6 +73,10 @@ int roost_loop_post(roost_loop *loop, void (*fn)(void *ud), void *ud);
  * without a call. Any thread. */
 void roost_loop_post_job(roost_loop *loop, roost_loop_job *job);
 
+/* Has fn called on the loop's thread, which must be running it, and waits until it has been. Any
+ * other thread. */
+void roost_loop_call(roost_loop *loop, void (*fn)(void *ud), void *ud);
+
 /* Has the loop begin a turn soon, if it sleeps. Any thread, never blocks. */
 void roost_loop_wake(roost_loop *loop);
 
@@ -93,5 +97,10 @@ size_t roost_loop_buffer_bytes(const roost_loop *loop);
 
 /* Memory of all connection buffers; over the limit the largest connections are not read. */
 void roost_loop_set_buffer_limit(roost_loop *loop, size_t bytes);
+
+/* Has the limit be one on the memory of all these loops' connections, which may run on other
+ * threads: sharers, borrowed, has this one among them. What the others have is known as it was in
+ * their last turn. Each of them is to be told, and none freed before all have stopped. */
+void roost_loop_share_limit(roost_loop *loop, roost_loop *const *sharers, size_t count);
 
 #endif

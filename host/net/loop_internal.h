@@ -9,6 +9,7 @@
 #define ROOST_NET_LOOP_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "core/buffer.h"
@@ -39,30 +40,38 @@ struct roost_loop {
   uv_async_t async;     /* wakes the loop for posted work */
   uint64_t armed_ms;    /* what timer is set to, UINT64_MAX: not running */
   roost_wheel wheel;
-  uint64_t now_us;        /* time of this turn */
-  bool fresh;             /* see above */
-  bool inside;            /* run or poll is on the stack */
-  bool polling;           /* inside poll, which ends with the first thing done */
-  bool stopping;          /* roost_loop_stop was called */
-  bool freeing;           /* posted work is not run any more */
-  roost_list flush_hooks; /* run at every flush */
-  roost_list deferred;    /* run in the next turn */
-  roost_list dirty;       /* conns to be written */
-  roost_list conns;       /* all of them */
-  size_t conn_count;      /* of conns */
-  roost_list listeners;   /* all of them */
-  roost_list polls;       /* all of them */
-  size_t pending;         /* conns, listeners, polls, pipes and lookups not yet freed */
-  char *read_buffer;      /* of ROOST_LOOP_READ_BYTES, shared by all conns */
-  size_t buffer_bytes;    /* memory of all conns' buffers */
-  size_t buffer_limit;    /* 0: none */
-  bool throttling;        /* some conns are not read because of it */
-  roost_conn *favoured;   /* large, but read all the same; NULL: none; see budget.c */
+  uint64_t now_us;            /* time of this turn */
+  bool fresh;                 /* see above */
+  bool inside;                /* run or poll is on the stack */
+  bool polling;               /* inside poll, which ends with the first thing done */
+  bool stopping;              /* roost_loop_stop was called */
+  bool freeing;               /* posted work is not run any more */
+  roost_list flush_hooks;     /* run at every flush */
+  roost_list deferred;        /* run in the next turn */
+  roost_list dirty;           /* conns to be written */
+  roost_list conns;           /* all of them */
+  size_t conn_count;          /* of conns */
+  roost_list listeners;       /* all of them */
+  roost_list polls;           /* all of them */
+  size_t pending;             /* conns, listeners, polls, pipes and lookups not yet freed */
+  char *read_buffer;          /* of ROOST_LOOP_READ_BYTES, shared by all conns */
+  size_t buffer_bytes;        /* memory of all conns' buffers */
+  size_t buffer_limit;        /* 0: none */
+  bool throttling;            /* some conns are not read because of it */
+  roost_loop *const *sharers; /* of the limit, this one among them; borrowed; NULL: it is alone */
+  size_t sharer_count;
+  size_t other_bytes;        /* memory that the others' conns had when they last said so */
+  size_t other_conns;        /* how many these were */
+  _Atomic size_t said_bytes; /* this and the next two: what this loop tells the others */
+  _Atomic size_t said_conns;
+  atomic_bool said_throttling;
+  roost_conn *favoured; /* large, but read all the same; NULL: none; see budget.c */
   size_t spare_count;
   size_t spare_bytes; /* of them all */
   roost_loop_spare spares[ROOST_LOOP_SPARES];
   pthread_mutex_t post_lock; /* for posts */
   roost_list posts;          /* roost_loop_job.link, in order */
+  roost_list guests;         /* guest.c's: accepted for other loops */
 
   struct roost_tls_buffers *tls; /* shared by all TLS pipes; NULL until there is one */
 };
@@ -82,9 +91,16 @@ void roost_conn_close_all(roost_loop *loop);
 void roost_listener_close_all(roost_loop *loop);
 void roost_poll_close_all(roost_loop *loop);
 
+/* Frees those that have not come back, once the other loops run no more. */
+void roost_guest_free_all(roost_loop *loop);
+
 /* conn.c: writes a dirty conn. */
 void roost_conn_flush(roost_conn *conn);
 roost_conn *roost_conn_of_dirty(roost_list *link);
+
+/* budget.c: tells the loops that share the limit what there is, and sees what they have; each turn.
+ */
+void roost_budget_exchange(roost_loop *loop);
 
 /* budget.c: the buffers are below the limit again: all conns are read. */
 void roost_budget_release(roost_loop *loop);

@@ -94,6 +94,10 @@ typedef struct roost_tls_claim {
 int roost_tls_info_claim(const roost_tls_info **out, const roost_alloc *alloc,
                          const roost_tls_claim *claim);
 
+/* One of its own for another thread. ENOMEM. */
+int roost_tls_info_copy(const roost_tls_info **out, const roost_alloc *alloc,
+                        const roost_tls_info *from);
+
 const roost_tls_info *roost_tls_info_hold(const roost_tls_info *info);
 void roost_tls_info_release(const roost_tls_info *held);
 

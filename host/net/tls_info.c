@@ -234,6 +234,54 @@ int roost_tls_info_claim(const roost_tls_info **out, const roost_alloc *alloc,
   return status;
 }
 
+/* --------------------------------------------------------------------- a copy ---------------- */
+
+/* A text that lies in the texts of one, in those of the other; what is constant stays. */
+static const char *moved(const roost_tls_info *to, const roost_tls_info *from, const char *text) {
+  const uintptr_t begin = (uintptr_t)from->texts.ptr;
+  const uintptr_t at = (uintptr_t)text;
+  return from->texts.len > 0 && at >= begin && at < begin + from->texts.len
+             ? to->texts.ptr + (at - begin)
+             : text;
+}
+
+static int copy_sans(roost_tls_info *to, const roost_tls_info *from) {
+  if (from->san_count == 0)
+    return 0;
+  const char **sans = roost_alloc_get(to->alloc, (from->san_count + 1) * sizeof *sans);
+  if (sans == NULL)
+    return ROOST_ENOMEM;
+  for (size_t i = 0; i < from->san_count; i++)
+    sans[i] = moved(to, from, from->sans[i]);
+  to->sans = sans;
+  to->san_count = from->san_count;
+  return 0;
+}
+
+int roost_tls_info_copy(const roost_tls_info **out, const roost_alloc *alloc,
+                        const roost_tls_info *from) {
+  roost_tls_info *info = make(alloc);
+  *out = info;
+  if (info == NULL)
+    return ROOST_ENOMEM;
+  int status = roost_buffer_append_slice(&info->texts, roost_buffer_slice(&from->texts));
+  if (status == 0)
+    status = copy_sans(info, from);
+  if (status != 0) {
+    roost_tls_info_release(info);
+    *out = NULL;
+    return status;
+  }
+  info->subject = moved(info, from, from->subject);
+  info->common_name = moved(info, from, from->common_name);
+  info->fingerprint = moved(info, from, from->fingerprint);
+  info->verified = from->verified;
+  info->version = from->version;
+  info->cipher = from->cipher;
+  info->resumed = from->resumed;
+  return 0;
+}
+
 const roost_tls_info *roost_tls_info_hold(const roost_tls_info *info) {
   if (info != NULL)
     ((roost_tls_info *)info)->holders++;

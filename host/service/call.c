@@ -116,6 +116,8 @@ void roost_call_set_failed(roost_call *call) {
 }
 
 static void count_end(const roost_call *call) {
+  if (call->handler->forwards)
+    return; /* it counts where it runs */
   roost_service *service = service_of(call);
   call->dispatch->stats.in_flight--;
   if (service != NULL)
@@ -354,10 +356,21 @@ static void arm(roost_call *call) {
     roost_timer_start(call->dispatch->config.wheel, &call->deadline, due > now ? due - now : 0);
 }
 
+static void tell_change(roost_call *call, roost_call_change change) {
+  if (call->on_change != NULL)
+    call->on_change(call, change);
+}
+
+void roost_call_writable(roost_call *call) {
+  roost_task_wake_all(&call->waiters);
+  tell_change(call, ROOST_CALL_WRITABLE);
+}
+
 /* Nobody waits for what the handler does any more: it is told to stop. */
 static void cancel(roost_call *call) {
   call->abandoned = true;
   roost_task_wake_all(&call->waiters);
+  tell_change(call, ROOST_CALL_LEFT);
   if (call->task != NULL)
     roost_task_cancel(call->task);
 }
@@ -390,6 +403,7 @@ void roost_call_gone(roost_call *call, bool reachable) {
     call->origin = NULL;
   }
   roost_task_wake_all(&call->waiters);
+  tell_change(call, reachable ? ROOST_CALL_LEAVING : ROOST_CALL_LEFT);
 }
 
 void roost_call_cut(roost_call *call) {
@@ -460,9 +474,16 @@ static int run_lua(roost_call *call) {
 
 /* ------------------------------------------------------------------------- C handlers -------- */
 
+/* What is forwarded packed is decoded where it runs. */
+static bool is_refused(const roost_call *call) {
+  if (call->data.ptr == NULL)
+    return false;
+  return call->format == ROOST_FORMAT_JSON ? roost_json_validate(call->data) != 0
+                                           : !call->handler->forwards;
+}
+
 static int run_c(roost_call *call) {
-  if (call->data.ptr != NULL &&
-      (call->format != ROOST_FORMAT_JSON || roost_json_validate(call->data) != 0)) {
+  if (is_refused(call)) {
     call->refused = true;
     roost_call_end(call);
     return ROOST_EPROTO;
@@ -471,7 +492,7 @@ static int run_c(roost_call *call) {
   call->running = true;
   call->handler->fn(call->handler->ud, call);
   call->running = false;
-  if (call->event || call->finished) {
+  if ((call->event && !call->handler->forwards) || call->finished) {
     roost_call_end(call);
     return 0;
   }
@@ -485,6 +506,7 @@ static int run_c(roost_call *call) {
 static void reset_flags(roost_call *call) {
   call->task = NULL;
   call->script = NULL;
+  call->on_change = NULL;
   call->outcome = ROOST_OUTCOME_OK;
   call->counted = call->streaming = call->item_sent = call->answered = call->item_waits = false;
   call->writing = call->finished = false;
@@ -496,6 +518,8 @@ static void count_start(roost_call *call) {
   bool event = call->event;
   call->counted = true;
   call->origin->in_flight++;
+  if (call->handler->forwards)
+    return;
   dispatch->stats.in_flight++;
   *(event ? &dispatch->stats.events : &dispatch->stats.requests) += 1;
   if (call->generation == NULL)
@@ -540,7 +564,7 @@ int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost
   roost_call *call = call_make(dispatch, origin, message, handler, event);
   if (call == NULL)
     return ROOST_ENOMEM;
-  return call->generation == NULL ? run_c(call) : run_lua(call);
+  return handler->fn != NULL ? run_c(call) : run_lua(call);
 }
 
 /* The request that its caller has sent after this one, if it is there already, begins where this

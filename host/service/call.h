@@ -17,6 +17,13 @@
 #include "service/handler.h"
 #include "transport/transport.h"
 
+/* What becomes of the caller of a call that is forwarded. */
+typedef enum roost_call_change {
+  ROOST_CALL_LEAVING, /* he has, but can still be sent what is owed */
+  ROOST_CALL_LEFT,    /* he has left, or nobody waits for what comes any more */
+  ROOST_CALL_WRITABLE /* he can take more */
+} roost_call_change;
+
 struct roost_call {
   roost_list link; /* in origin->calls, or in dispatch->idle_calls; in none of them before */
   roost_list running_link; /* in dispatch->calls, from its first wait until it is released */
@@ -39,9 +46,12 @@ struct roost_call {
   roost_buffer kept;            /* memory of the slices once they are kept */
   roost_buffer item;            /* the item that waits */
   roost_timer deadline;
-  uint64_t started_ms;       /* loop time when it came, or sent its last item */
-  uint64_t started_us;       /* when it came */
-  uint64_t timeout_ms;       /* wait for the next reply; 0: none */
+  uint64_t started_ms; /* loop time when it came, or sent its last item */
+  uint64_t started_us; /* when it came */
+  uint64_t timeout_ms; /* wait for the next reply; 0: none */
+  /* Told by a call whose handler has set it; NULL: nobody is. */
+  void (*on_change)(roost_call *call, roost_call_change change);
+  void *on_change_ud;
   roost_address peer;        /* of the caller, once it is kept */
   const roost_tls_info *tls; /* of the caller, held once it is kept; NULL: no TLS */
   uint32_t pins;             /* its own run, and tasks spawned in it */
@@ -104,6 +114,12 @@ void roost_call_flush(roost_call *call);
 
 /* The caller has left (see roost_sink_ops.on_gone). */
 void roost_call_gone(roost_call *call, bool reachable);
+
+/* The caller's send buffer has room again. */
+void roost_call_writable(roost_call *call);
+
+/* Ends the call of a C handler, now or when the handler returns. */
+void roost_call_finish(roost_call *call);
 
 /* The handler is done: nothing more will be sent, and the call goes when its pins do. */
 void roost_call_end(roost_call *call);

@@ -37,8 +37,7 @@ int roost_call_push(roost_call *call, roost_slice data) {
   return roost_call_crowded(call) ? ROOST_EFULL : 0;
 }
 
-/* Ends the call; one whose handler is still running is ended when that returns. */
-static void finish(roost_call *call) {
+void roost_call_finish(roost_call *call) {
   call->answered = call->finished = true;
   if (!call->running)
     roost_call_end(call);
@@ -55,7 +54,7 @@ int roost_call_reply(roost_call *call, roost_slice data) {
     else if (out != NULL)
       roost_call_reply_undo(call);
   }
-  finish(call);
+  roost_call_finish(call);
   return status;
 }
 
@@ -64,6 +63,6 @@ int roost_call_fail(roost_call *call, const char *message) {
   roost_call_set_failed(call);
   call->dispatch->stats.errors++;
   roost_call_reply_error(call, roost_slice_text(message));
-  finish(call);
+  roost_call_finish(call);
   return status;
 }

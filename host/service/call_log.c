@@ -26,7 +26,7 @@ static roost_slice bare(roost_slice json) {
 void roost_call_log_fields(const roost_call *call, roost_log_line *line) {
   if (call->generation != NULL) {
     roost_log_text(line, "service", roost_slice_text(call->generation->service->name));
-    roost_log_integer(line, "worker", 0);
+    roost_log_integer(line, "worker", call->dispatch->config.worker);
     roost_log_integer(line, "gen", call->generation->number);
   }
   roost_log_text(line, "server", roost_slice_text(call->server->name));

@@ -31,6 +31,26 @@ void roost_found_deinit(roost_found_list *list) {
   roost_found_init(list, list->alloc);
 }
 
+int roost_found_copy(roost_found_list *list, const roost_found_list *from) {
+  const size_t cap = list->count + from->count;
+  roost_found *grown = roost_alloc_resize(list->alloc, list->items, list->cap * sizeof *grown,
+                                          (cap + 1) * sizeof *grown);
+  if (grown == NULL)
+    return ROOST_ENOMEM;
+  list->items = grown;
+  list->cap = cap + 1;
+  for (size_t i = 0; i < from->count; i++) {
+    const roost_found *item = &from->items[i];
+    const roost_found copy = {roost_alloc_text(list->alloc, roost_slice_text(item->name)),
+                              roost_alloc_text(list->alloc, roost_slice_text(item->root)),
+                              roost_alloc_text(list->alloc, roost_slice_text(item->path))};
+    list->items[list->count++] = copy;
+    if (copy.name == NULL || copy.root == NULL || copy.path == NULL)
+      return ROOST_ENOMEM;
+  }
+  return 0;
+}
+
 /* A path put together; NULL when out of memory. */
 static char *join(const roost_alloc *alloc, const char *folder, const char *name,
                   const char *ending) {

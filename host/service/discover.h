@@ -28,6 +28,9 @@ typedef void roost_found_report(void *ud, bool error, const char *text);
 void roost_found_init(roost_found_list *list, const roost_alloc *alloc);
 void roost_found_deinit(roost_found_list *list);
 
+/* Adds copies of all that is in another list. ENOMEM. */
+int roost_found_copy(roost_found_list *list, const roost_found_list *from);
+
 /* Adds what path (a folder, or one service's file or folder) holds; it is taken from base where it
  * is relative. Returns 0 also where problems were reported; ENOENT where path does not exist
  * (not reported), ENOMEM. */

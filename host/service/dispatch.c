@@ -182,7 +182,7 @@ static void on_gone(void *ud, roost_origin *origin, bool reachable) {
 static void on_writable(void *ud, roost_origin *origin) {
   (void)ud;
   for (roost_list *at = origin->calls.next; at != &origin->calls; at = at->next)
-    roost_task_wake_all(&ROOST_LIST_ENTRY(at, roost_call, link)->waiters);
+    roost_call_writable(ROOST_LIST_ENTRY(at, roost_call, link));
 }
 
 static bool all_lua(const roost_entry *entry) {
@@ -289,18 +289,32 @@ static void swap_table(roost_gate *gate) {
   gate->built = NULL;
 }
 
-static void drop_built(roost_gate *gate) {
-  roost_table_free(gate->built);
-  gate->built = NULL;
+void roost_dispatch_swap(roost_dispatch *dispatch) {
+  for (roost_list *at = dispatch->gates.next; at != &dispatch->gates; at = at->next)
+    swap_table(ROOST_LIST_ENTRY(at, roost_gate, link));
+}
+
+void roost_dispatch_unbuild(roost_dispatch *dispatch) {
+  for (roost_list *at = dispatch->gates.next; at != &dispatch->gates; at = at->next) {
+    roost_gate *gate = ROOST_LIST_ENTRY(at, roost_gate, link);
+    roost_table_free(gate->built);
+    gate->built = NULL;
+  }
+}
+
+int roost_dispatch_build(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud) {
+  int status = 0;
+  for (roost_list *at = dispatch->gates.next; at != &dispatch->gates && status == 0; at = at->next)
+    status = build_gate(ROOST_LIST_ENTRY(at, roost_gate, link), conflict, ud);
+  if (status != 0)
+    roost_dispatch_unbuild(dispatch);
+  return status;
 }
 
 int roost_dispatch_rebuild(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud) {
-  int status = 0;
-  roost_list *at;
-  for (at = dispatch->gates.next; at != &dispatch->gates && status == 0; at = at->next)
-    status = build_gate(ROOST_LIST_ENTRY(at, roost_gate, link), conflict, ud);
-  for (at = dispatch->gates.next; at != &dispatch->gates; at = at->next)
-    (status == 0 ? swap_table : drop_built)(ROOST_LIST_ENTRY(at, roost_gate, link));
+  const int status = roost_dispatch_build(dispatch, conflict, ud);
+  if (status == 0)
+    roost_dispatch_swap(dispatch);
   return status;
 }
 

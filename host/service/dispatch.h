@@ -20,6 +20,7 @@
 #define ROOST_CUT_GRACE_MS 1200
 
 typedef struct roost_dispatch_config {
+  unsigned worker; /* its number, for the log */
   const roost_alloc *alloc;
   const roost_clock *clock;
   roost_runner *runner;
@@ -41,6 +42,10 @@ typedef struct roost_dispatch_config {
    * was refused. May be NULL. */
   void (*on_reloaded)(void *ud, roost_generation *generation);
   void *on_reloaded_ud;
+  const roost_reload_team *team; /* NULL: there are no other workers */
+  void *team_ud;
+  roost_handler_fn *forward; /* of handlers that forward */
+  void *forward_ud;
   const char *working_dir;     /* for lua/?.lua, and for relative paths of roost.client{...} */
   const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
   uint64_t start_timeout_ms;   /* of a main chunk, and of on_start; 0: no limit */
@@ -132,6 +137,10 @@ int roost_dispatch_remove_service(roost_dispatch *dispatch, roost_service *servi
 int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, roost_handler_fn *fn,
                                void *ud, const char **why);
 
+/* Adds one that forwards to a C handler of the first worker, which waits, and rebuilds. ENOMEM. */
+int roost_dispatch_add_forward(roost_dispatch *dispatch, const roost_handler *of,
+                               const roost_list *owners);
+
 /* Told of each two message handlers that share a route on a server: the later wins. */
 typedef void roost_conflict_fn(void *ud, const roost_server_config *server,
                                const roost_handler *kept, const roost_handler *replaced);
@@ -139,6 +148,11 @@ typedef void roost_conflict_fn(void *ud, const roost_server_config *server,
 /* Builds every gate's table anew from the C handlers and each service's current generation, and
  * swaps them in; on failure the old ones stay. conflict may be NULL. ENOMEM. */
 int roost_dispatch_rebuild(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud);
+
+/* The two steps of that: what was built waits until it is swapped in, or thrown away. */
+int roost_dispatch_build(roost_dispatch *dispatch, roost_conflict_fn *conflict, void *ud);
+void roost_dispatch_swap(roost_dispatch *dispatch);
+void roost_dispatch_unbuild(roost_dispatch *dispatch);
 
 /* Says which clients there are; borrowed, as long as an outbound of theirs lives. */
 void roost_dispatch_set_clients(roost_dispatch *dispatch, const roost_client_config *clients,

@@ -77,6 +77,8 @@ void roost_service_set_error(roost_service *service, roost_slice error) {
 /* Calls fn for each task of the generation's; it may end them. */
 static void each_task(const roost_generation *generation, void (*fn)(roost_task *task)) {
   roost_vm *vm = generation->vm;
+  if (vm == NULL)
+    return;
   roost_list *at = vm->tasks.next;
   while (at != &vm->tasks) {
     roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
@@ -88,6 +90,8 @@ static void each_task(const roost_generation *generation, void (*fn)(roost_task 
 
 static roost_task *first_task(const roost_generation *generation) {
   const roost_vm *vm = generation->vm;
+  if (vm == NULL)
+    return NULL;
   for (roost_list *at = vm->tasks.next; at != &vm->tasks; at = at->next) {
     roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
     if (!generation->borrows_vm || task->group == generation)
@@ -189,7 +193,7 @@ static void on_overrun(roost_vm *vm, const char *what, const roost_stop *stop) {
   roost_watchdog_describe(stop, text);
   roost_log_begin(&line, log, ROOST_LOG_ERROR, ROOST_SLICE("stopped"));
   roost_log_text(&line, "service", roost_slice_text(vm->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", generation->dispatch->config.worker);
   roost_log_integer(&line, "gen", generation->number);
   roost_log_text(&line, "what", roost_slice_text(what));
   roost_log_text(&line, "err", roost_slice_text(text));
@@ -207,7 +211,7 @@ static void on_exhausted(roost_vm *vm) {
   roost_log_begin(&line, generation->dispatch->config.log, ROOST_LOG_WARN,
                   ROOST_SLICE("memory is exhausted, the service is restarted"));
   roost_log_text(&line, "service", roost_slice_text(service->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", generation->dispatch->config.worker);
   roost_log_integer(&line, "gen", generation->number);
   roost_log_integer(&line, "bytes", (int64_t)vm->memory_bytes);
   roost_log_end(&line);
@@ -340,7 +344,7 @@ static void log_stop_failure(const roost_generation *generation) {
   roost_log_begin(&line, generation->dispatch->config.log, ROOST_LOG_ERROR,
                   ROOST_SLICE("on_stop failed"));
   roost_log_text(&line, "service", roost_slice_text(generation->service->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", generation->dispatch->config.worker);
   roost_log_integer(&line, "gen", generation->number);
   roost_log_text(&line, "err", roost_buffer_slice(&generation->error));
   roost_log_end(&line);
@@ -450,7 +454,8 @@ void roost_generation_publish(roost_generation *generation) {
   generation->state = ROOST_GENERATION_LIVE;
   generation->service->current = generation;
   generation->service->generations = generation->number;
-  roost_vm_go_live(generation->vm);
+  if (generation->vm != NULL)
+    roost_vm_go_live(generation->vm);
 }
 
 /* ------------------------------------------------------------------------- stopping ---------- */
@@ -482,7 +487,7 @@ static void log_cut(const roost_generation *generation) {
                   ROOST_SLICE("reload.drain_timeout is over: what the old generation still runs "
                               "is cut off"));
   roost_log_text(&line, "service", roost_slice_text(generation->service->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", generation->dispatch->config.worker);
   roost_log_integer(&line, "gen", generation->number);
   roost_log_end(&line);
 }

@@ -3,10 +3,11 @@
  *
  * Service: one named unit of user code, a file or folder.
  * Generation: one loaded version of it: one Lua state, the handlers it registered, the hooks.
- * Pin: a call that still needs a generation.
- * Retired: no longer its service's; it is closed when it has neither pins nor tasks any more, or
- * drain_timeout is over.
- * The worker's thread, but for roost_generation_build.
+ * Singleton: a service that says instances = 1: one state, on the host's first worker. On the
+ * others its generations are remote: they have no state, and handlers that forward. Pin: a call
+ * that still needs a generation. Retired: no longer its service's; it is closed when it has neither
+ * pins nor tasks any more, or drain_timeout is over. The worker's thread, but for
+ * roost_generation_build.
  */
 #ifndef ROOST_SERVICE_GENERATION_H
 #define ROOST_SERVICE_GENERATION_H
@@ -71,24 +72,26 @@ struct roost_generation {
   uint32_t number;          /* from 1 */
   roost_generation_state state;
   roost_service_limits limits; /* as they were when it was made: it is built on another thread */
-  roost_vm *vm;
-  roost_list handlers;      /* roost_handler.link */
-  size_t handler_bytes;     /* that they take, about */
-  roost_task *hook_task;    /* the hook that is running; NULL: none */
-  roost_hook hook;          /* which it is, or was the last */
-  int hooks[ROOST_HOOKS];   /* bind/'s: places in the registry; 0: the service gave none */
-  int built;                /* what came of building it */
-  bool sandbox;             /* as limits */
-  bool borrows_vm;          /* a test's inline service: the state is the test's */
-  bool hook_failed;         /* it raised, was ended by force or took too long */
-  bool is_retired;          /* counted in service->draining until it is freed */
-  bool cut;                 /* drain_timeout is over */
-  roost_buffer error;       /* why it failed */
-  roost_buffer handed;      /* vm/pack.h's bytes of what it hands over or is handed */
-  roost_buffer text;        /* loaded in the place of its main file; empty: the file is */
-  roost_job job;            /* builds or closes it */
-  roost_timer timer;        /* start_timeout of on_start; drain_timeout */
-  uint64_t load_timeout_ms; /* start_timeout of the main chunk */
+  roost_vm *vm;                /* NULL: not built yet, or remote */
+  roost_list handlers;         /* roost_handler.link */
+  size_t handler_bytes;        /* that they take, about */
+  roost_task *hook_task;       /* the hook that is running; NULL: none */
+  roost_hook hook;             /* which it is, or was the last */
+  int hooks[ROOST_HOOKS];      /* bind/'s: places in the registry; 0: the service gave none */
+  int built;                   /* what came of building it */
+  bool sandbox;                /* as limits */
+  bool singleton;              /* its main chunk says so */
+  bool remote;                 /* see above */
+  bool borrows_vm;             /* a test's inline service: the state is the test's */
+  bool hook_failed;            /* it raised, was ended by force or took too long */
+  bool is_retired;             /* counted in service->draining until it is freed */
+  bool cut;                    /* drain_timeout is over */
+  roost_buffer error;          /* why it failed */
+  roost_buffer handed;         /* vm/pack.h's bytes of what it hands over or is handed */
+  roost_buffer text;           /* loaded in the place of its main file; empty: the file is */
+  roost_job job;               /* builds or closes it */
+  roost_timer timer;           /* start_timeout of on_start; drain_timeout */
+  uint64_t load_timeout_ms;    /* start_timeout of the main chunk */
   /* Told when on_start (status 0 or ESCRIPT) or on_stop is over, and when no task is left. */
   void (*on_change)(void *ud, roost_generation *generation);
   void *on_change_ud;
@@ -124,6 +127,11 @@ int roost_generation_load(roost_generation **out, roost_service *service, roost_
 /* A new generation in a state that is somebody else's, which outlives it and is live; it adds
  * handlers and hooks, then is started like any other. ENOMEM. */
 int roost_generation_borrow(roost_generation **out, roost_service *service, roost_vm *vm);
+
+/* A remote one of a singleton, whose handlers forward to these: another thread's perhaps, which
+ * waits. ENOMEM. */
+int roost_generation_remote(roost_generation **out, roost_service *service,
+                            const roost_list *handlers);
 
 /* Starts a task of this generation's; as roost_task_start. */
 int roost_generation_start_task(roost_generation *generation, roost_task **out,

@@ -35,6 +35,48 @@ int roost_handler_new(roost_handler **out, const roost_alloc *alloc, const roost
   return status;
 }
 
+static bool is_alike(const roost_handler *handler, roost_slice route, bool event) {
+  return handler->event == event && roost_slice_equal(roost_buffer_slice(&handler->route), route);
+}
+
+static size_t ordinal_of(const roost_list *owners, const roost_handler *of) {
+  size_t ordinal = 0;
+  for (const roost_list *at = owners->next; at != owners && at != &of->link; at = at->next)
+    ordinal += is_alike(ROOST_LIST_ENTRY(at, const roost_handler, link),
+                        roost_buffer_slice(&of->route), of->event);
+  return ordinal;
+}
+
+int roost_handler_copy(roost_handler **out, const roost_alloc *alloc, const roost_handler *of,
+                       const roost_list *owners) {
+  roost_handler *handler = roost_alloc_get(alloc, sizeof *handler);
+  *out = handler;
+  if (handler == NULL)
+    return ROOST_ENOMEM;
+  *handler =
+      (roost_handler){.event = of->event, .forwards = true, .ordinal = ordinal_of(owners, of)};
+  roost_list_init(&handler->link);
+  roost_buffer_init(&handler->route, alloc);
+  int status = roost_buffer_append_slice(&handler->route, roost_buffer_slice(&of->route));
+  if (status == 0)
+    status = copy(handler, alloc, of->transport);
+  if (status == 0)
+    return 0;
+  roost_handler_free(alloc, handler);
+  *out = NULL;
+  return status;
+}
+
+const roost_handler *roost_handler_find(const roost_list *owners, roost_slice route, bool event,
+                                        size_t ordinal) {
+  for (const roost_list *at = owners->next; at != owners; at = at->next) {
+    const roost_handler *handler = ROOST_LIST_ENTRY(at, const roost_handler, link);
+    if (is_alike(handler, route, event) && ordinal-- == 0)
+      return handler;
+  }
+  return NULL;
+}
+
 void roost_handler_free(const roost_alloc *alloc, roost_handler *handler) {
   roost_list_remove(&handler->link);
   roost_buffer_deinit(&handler->route);

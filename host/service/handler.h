@@ -27,6 +27,8 @@ typedef struct roost_handler {
   char *transport;          /* only for servers of this one; NULL: all; owned */
   int function;             /* Lua: its place in the registry */
   bool wants_ctx;           /* Lua: it takes a second argument */
+  bool forwards;            /* the first worker has the handler: fn passes its calls there */
+  size_t ordinal;           /* of such a copy: among its owner's of the same route and kind */
   roost_handler_fn *fn;     /* C */
   void *ud;                 /* handed to fn */
 } roost_handler;
@@ -35,6 +37,17 @@ typedef struct roost_handler {
  * *why where it is no pattern, ENOMEM. */
 int roost_handler_new(roost_handler **out, const roost_alloc *alloc, const roost_handler *from,
                       roost_slice pattern, const char **why);
+
+/* A copy, in no list yet, of one that is in its owner's list and perhaps another thread's: it
+ * forwards, by a function still to be set, and bounds no wait. ENOMEM. */
+int roost_handler_copy(roost_handler **out, const roost_alloc *alloc, const roost_handler *of,
+                       const roost_list *owners);
+
+/* The one in an owner's list that a copy was made of; another one since, perhaps, or NULL: there is
+ * none any more. */
+const roost_handler *roost_handler_find(const roost_list *owners, roost_slice route, bool event,
+                                        size_t ordinal);
+
 void roost_handler_free(const roost_alloc *alloc, roost_handler *handler);
 
 #endif

@@ -3,11 +3,17 @@
 #include "service/dispatch.h"
 
 #define LONGEST_RETRY_MS 60000
+#define MEETING_MS       100 /* that all workers have, to come to the turn they swap in */
 #define MOST_CLOSING     8 /* old states that are not closed yet: else a busy machine gathers them */
 
 static const roost_slice stopping = {"the host is stopping", sizeof "the host is stopping" - 1};
 
+static bool is_idle(const roost_reloader *reload) {
+  return reload->next == NULL && reload->part == NULL;
+}
+
 static void begin(roost_service *service);
+static void follow(roost_service *service, void *part, const roost_list *handlers);
 
 /* ------------------------------------------------------------------------- the end ----------- */
 
@@ -22,17 +28,39 @@ static void tell(roost_list *waiters, const roost_reload_result *result) {
   }
 }
 
+static void leave_round(const roost_service *service, void *part) {
+  const roost_dispatch_config *config = &service->dispatch->config;
+  if (part != NULL)
+    config->team->over(config->team_ud, part);
+}
+
+static void remove_unwanted(roost_service *service) {
+  if (roost_dispatch_remove_service(service->dispatch, service) != 0)
+    service->reload.unwanted = true; /* out of memory: the next end of a reload tries again */
+}
+
 /* Whoever came meanwhile waits for the next one. */
 static void end(roost_service *service, const roost_reload_result *result) {
   roost_reloader *reload = &service->reload;
+  void *part = reload->part;
+  void *later = reload->part_later;
   reload->next = NULL;
-  reload->fresh = false;
+  reload->part = reload->part_later = NULL;
+  reload->meeting = NULL;
+  reload->fresh = reload->follows = false;
   roost_list_remove(&reload->link);
+  leave_round(service, part);
   tell(&reload->waiting, result);
-  if (reload->abandoned)
+  if (reload->abandoned) {
+    leave_round(service, later);
     tell(&reload->later, result);
-  else if (reload->again && reload->next == NULL)
+  } else if (later != NULL) {
+    follow(service, later, reload->handlers_later);
+  } else if (reload->unwanted) {
+    remove_unwanted(service);
+  } else if (reload->again && is_idle(reload)) {
     begin(service);
+  }
 }
 
 static void tell_dispatch(const roost_service *service, roost_generation *generation) {
@@ -60,7 +88,7 @@ static void log_refused(const roost_service *service, uint32_t number, roost_sli
                   has_old ? ROOST_SLICE("reload refused, the old generation goes on")
                           : ROOST_SLICE("service cannot be loaded"));
   roost_log_text(&line, "service", roost_slice_text(service->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", service->dispatch->config.worker);
   roost_log_integer(&line, "gen", number);
   roost_log_text(&line, "err", why);
   roost_log_end(&line);
@@ -99,7 +127,10 @@ static void refuse(roost_service *service) {
   roost_reloader *reload = &service->reload;
   roost_generation *next = reload->next;
   const uint32_t number = next != NULL ? next->number : service->generations + 1;
-  if (!reload->abandoned) {
+  if (reload->meeting != NULL)
+    roost_meeting_cancel(
+        reload->meeting); /* where it has not been there the others need not wait */
+  if (!reload->abandoned && !reload->follows) {
     remember_refusal(service, number, reason_of(next));
     retry_later(service);
     tell_dispatch(service, NULL);
@@ -167,32 +198,79 @@ static void log_swap(const roost_service *service, uint32_t from) {
   roost_log_begin(&line, service->dispatch->config.log, ROOST_LOG_INFO,
                   from != 0 ? ROOST_SLICE("service reloaded") : ROOST_SLICE("service loaded"));
   roost_log_text(&line, "service", roost_slice_text(service->name));
-  roost_log_integer(&line, "worker", 0);
+  roost_log_integer(&line, "worker", service->dispatch->config.worker);
   roost_log_integer(&line, "gen", service->current->number);
   if (from != 0)
     roost_log_integer(&line, "from", from);
   roost_log_end(&line);
 }
 
-/* All in one turn; what fails leaves the old one as it was. */
-static int swap(roost_service *service) {
+/* What can fail: what the old one gives, and the tables, which wait to be swapped in. */
+static int prepare(roost_service *service) {
   roost_generation *old = service->current;
   roost_generation *next = service->reload.next;
-  if (next->state == ROOST_GENERATION_FAILED)
-    return refuse_about(next, "on_start", reason_of(next));
   int status = service->reload.fresh ? 0 : hand_over(old, next);
   if (status != 0)
     return status;
   service->current = next;
-  status = roost_dispatch_rebuild(service->dispatch, on_conflict, next);
-  if (status != 0) {
-    service->current = old;
-    return status;
-  }
-  roost_generation_publish(next);
+  status =
+      roost_dispatch_build(service->dispatch, service->reload.follows ? NULL : on_conflict, next);
+  service->current = old;
+  return status;
+}
+
+static void commit(roost_service *service) {
+  roost_generation *old = service->current;
+  roost_dispatch_swap(service->dispatch);
+  roost_generation_publish(service->reload.next);
   if (old != NULL)
     roost_generation_retire(old);
-  return 0;
+}
+
+/* on_handoff and on_adopt may take their time of the processor; and a busy machine its own. */
+static uint64_t patience_ms(const roost_service *service) {
+  return service->limits.cpu_ms != 0 ? 4 * service->limits.cpu_ms + MEETING_MS : 0;
+}
+
+/* The same at the same time as all other workers: either all go on to commit or none. */
+static int prepare_together(roost_service *service) {
+  roost_meeting *meeting = service->reload.meeting;
+  roost_generation *next = service->reload.next;
+  uint32_t number = next->number;
+  if (!roost_meeting_arrive(meeting, &number, MEETING_MS))
+    return refuse_about(next, "not reloaded",
+                        ROOST_SLICE("not all workers were free within 100 ms"));
+  next->number = number;
+  const int status = prepare(service);
+  if (roost_meeting_agree(meeting, status == 0, status != 0 ? reason_of(next) : (roost_slice){0},
+                          patience_ms(service)))
+    return 0;
+  if (status != 0)
+    return status;
+  roost_dispatch_unbuild(service->dispatch);
+  return refuse_about(next, "another worker", roost_slice_text(meeting->why));
+}
+
+/* All in one turn; what fails leaves the old one as it was. */
+static int swap(roost_service *service) {
+  roost_generation *next = service->reload.next;
+  if (next->state == ROOST_GENERATION_FAILED)
+    return refuse_about(next, "on_start", reason_of(next));
+  const int status = service->reload.meeting != NULL ? prepare_together(service) : prepare(service);
+  if (status == 0)
+    commit(service);
+  return status;
+}
+
+/* What a follower does counts for nothing: the leader has done the same. */
+static void note_swap(roost_service *service, uint32_t from) {
+  roost_reloader *reload = &service->reload;
+  reload->failures = 0;
+  if (reload->follows)
+    return;
+  reload->swaps++;
+  roost_buffer_clear(&reload->refused);
+  log_swap(service, from);
 }
 
 static void take_turn(roost_service *service) {
@@ -202,10 +280,7 @@ static void take_turn(roost_service *service) {
     refuse(service);
     return;
   }
-  reload->failures = 0;
-  reload->swaps++;
-  roost_buffer_clear(&reload->refused);
-  log_swap(service, from);
+  note_swap(service, from);
   tell_dispatch(service, service->current);
   const roost_reload_result result = {service, from, service->current->number, {NULL, 0}};
   end(service, &result);
@@ -224,12 +299,24 @@ void roost_reload_flush(roost_dispatch *dispatch) {
 
 /* ------------------------------------------------------------------------- the way there ----- */
 
+static void report(const roost_service *service, roost_slice refused) {
+  const roost_dispatch_config *config = &service->dispatch->config;
+  config->team->report(config->team_ud, service->reload.part, refused);
+}
+
 /* Its on_start is over, whatever way. The rest is for the end of the turn, when no Lua is running.
  */
 static void on_started(void *ud, roost_generation *generation) {
   roost_service *service = ud;
   generation->on_change = NULL;
-  roost_list_append(&service->dispatch->swaps, &service->reload.link);
+  if (service->reload.part == NULL)
+    roost_list_append(&service->dispatch->swaps, &service->reload.link);
+  else if (generation->state == ROOST_GENERATION_FAILED) {
+    (void)refuse_about(generation, "on_start", reason_of(generation));
+    report(service, reason_of(generation));
+  } else {
+    report(service, (roost_slice){NULL, 0});
+  }
 }
 
 static void start_next(roost_service *service) {
@@ -243,11 +330,34 @@ static void on_build(roost_job *job, roost_runner *runner) {
   (void)roost_generation_build(ROOST_LIST_ENTRY(job, roost_generation, job), runner);
 }
 
+/* The leader's is built: the others may begin. ENOMEM. */
+static int lead(roost_service *service) {
+  const roost_dispatch_config *config = &service->dispatch->config;
+  roost_reloader *reload = &service->reload;
+  if (config->team == NULL || config->worker != 0 || reload->fresh)
+    return 0;
+  return config->team->begin(config->team_ud, service, &reload->part);
+}
+
+/* Its file may have changed since the leader, or the state it has, was loaded. */
+static int check_kind(roost_generation *next) {
+  if (next->dispatch->config.worker == 0 || !next->singleton)
+    return 0;
+  return refuse_about(next, "not reloaded", ROOST_SLICE("it has become a singleton meanwhile"));
+}
+
 static void on_built(roost_job *job) {
   roost_generation *next = ROOST_LIST_ENTRY(job, roost_generation, job);
   roost_service *service = next->service;
   service->reload.building = false;
-  if (roost_generation_attach(next) != 0 || service->reload.abandoned)
+  int status = roost_generation_attach(next);
+  if (status == 0)
+    status = check_kind(next);
+  if (service->reload.abandoned)
+    refuse(service);
+  else if (status != 0 && service->reload.follows)
+    report(service, reason_of(next));
+  else if (status != 0 || lead(service) != 0)
     refuse(service);
   else
     start_next(service);
@@ -255,25 +365,73 @@ static void on_built(roost_job *job) {
 
 static void on_retry(roost_timer *timer) {
   roost_service *service = ROOST_LIST_ENTRY(timer, roost_service, reload.retry);
-  if (service->reload.next == NULL)
+  if (is_idle(&service->reload))
     begin(service);
 }
 
-static void begin(roost_service *service) {
+static void build(roost_service *service) {
   roost_dispatch_config *config = &service->dispatch->config;
+  roost_reloader *reload = &service->reload;
+  reload->building = true;
+  reload->next->job = (roost_job){.run = on_build, .done = on_built};
+  roost_job_start(&config->builder, &reload->next->job, config->runner);
+}
+
+static void begin(roost_service *service) {
   roost_reloader *reload = &service->reload;
   reload->again = service->dispatch->closing >= MOST_CLOSING;
   if (reload->again)
     return;
   roost_list_move(&reload->waiting, &reload->later);
-  roost_timer_stop(config->wheel, &reload->retry);
-  if (roost_generation_new(&reload->next, service) != 0) {
+  roost_timer_stop(service->dispatch->config.wheel, &reload->retry);
+  if (roost_generation_new(&reload->next, service) != 0)
     refuse(service);
-    return;
+  else
+    build(service);
+}
+
+static void follow(roost_service *service, void *part, const roost_list *handlers) {
+  roost_reloader *reload = &service->reload;
+  reload->part = part;
+  reload->follows = true;
+  roost_timer_stop(service->dispatch->config.wheel, &reload->retry);
+  const int status = handlers != NULL ? roost_generation_remote(&reload->next, service, handlers)
+                                      : roost_generation_new(&reload->next, service);
+  if (status != 0)
+    report(service, ROOST_SLICE("out of memory"));
+  else if (handlers != NULL)
+    start_next(service);
+  else
+    build(service);
+}
+
+static void wait_to_follow(roost_reloader *reload, void *part, const roost_list *handlers) {
+  reload->part_later = part;
+  reload->handlers_later = handlers;
+}
+
+void roost_reload_follow(roost_service *service, void *part, const roost_list *handlers) {
+  roost_reloader *reload = &service->reload;
+  if (reload->abandoned)
+    leave_round(service, part);
+  else if (!is_idle(reload))
+    wait_to_follow(reload, part, handlers);
+  else
+    follow(service, part, handlers);
+}
+
+void roost_reload_meet(roost_service *service, roost_meeting *meeting) {
+  service->reload.meeting = meeting;
+  roost_list_append(&service->dispatch->swaps, &service->reload.link);
+}
+
+void roost_reload_refuse(roost_service *service, roost_slice why) {
+  roost_generation *next = service->reload.next;
+  if (next != NULL && why.len > 0) {
+    roost_buffer_clear(&next->error);
+    (void)roost_buffer_append_slice(&next->error, why);
   }
-  reload->building = true;
-  reload->next->job = (roost_job){.run = on_build, .done = on_built};
-  roost_job_start(&config->builder, &reload->next->job, config->runner);
+  refuse(service);
 }
 
 void roost_reload_start(roost_service *service, roost_reload_waiter *waiter) {
@@ -285,12 +443,12 @@ void roost_reload_start(roost_service *service, roost_reload_waiter *waiter) {
     return;
   }
   reload->again = true;
-  if (reload->next == NULL)
+  if (is_idle(reload))
     begin(service);
 }
 
 void roost_reload_restart(roost_service *service) {
-  if (service->reload.next != NULL || service->reload.abandoned)
+  if (!is_idle(&service->reload) || service->reload.abandoned)
     return; /* it will have a new state anyway, or none */
   service->reload.fresh = true;
   begin(service);
@@ -310,7 +468,7 @@ int roost_reload_offer(roost_service *service, roost_generation *next,
 
 void roost_reload_resume(roost_dispatch *dispatch) {
   for (size_t i = 0; i < dispatch->service_count; i++)
-    if (dispatch->services[i]->reload.again && dispatch->services[i]->reload.next == NULL)
+    if (dispatch->services[i]->reload.again && is_idle(&dispatch->services[i]->reload))
       begin(dispatch->services[i]);
 }
 
@@ -338,7 +496,7 @@ void roost_reload_abandon(roost_service *service) {
   roost_timer_stop(service->dispatch->config.wheel, &reload->retry);
   reload->abandoned = true;
   reload->again = false;
-  if (reload->next == NULL)
+  if (is_idle(reload))
     tell_stopping(service);
   else if (!reload->building)
     refuse(service);

@@ -5,6 +5,11 @@
  * task, which may wait); then, in one turn, the old one's on_handoff, the new one's on_adopt, the
  * tables, the swap; then the old one retires. What goes wrong up to the swap refuses the reload:
  * the old generation goes on as if nothing had been, and it is tried again by and by.
+ * Round: a reload on all workers of a host that has several, led by worker 0. Once the leader's
+ * next generation is built each of the others, a follower, is told to build its own; each reports
+ * when its on_start is over; where all are ready they meet (core/meeting.h), do the one turn at the
+ * same time, and all swap or none. Part: what the team, outside, knows a service's share of a round
+ * by. A restart is one worker's own.
  * Waiter: somebody who wants to know how it ends. One who comes while a reload is under way waits
  * for another one after it, since that one may have read the files already.
  * The worker's thread.
@@ -14,6 +19,7 @@
 
 #include "core/buffer.h"
 #include "core/list.h"
+#include "core/meeting.h"
 #include "core/wheel.h"
 
 typedef struct roost_dispatch roost_dispatch;
@@ -33,6 +39,17 @@ typedef struct roost_reload_waiter {
   void (*fn)(struct roost_reload_waiter *waiter, const roost_reload_result *result);
 } roost_reload_waiter;
 
+/* What is asked of the other workers and told them; see host/rounds.h. Never calls back at once. */
+typedef struct roost_reload_team {
+  /* The leader's: has the followers begin; *part is the leader's own. ENOMEM: none does. */
+  int (*begin)(void *ud, roost_service *service, void **part);
+  /* Its next generation is ready, or (refused.ptr is not NULL) why there is none: roost_reload_meet
+   * or roost_reload_refuse follows, unless roost_reload_abandon does. */
+  void (*report)(void *ud, void *part, roost_slice refused);
+  /* It is over for this worker, whatever way; without a report where it was abandoned. */
+  void (*over)(void *ud, void *part);
+} roost_reload_team;
+
 /* A service's part of it. */
 typedef struct roost_reloader {
   roost_list link;        /* in dispatch->swaps while next is ready to be swapped in */
@@ -46,8 +63,14 @@ typedef struct roost_reloader {
   roost_timer retry;      /* after a refusal */
   unsigned failures;      /* in a row */
   roost_buffer refused;   /* why the last one was; empty: it was not */
-  uint64_t swaps;
+  uint64_t swaps;         /* this and the next: of rounds, the leader's alone count */
   uint64_t refusals;
+  void *part;                       /* in a round; NULL: in none */
+  void *part_later;                 /* a follower's: in one that begins once a restart is over */
+  const roost_list *handlers_later; /* and what it was told of them */
+  bool follows;                     /* the part is a follower's */
+  bool unwanted;                    /* a follower's: the service is taken out once this is over */
+  roost_meeting *meeting;           /* borrowed from the round; NULL: not met yet */
 } roost_reloader;
 
 void roost_reload_init(roost_service *service);
@@ -64,6 +87,16 @@ void roost_reload_restart(roost_service *service);
 /* Goes on with a generation that is loaded already, at once (for tests). ESTATE: a reload is under
  * way. */
 int roost_reload_offer(roost_service *service, roost_generation *next, roost_reload_waiter *waiter);
+
+/* A follower's: begins its part of a round. handlers: those of the leader's next generation, where
+ * that is a singleton; they stay until the round is over. Else NULL. */
+void roost_reload_follow(roost_service *service, void *part, const roost_list *handlers);
+
+/* All of the round have reported: all are ready, and meet at the end of the turn. */
+void roost_reload_meet(roost_service *service, roost_meeting *meeting);
+
+/* ... or some are not: nothing is swapped. why is the leader's. */
+void roost_reload_refuse(roost_service *service, roost_slice why);
 
 /* Swaps in what is ready; at the end of a turn, with no Lua running. */
 void roost_reload_flush(roost_dispatch *dispatch);

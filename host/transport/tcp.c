@@ -207,6 +207,39 @@ int roost_tcp_server_open(roost_server **out, roost_loop *loop, const roost_serv
   return 0;
 }
 
+int roost_tcp_server_open_shared(roost_server **out, roost_loop *loop,
+                                 const roost_server_config *config, const roost_address *address,
+                                 roost_log *log, const roost_sink_ops *sink, void *sink_ud) {
+  int status = roost_tcp_server_new(out, loop, config, log, sink, sink_ud);
+  if (status != 0)
+    return status;
+  roost_tcp_server *self = (roost_tcp_server *)*out;
+  status = roost_listener_open_shared(&self->listener, loop, &listener_ops, self);
+  if (status != 0) {
+    roost_alloc_put(roost_loop_alloc(loop), self, sizeof *self);
+    *out = NULL;
+    return status;
+  }
+  self->server.address = *address;
+  return 0;
+}
+
+int roost_tcp_server_share(roost_server *server, roost_server *const *others, size_t count,
+                           size_t *held) {
+  roost_tcp_server *self = (roost_tcp_server *)server;
+  const roost_alloc *alloc = roost_loop_alloc(self->loop);
+  if (count == 0)
+    return self->listener != NULL ? roost_listener_share(self->listener, NULL, 0, NULL) : 0;
+  roost_listener **listeners = roost_alloc_get(alloc, count * sizeof(roost_listener *));
+  if (listeners == NULL)
+    return ROOST_ENOMEM;
+  for (size_t i = 0; i < count; i++)
+    listeners[i] = ((const roost_tcp_server *)others[i])->listener;
+  const int status = roost_listener_share(self->listener, listeners, count, held);
+  roost_alloc_put(alloc, listeners, count * sizeof(roost_listener *));
+  return status;
+}
+
 int roost_tcp_server_adopt(roost_server *server, roost_conn *conn) {
   roost_tcp_server *self = (roost_tcp_server *)server;
   if (self->closing || server->draining) {

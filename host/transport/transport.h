@@ -190,6 +190,16 @@ int roost_tcp_server_open(roost_server **out, roost_loop *loop, const roost_serv
                           roost_log *log, const roost_sink_ops *sink, void *sink_ud,
                           const char **why);
 
+/* A tcp server for connections that another loop's accepts, which is bound to address. ENOMEM. */
+int roost_tcp_server_open_shared(roost_server **out, roost_loop *loop,
+                                 const roost_server_config *config, const roost_address *address,
+                                 roost_log *log, const roost_sink_ops *sink, void *sink_ud);
+
+/* Has the server, made by roost_tcp_server_open, spread its connections over its own loop and those
+ * of others; see roost_listener_share, also for count 0. ENOMEM. */
+int roost_tcp_server_share(roost_server *server, roost_server *const *others, size_t count,
+                           size_t *held);
+
 /* A tcp server without a listener, for connections that are adopted. ENOMEM. */
 int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_server_config *config,
                          roost_log *log, const roost_sink_ops *sink, void *sink_ud);

@@ -672,7 +672,7 @@ function testing.raises(fn, ...) end
 ---@class roost.testing.host_options
 ---@field services? string|table Files, folders, and `name = function(service) … end` for inline services.
 ---@field config? table A configuration as config/host.lua returns it, without services.
----@field workers? 1 There is one, as yet.
+---@field workers? 1 A host in a test has one, on the loop of the test.
 ---@field clock? "fake"|"real" Fake without it: it moves when the test says so, or waits and only timers are left.
 
 ---Options of a test's calls: a client's, who calls, and at which server.

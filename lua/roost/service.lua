@@ -132,11 +132,13 @@ function service.new(options)
   end
   if made then error("roost.service() may be called once in a service", 2) end
   for key in pairs(options) do
-    if key == "instances" then
-      core.log:warn("option 'instances' is not supported yet and has no effect")
-    elseif key ~= "name" and not stages[key] then
+    if key ~= "name" and key ~= "instances" and not stages[key] then
       error(("roost.service: unknown option '%s'"):format(tostring(key)), 2)
     end
+  end
+  if options.instances ~= nil then
+    if options.instances ~= 1 then error("roost.service: instances: expected 1, or nothing", 2) end
+    core.set_singleton()
   end
   local ok, taken = pcall(take_stages, options)
   if not ok then error("roost.service: " .. taken, 2) end

@@ -64,7 +64,7 @@ local function check_options(options)
   if clock ~= "fake" and clock ~= "real" then
     error(("testing.host: clock is \"fake\" or \"real\", not %q"):format(tostring(clock)), 0)
   end
-  if (options.workers or 1) ~= 1 then error("testing.host: workers: there is one, as yet", 0) end
+  if (options.workers or 1) ~= 1 then error("testing.host: workers: a host in a test has one", 0) end
   if (options.config or {}).services ~= nil then
     error("testing.host: the services stand in 'services', not in its config", 0)
   end

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { perWorkerTest } from '../lib/env.mjs';
 import { roost } from '../lib/cli.mjs';
 import { masked } from '../lib/frames.mjs';
 import { configText, startHost, temporaryDir } from '../lib/host.mjs';
@@ -46,7 +47,7 @@ describe('a sandboxed service', () => {
     assert.deepEqual(await peer.call('own', 1), ['hidden', 'hidden']);
   });
 
-  test('leaves nothing that runs when its state is closed', async (t) => {
+  perWorkerTest('leaves nothing that runs when its state is closed', async (t) => {
     const body = (name) => `
       local ok, kept = pcall(setmetatable, {}, { __gc = function() print("finalized ${name}") end })
       service:message("${name}", function() return ok, kept end)`;

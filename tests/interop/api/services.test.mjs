@@ -1,6 +1,7 @@
 // Services and listeners: which is where, in which order, and what ctx says about it.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { perWorkerTest } from '../lib/env.mjs';
 import { startHost } from '../lib/host.mjs';
 import { end, item, last, noHandler } from '../lib/frames.mjs';
 import { connect, refuses } from '../lib/peer.mjs';
@@ -80,7 +81,7 @@ describe('services', () => {
     assert.deepEqual(await peer.call('look'), [true, true]);
   });
 
-  test('on_start may wait and comes first, on_stop comes last', async (t) => {
+  perWorkerTest('on_start may wait and comes first, on_stop comes last', async (t) => {
     const { host, peer } = await serve(t, `
       local ready = false
       service:on_start(function() roost.sleep(100) ready = true end)

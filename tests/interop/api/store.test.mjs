@@ -1,6 +1,7 @@
 // roost.store: what the services of a host share.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { perWorkerTest } from '../lib/env.mjs';
 import { startHost } from '../lib/host.mjs';
 import { connect } from '../lib/peer.mjs';
 import { luaService, serve } from '../lib/service.mjs';
@@ -41,7 +42,7 @@ describe('values', () => {
     assert.deepEqual(await peer.call('keys', ''), []);
   });
 
-  test('a main chunk and on_start use it, too', async (t) => {
+  perWorkerTest('a main chunk and on_start use it, too', async (t) => {
     const { peer } = await share(t, [`
       roost.store:set("by:a", 1)`, `
       service:on_start(function() roost.store:incr("by:a") end)`, `

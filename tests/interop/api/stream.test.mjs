@@ -1,6 +1,7 @@
 // roost.stream: constructors, operators, consumers, subjects.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { perWorkerTest } from '../lib/env.mjs';
 import { item, last } from '../lib/frames.mjs';
 import { serviceFile, shippedService, startHost } from '../lib/host.mjs';
 import { connect } from '../lib/peer.mjs';
@@ -447,7 +448,7 @@ describe('subjects', () => {
     return { seen, subject:next(4) }
   `, [150, false]);
 
-  test('a handler may return one', async (t) => {
+  perWorkerTest('a handler may return one', async (t) => {
     const { peer } = await serve(t, `
       local subject = roost.stream.subject()
       service:message("listen", function() return subject end)

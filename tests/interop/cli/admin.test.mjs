@@ -24,9 +24,9 @@ end)
 service:event("seen", function() end)
 `;
 
-/** A host with `body`, a peer, and `get` over the socket. */
+/** A host with `body` and one worker, of which it tells, a peer, and `get` over the socket. */
 async function start(t, options = {}) {
-  const host = await startHost(t, { service: luaService(body), ...options });
+  const host = await startHost(t, { workers: 1, service: luaService(body), ...options });
   const socketPath = adminSocket(host);
   const get = (path, method) => ask({ socketPath }, path, method);
   return { host, socketPath, get, peer: () => connect(t, host.port) };
@@ -126,7 +126,7 @@ describe('admin pages', () => {
     }, 'being dead');
     assert.equal(code, 503);
     assert.equal(text, 'a worker is stuck\n');
-    assert.match((await roost(['status'], { cwd: host.dir })).stdout, /^The worker is stuck/m);
+    assert.match((await roost(['status'], { cwd: host.dir })).stdout, /^A worker is stuck/m);
     rmSync(file);
     await blocked;
     await until(async () => (await get('/live')).code === 200, 'being alive');

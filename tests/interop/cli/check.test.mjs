@@ -192,9 +192,6 @@ describe('keys that this version does not know what to do with', () => {
     assert.equal(warnings.length, 1, host.log);
     assert.match(JSON.stringify(warnings[0]), clue);
   });
-  warns('workers', { workers: 2 }, /workers/);
   warns('options of no service', { service_options: { gone: { memory: 1e6 } } },
     /service_options: there is no service named .*gone/);
-  warns('instances', {}, /instances/,
-    good.replace('roost.service()', 'roost.service { instances = 1 }'));
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { stateTest } from '../lib/env.mjs';
+import { stateTest, workers } from '../lib/env.mjs';
 import { configText, startHost } from '../lib/host.mjs';
 import { noHandler } from '../lib/frames.mjs';
 import { connect } from '../lib/peer.mjs';
@@ -19,7 +19,7 @@ return service
 /** A host with the service a; configure() writes other keys into its file and has it look. */
 async function start(t, config = {}) {
   const { files = { 'services/a.lua': service('a', 1) }, ...given } = config;
-  const keys = { services: ['services'], ...given };
+  const keys = { services: ['services'], workers, ...given };
   const host = await startHost(t, { files, ...keys });
   const write = (name, text) => writeFileSync(join(host.dir, name), text);
   let reloads = 0;

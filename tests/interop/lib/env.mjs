@@ -30,4 +30,13 @@ export const scaled = (count, slowCount) => (slow ? slowCount : count);
  * not there then: those end with their generation.
  */
 export const reloading = process.env.ROOST_RELOADING === '1';
-export const stateTest = reloading ? () => {} : test;
+
+/**
+ * ROOST_WORKERS=3 has every host whose test says nothing of workers run so many, which no caller may
+ * notice. What keeps something in its service's state is not there then: each worker has one.
+ */
+export const workers = Number(process.env.ROOST_WORKERS ?? 1);
+const absent = () => {};
+export const stateTest = reloading || workers > 1 ? absent : test;
+/** Of what each worker does, and the test counts. */
+export const perWorkerTest = workers > 1 ? absent : test;

@@ -8,7 +8,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
-import { interopDir, memorySlack, onNest, reloading, roostBin } from './env.mjs';
+import { interopDir, memorySlack, onNest, reloading, roostBin, workers } from './env.mjs';
 import { parseLogfmt } from './logfmt.mjs';
 import { lua } from './lua.mjs';
 import { descriptors, freePort, listens } from './peer.mjs';
@@ -138,8 +138,8 @@ class Host {
     assert.ok(rss <= before + most + memorySlack, `memory went from ${before} to ${rss}`);
   }
 
-  /** Waits until it is about `before` again. */
-  async returnsTo(before, most = 4 * 2 ** 20) {
+  /** Waits until it is about `before` again; each worker keeps some for what comes next. */
+  async returnsTo(before, most = 4 * workers * 2 ** 20) {
     await until(() => this.rss <= before + most + memorySlack, 'the memory being given back')
       .catch((err) => assert.fail(`${err.message}: from ${before} to ${this.rss}`));
   }
@@ -193,6 +193,7 @@ class Host {
  */
 export async function startHost(t, options = {}) {
   if (options.service) options = { services: 'services', ...options };
+  if (workers > 1) options = { workers, ...options };
   if (reloading) options = forReloading(options);
   const { service, files, server = {}, servers = [server], launch = [], args = [], env = {},
     ...config } = options;

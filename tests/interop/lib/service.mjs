@@ -1,13 +1,15 @@
 // Hosts with one service whose Lua text stands in the test.
 import { test } from 'node:test';
-import { reloading, stateTest } from './env.mjs';
+import { reloading, stateTest, workers } from './env.mjs';
 import { startHost } from './host.mjs';
 import { connect } from './peer.mjs';
 import { until } from './wait.mjs';
 
-/** One that is reloaded keeps its notes where its next generation finds them. */
+/** One that is reloaded, or has several workers, keeps its notes where every state finds them. */
 const keptNotes = `local notes = setmetatable({}, {
-  __newindex = function(_, i, text) roost.store:set(("note %06d"):format(i), text) end,
+  __newindex = function(_, _, text)
+    roost.store:set(("note %06d"):format(roost.store:incr("notes made", 1)), text)
+  end,
   __len = function() return #roost.store:keys("note ") end })
 local function all_notes()
   local keys = roost.store:keys("note ")
@@ -22,7 +24,7 @@ end`.replaceAll('\n', ' ');
  */
 export const luaService = (body) => `local roost = require "roost"
 local service = roost.service()
-${reloading ? keptNotes : 'local notes = roost.array {} local function all_notes() return notes end'}
+${reloading || workers > 1 ? keptNotes : 'local notes = roost.array {} local function all_notes() return notes end'}
 local function note(text) notes[#notes + 1] = tostring(text) end
 service:message("notes", function() return all_notes() end)
 ${body}

@@ -2,7 +2,7 @@
 // themselves, through every kind of client.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { patience, scaled } from '../lib/env.mjs';
+import { patience, scaled, workers } from '../lib/env.mjs';
 import { startHost } from '../lib/host.mjs';
 import { code, lua } from '../lib/lua.mjs';
 import { loadNest, nestClient } from '../lib/nest.mjs';
@@ -133,7 +133,7 @@ end)`);
     const figures = await Promise.all(loads);
     const peer = await connect(t, host.port);
     await until(async () => await peer.call('a.closed') + await peer.call('b.closed')
-      === host.counts.reloaded, 'all old states being closed');
+      === host.counts.reloaded * workers, 'all old states being closed');
     t.diagnostic(JSON.stringify({ figures, ...host.counts }));
     assert.equal(host.counts.refused, 0);
     assert.equal(host.find(({ level }) => level === 'error').length, 0, host.log);

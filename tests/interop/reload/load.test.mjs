@@ -3,7 +3,7 @@
 // counter.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { scaled } from '../lib/env.mjs';
+import { scaled, workers } from '../lib/env.mjs';
 import { atMost, load, onlyForward, save, startWatching } from '../lib/reload.mjs';
 import { connect } from '../lib/peer.mjs';
 import { sleep, until } from '../lib/wait.mjs';
@@ -64,9 +64,12 @@ describe('under load', () => {
       handoff: '',
       adopt: 'service:on_adopt(function() error("not mine") end)',
     };
-    /** alive: how many states there are, by what runs when one is made and when it is closed. */
+    /**
+     * One state for all, whose count is theirs. alive: how many states there are, by what runs when
+     * one is made and when it is closed.
+     */
     const counter = (kind, number) => `local roost = require "roost"
-local service = roost.service()
+local service = roost.service ${workers > 1 ? '{ instances = 1 }' : '()'}
 local count = 0
 roost.store:incr("alive", 1)
 local marker = setmetatable({}, { __gc = function() roost.store:incr("alive", -1) end })

@@ -1,6 +1,7 @@
 // What runs while its service is reloaded: streams, waits, timers, hooks.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { perWorkerTest } from '../lib/env.mjs';
 import { failure, item } from '../lib/frames.mjs';
 import { connect } from '../lib/peer.mjs';
 import { startWatching } from '../lib/reload.mjs';
@@ -24,7 +25,7 @@ service:message("who", function() return marker and "${name}" end)
 const closedStates = (host) => host.find(/^state closed$/).map(({ code }) => code);
 
 describe('streams', () => {
-  test('one that runs finishes on the old code, and then its state is closed', async (t) => {
+  perWorkerTest('one that runs finishes on the old code, and then its state is closed', async (t) => {
     const host = await startWatching(t, {
       files: { 'services/test.lua': streams('old') }, reload: { drain_timeout: 20000 },
     });
@@ -41,7 +42,7 @@ describe('streams', () => {
     assert.deepEqual(host.find(/drain_timeout/), []);
   });
 
-  test('one that outlives drain_timeout ends with an error that can be told', async (t) => {
+  perWorkerTest('one that outlives drain_timeout ends with an error that can be told', async (t) => {
     const host = await startWatching(t, {
       files: { 'services/test.lua': streams('old') }, reload: { drain_timeout: 100 },
     });

@@ -1,6 +1,6 @@
 -- A matchmaker: who asks is answered when a partner comes.
 local roost = require "roost"
-local service = roost.service()
+local service = roost.service { instances = 1 } -- who waits is to be found by whoever comes next
 local waiting = {} -- game -> list of { name =, partner = subject }
 
 service:message("match", { timeout = 0 }, function(data, ctx)

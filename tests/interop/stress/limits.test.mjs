@@ -1,6 +1,7 @@
 // Limits of a listener: at the limit something waits or ends, the rest goes on.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { perWorkerTest } from '../lib/env.mjs';
 import { failure, item, last, packet } from '../lib/frames.mjs';
 import { connect } from '../lib/peer.mjs';
 import { serve } from '../lib/service.mjs';
@@ -78,7 +79,7 @@ describe('requests of one connection', () => {
     service:message("open", function() open = true return running end)
   `;
 
-  test('max_in_flight: reading waits, nothing is lost', async (t) => {
+  perWorkerTest('max_in_flight: reading waits, nothing is lost', async (t) => {
     const { host, peer } = await serve(t, gated, { server: { max_in_flight: 4 } });
     const other = await connect(t, host.port);
     const all = Array.from({ length: 20 }, (_, i) => i);

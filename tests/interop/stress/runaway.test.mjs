@@ -1,6 +1,7 @@
 // Lua code that never ends is stopped; its caller is told, and other services of the worker go on.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { perWorkerTest } from '../lib/env.mjs';
 import { masked } from '../lib/frames.mjs';
 import { startHost } from '../lib/host.mjs';
 import { connect } from '../lib/peer.mjs';
@@ -206,7 +207,7 @@ describe('limits of single services', () => {
   test('the default of service_memory', (t) => grows(t, {}, 67108864));
 });
 
-test('a state that stays full is replaced', async (t) => {
+perWorkerTest('a state that stays full is replaced', async (t) => {
   const { host, peer, notes } = await serve(t, `
     local all = {}
     note("fresh")

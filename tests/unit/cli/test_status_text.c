@@ -51,7 +51,7 @@ static void what_is_missing_is_left_out(void **state) {
   (void)state;
   expect_text("{\"version\":\"1\",\"stuck\":true}",
               "roost 1  pid 0    up 0:00:00  memory 0 B  \n"
-              "The worker is stuck: what follows is what it said last.\n");
+              "A worker is stuck: what follows is what it said last.\n");
 }
 
 /* A letter of two bytes is one column wide. */

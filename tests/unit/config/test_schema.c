@@ -184,8 +184,8 @@ static void later_keys_warn_or_refuse(void **state) {
     const char *value;
     int severity; /* -1: no problem */
   } cases[] = {
-      {"workers", "2", ROOST_PROBLEM_WARNING},
-      {"workers", "auto", ROOST_PROBLEM_WARNING},
+      {"workers", "2", -1},
+      {"workers", "auto", -1},
       {"workers", "1", -1},
       {"workers", "'1'", -1},
       {"reload.watch", "true", -1},

@@ -231,7 +231,7 @@ static void running_out_of_memory_is_a_status(void **state) {
   load_write(load, "secret", "word\n");
   load_set(load, "servers.2.port", "5");
   size_t refused = 0;
-  const char *text = "return { services = { '.', 'host.lua' }, x = 1, servers = { { name = "
+  const char *text = "return { services = { '.', 'host.lua' }, x = 1, y = 2, servers = { { name = "
                      "file('secret'), services = { 'a' } } }, workers = 2 }";
   load_text(load, text);
   assert_int_equal(load->problems.count, 2);

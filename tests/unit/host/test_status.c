@@ -58,6 +58,16 @@ static roost_report_client clients[] = {
      .stats = {.requests = 10, .answered = 5, .errors = 3, .timeouts = 1, .reconnects = 4}},
     {.name = "SELF", .transport = "local"}};
 
+static roost_report_worker workers[] = {{.connections = 3,
+                                         .requests = 9,
+                                         .events = 8,
+                                         .errors = 7,
+                                         .timeouts = 6,
+                                         .in_flight = 5,
+                                         .memory_bytes = 1000,
+                                         .longest_turn_us = 2500},
+                                        {.number = 1, .stuck = true}};
+
 static roost_report report = {.state = ROOST_WORKER_RUNNING,
                               .servers = servers,
                               .server_count = 2,
@@ -68,10 +78,11 @@ static roost_report report = {.state = ROOST_WORKER_RUNNING,
                               .routes = {routes, 1},
                               .unhandled = {7, 1},
                               .recent_us = 10000000,
-                              .longest_turn_us = 2500,
-                              .store = {.keys = 1, .bytes = 77, .limit_bytes = 1000}};
+                              .store = {.keys = 1, .bytes = 77, .limit_bytes = 1000},
+                              .workers = workers,
+                              .worker_count = 2};
 
-static const roost_status_facts facts = {.config = "config/host.lua", .uptime_ms = 5, .workers = 1};
+static const roost_status_facts facts = {.config = "config/host.lua", .uptime_ms = 5, .workers = 2};
 
 /* 90 of 100 us and 10 of 10 ms are recent, 4 of 1 s are older. */
 static void fill_latency(void) {
@@ -111,8 +122,12 @@ static void status_is_as_the_contract_has_it(void **state) {
   write_text(roost_status_write, &report);
   assert_int_equal(roost_json_validate(roost_slice_text(text)), 0);
   expect("{\"version\":\"");
-  expect("\"state\":\"running\",\"stuck\":false,\"uptime_ms\":5,\"workers\":1,\"memory_bytes\":");
-  expect(",\"config\":\"config/host.lua\",\"servers\":{\"public\":{\"transport\":\"tcp\","
+  expect("\"state\":\"running\",\"stuck\":false,\"uptime_ms\":5,\"workers\":2,\"memory_bytes\":");
+  expect(",\"config\":\"config/host.lua\",\"per_worker\":{\"0\":{\"stuck\":false,"
+         "\"connections\":3,\"in_flight\":5,\"requests\":9,\"events\":8,\"errors\":7,"
+         "\"timeouts\":6,\"memory_bytes\":1000,\"longest_turn_ms\":2.5},\"1\":{\"stuck\":true,"
+         "\"connections\":0,");
+  expect("\"longest_turn_ms\":0}},\"servers\":{\"public\":{\"transport\":\"tcp\","
          "\"address\":\"[::1]:3443\",\"tls\":true,\"cert_expires\":\"2027-01-01T00:00:00Z\","
          "\"status\":\"connected\",\"connections\":3,\"accepted\":9,\"denied\":1,"
          "\"bytes_in\":100,\"bytes_out\":200},\"inner\":{\"transport\":\"tcp\","
@@ -188,7 +203,9 @@ static void metrics_have_every_family(void **state) {
   expect("\nroost_store_bytes 77\n");
   expect("\nroost_loop_lag_seconds{worker=\"0\"} 0.0025\n");
   expect("\nroost_tls_expiry_timestamp_seconds{server=\"public\"} 1798761600\n");
-  expect("\nroost_worker_stuck{worker=\"0\"} 0\n");
+  expect("\nroost_worker_stuck{worker=\"0\"} 0\nroost_worker_stuck{worker=\"1\"} 1\n");
+  expect("\nroost_worker_connections{worker=\"0\"} 3\n");
+  expect("\nroost_worker_requests_total{worker=\"0\"} 17\n");
   expect("\nroost_build_info{version=\"");
   assert_null(strstr(text, "roost_tls_expiry_timestamp_seconds{server=\"inner\"}"));
 }
@@ -232,7 +249,7 @@ static void metrics_are_in_the_format(void **state) {
     assert_int_equal(sscanf(value, " %lf", &number), 1);
     assert_true(value[-1] == '}' || strchr(line, '{') == NULL);
   }
-  assert_int_equal(count, 17);
+  assert_int_equal(count, 19);
 }
 
 static void without_a_report_both_are_whole(void **state) {
@@ -263,6 +280,60 @@ static void memory_may_be_short_for_the_texts(void **state) {
     }
     assert_int_equal(status, 0);
   }
+}
+
+/* --------------------------------------------------------------------- several workers ------- */
+
+static void reports_are_merged(void **state) {
+  roost_report_service second = services[0];
+  roost_report_client third[] = {clients[0], {.name = "NEW", .transport = "local"}};
+  roost_report_route other[] = {
+      {.route = {"late", 4}, .registered = {true, false}, .ended = {{1, 0, 0, 0}, {0}}}, routes[0]};
+  roost_report_worker number = {.number = 1, .requests = 4};
+  roost_report another = report;
+  roost_alloc_probe probe;
+  roost_report *merged = NULL;
+  const bool stuck[] = {false, true, true};
+  (void)state;
+  second.routes = (roost_report_routes){other, 2};
+  second.generation = 5;
+  another.services = &second;
+  another.service_count = 1;
+  another.clients = third;
+  another.client_count = 2;
+  another.workers = &number;
+  another.worker_count = 1;
+  roost_report *const parts[] = {&report, &another, NULL};
+  roost_alloc_probe_init(&probe);
+  for (size_t allowed = 0; merged == NULL; allowed++) {
+    probe.refuse_after = allowed;
+    const int status = roost_report_merge(&merged, &probe.alloc, parts, stuck, 3);
+    assert_int_equal(status, merged != NULL ? 0 : ROOST_ENOMEM);
+    if (merged == NULL)
+      assert_int_equal(probe.bytes, 0);
+  }
+  assert_int_equal(merged->servers[0].stats.connections, 6);
+  assert_int_equal(merged->servers[1].stats.accepted, 0);
+  assert_int_equal(merged->service_count, 2);
+  const roost_report_service *math = &merged->services[0];
+  assert_int_equal(math->generation, 5);
+  assert_int_equal(math->instances, 2);
+  assert_int_equal(math->stats.requests, 18);
+  assert_int_equal(roost_report_recent(&math->latency),
+                   2 * roost_report_recent(&services[0].latency));
+  assert_int_equal(math->routes.count, 4);
+  assert_int_equal(math->routes.items[0].ended[0][0], 10);
+  assert_true(roost_slice_equal(math->routes.items[3].route, ROOST_SLICE("late")));
+  assert_int_equal(merged->client_count, 3);
+  assert_int_equal(merged->clients[0].stats.requests, 20);
+  assert_int_equal(merged->unhandled[0], 14);
+  assert_int_equal(merged->worker_count, 3);
+  assert_int_equal(merged->workers[1].requests, 4);
+  assert_int_equal(merged->workers[2].number, 2);
+  assert_true(!merged->workers[0].stuck && merged->workers[1].stuck && merged->workers[2].stuck);
+  assert_int_equal(report.services[0].stats.requests, 9); /* those are as they were */
+  roost_report_free(merged);
+  assert_int_equal(probe.bytes, 0);
 }
 
 /* --------------------------------------------------------------------- a report of a worker -- */
@@ -329,6 +400,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(status_is_as_the_contract_has_it),
       cmocka_unit_test(states_of_a_worker_have_three_names),
+      cmocka_unit_test(reports_are_merged),
       cmocka_unit_test(metrics_have_every_family),
       cmocka_unit_test(the_histogram_adds_up),
       cmocka_unit_test(metrics_are_in_the_format),

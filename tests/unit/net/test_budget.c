@@ -161,6 +161,38 @@ static void what_is_queued_counts(void **state) {
   finish(&self);
 }
 
+/* What another loop holds counts, as it was in its last turn; it wakes us when it lets go. */
+static void a_limit_may_be_shared(void **state) {
+  fixture self;
+  roost_loop *other;
+  roost_conn *a;
+  roost_conn *b;
+  (void)state;
+  start(&self, 1000000);
+  assert_int_equal(roost_loop_new(&other, &self.test.probe.alloc, &self.test.clock), 0);
+  roost_loop *const both[] = {self.test.loop, other};
+  roost_loop_share_limit(self.test.loop, both, 2);
+  roost_loop_share_limit(other, both, 2);
+  roost_loop_set_buffer_limit(other, 1000000);
+  assert_int_equal(roost_conn_pair(&a, &b, other), 0);
+  roost_conn_account(a, 600000);
+  hold(&self, 0, 300000);
+  hold(&self, 1, 300000);
+  assert_int_equal(roost_loop_poll(other, 0), 0);
+  net_test_turn(&self.test);
+  write_to_all(&self);
+  expect_reads(&self, "1011"); /* 1,200,000 in all: only one that is large goes on */
+  roost_conn_account(a, 0);
+  assert_int_equal(roost_loop_poll(other, 0), 0);
+  net_test_turns(&self.test, 5);
+  expect_reads(&self, "1111");
+  roost_loop_share_limit(self.test.loop, NULL, 0);
+  roost_loop_share_limit(other, NULL, 0);
+  roost_conn_close(a);
+  roost_loop_free(other);
+  finish(&self);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(below_the_limit_everybody_is_read),
@@ -170,6 +202,7 @@ int main(void) {
       cmocka_unit_test(what_a_closed_conn_held_is_counted_no_more),
       cmocka_unit_test(taking_the_limit_away_lets_everybody_go_on),
       cmocka_unit_test(what_is_queued_counts),
+      cmocka_unit_test(a_limit_may_be_shared),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

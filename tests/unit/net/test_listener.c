@@ -475,6 +475,78 @@ static void out_of_memory(void **state) {
   }
 }
 
+/* Two listeners of one loop, as of two: the first accepts for the second, too. */
+static void what_is_accepted_is_spread(void **state) {
+  fixture self;
+  roost_listener *other;
+  size_t held[2] = {0, 0};
+  int peers[5];
+  (void)state;
+  start(&self, &plain);
+  assert_int_equal(roost_listener_open_shared(&other, self.test.loop, &listener_ops, &self), 0);
+  assert_int_equal(roost_listener_start(other), 0);
+  assert_int_equal(roost_listener_share(self.listener, &other, 1, held), 0);
+  assert_int_equal(roost_listener_start(self.listener), 0);
+  for (size_t i = 0; i < 4; i++) {
+    peers[i] = net_connect(port_of(&self));
+    NET_TEST_UNTIL(&self.test, self.accepted == i + 1);
+  }
+  assert_int_equal(held[0], 2);
+  assert_int_equal(held[1], 2);
+  roost_conn_close(self.conns[1].conn); /* the other's */
+  roost_conn_close(self.conns[3].conn);
+  NET_TEST_UNTIL(&self.test, held[1] == 0);
+  assert_int_equal(held[0], 2);
+  peers[4] = net_connect(port_of(&self));
+  NET_TEST_UNTIL(&self.test, self.accepted == 5);
+  assert_int_equal(held[1], 1);
+  assert_int_equal(roost_listener_share(self.listener, NULL, 0, NULL), 0);
+  close(net_connect(port_of(&self)));
+  NET_TEST_UNTIL(&self.test, self.accepted == 6);
+  assert_int_equal(held[0], 2); /* it counts for itself again */
+  for (size_t i = 0; i < 6; i++)
+    if (self.conns[i].closes == 0)
+      roost_conn_close(self.conns[i].conn);
+  NET_TEST_UNTIL(&self.test, self.conns[4].closes == 1 && self.conns[5].closes == 1);
+  for (size_t i = 0; i < 5; i++)
+    close(peers[i]);
+  roost_listener *first = self.listener;
+  roost_listener_close(first);
+  roost_listener_close(other);
+  NET_TEST_UNTIL(&self.test, self.closed == 2);
+  self.closed = 1;
+  finish(&self);
+}
+
+/* A limit counts them all, and one that is on its way when the loop is freed is closed with it. */
+static void limits_are_of_all_that_share(void **state) {
+  fixture self;
+  roost_listener *other;
+  size_t held[2] = {0, 0};
+  roost_listener_config config = plain;
+  int peers[3];
+  config.max_connections = 2;
+  config.max_connections_per_ip = 2;
+  (void)state;
+  start(&self, &config);
+  assert_int_equal(roost_listener_open_shared(&other, self.test.loop, &listener_ops, &self), 0);
+  assert_int_equal(roost_listener_share(self.listener, &other, 1, held), 0);
+  assert_int_equal(roost_listener_start(self.listener), 0);
+  for (size_t i = 0; i < 3; i++)
+    peers[i] = net_connect(port_of(&self));
+  NET_TEST_UNTIL(&self.test, self.accepted == 2 && self.refused == 1);
+  assert_string_equal(self.why, "max_connections");
+  for (size_t i = 0; i < 2; i++)
+    roost_conn_close(self.conns[i].conn);
+  NET_TEST_UNTIL(&self.test, held[0] == 0 && held[1] == 0);
+  for (size_t i = 0; i < 3; i++)
+    close(peers[i]);
+  net_test_deinit(&self.test);
+  assert_int_equal(self.closed, 2);
+  for (size_t i = 0; i < 2; i++)
+    net_record_deinit(&self.conns[i]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nothing_is_accepted_before_start),
@@ -490,6 +562,8 @@ int main(void) {
       cmocka_unit_test(a_lost_socket_listens_again_as_often_as_told),
       cmocka_unit_test(a_port_taken_meanwhile_costs_an_attempt),
       cmocka_unit_test(without_descriptors_accepting_pauses_and_goes_on),
+      cmocka_unit_test(what_is_accepted_is_spread),
+      cmocka_unit_test(limits_are_of_all_that_share),
       cmocka_unit_test(out_of_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,10 +56,41 @@ static void it_is_refused_whole(void **state) {
   assert_int_equal(probe.bytes, 0);
 }
 
+static void a_copy_is_its_own(void **state) {
+  roost_alloc_probe probe;
+  const roost_tls_info *info;
+  const roost_tls_info *copy;
+  const roost_tls_claim claim = {"O=x,CN=a", "0a", sans, 2, true};
+  (void)state;
+  roost_alloc_probe_init(&probe);
+  assert_int_equal(roost_tls_info_claim(&info, &probe.alloc, &claim), 0);
+  const size_t before = probe.bytes;
+  int status = ROOST_ENOMEM;
+  for (size_t n = 0; status != 0; n++) {
+    probe.refuse_after = n;
+    status = roost_tls_info_copy(&copy, &probe.alloc, info);
+    assert_int_equal(status, copy != NULL ? 0 : ROOST_ENOMEM);
+    if (status != 0)
+      assert_int_equal(probe.bytes, before);
+  }
+  roost_tls_info_release(info);
+  assert_string_equal(copy->subject, "O=x,CN=a");
+  assert_string_equal(copy->common_name, "a");
+  assert_string_equal(copy->fingerprint, "0a");
+  assert_string_equal(copy->version, "TLSv1.3");
+  for (size_t i = 0; i < 2; i++)
+    assert_string_equal(copy->sans[i], sans[i]);
+  assert_null(copy->sans[2]);
+  assert_true(copy->verified);
+  roost_tls_info_release(copy);
+  assert_int_equal(probe.bytes, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_played_peer_has_what_was_said),
       cmocka_unit_test(it_is_refused_whole),
+      cmocka_unit_test(a_copy_is_its_own),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,6 +162,36 @@ static void out_of_memory(void **state) {
   deinit(&self);
 }
 
+static void a_list_can_be_copied(void **state) {
+  (void)state;
+  fixture self;
+  roost_found_list copy;
+  init(&self);
+  put(&self, "a.lua");
+  put(&self, "b/init.lua");
+  assert_int_equal(roost_found_add(&self.list, "/", self.folder, report, &self), 0);
+  assert_int_equal(self.list.count, 2);
+  const size_t before = self.probe.bytes;
+  int status = ROOST_ENOMEM;
+  for (size_t n = 0; status != 0; n++) {
+    roost_found_init(&copy, &self.probe.alloc);
+    self.probe.refuse_after = n;
+    status = roost_found_copy(&copy, &self.list);
+    assert_true(status == 0 || status == ROOST_ENOMEM);
+    if (status == 0)
+      break;
+    roost_found_deinit(&copy);
+    assert_int_equal(self.probe.bytes, before);
+  }
+  self.probe.refuse_after = ROOST_ALLOC_PROBE_NEVER;
+  assert_int_equal(copy.count, 2);
+  assert_string_equal(copy.items[1].name, "b");
+  assert_string_equal(copy.items[1].path, self.list.items[1].path);
+  assert_ptr_not_equal(copy.items[1].path, self.list.items[1].path);
+  roost_found_deinit(&copy);
+  deinit(&self);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_folder_gives_its_services_by_name),
@@ -169,6 +199,7 @@ int main(void) {
       cmocka_unit_test(two_of_one_name_are_an_error),
       cmocka_unit_test(what_is_no_service_is_said),
       cmocka_unit_test(out_of_memory),
+      cmocka_unit_test(a_list_can_be_copied),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,11 +66,59 @@ static void out_of_memory(void **state) {
   assert_int_equal(probe.bytes, 0);
 }
 
+static roost_handler *add(roost_list *owners, const roost_alloc *alloc, const char *pattern,
+                          bool event) {
+  roost_handler *handler;
+  const char *why;
+  char transport[] = "tcp";
+  const roost_handler from = {.event = event, .timeout_ms = 5, .transport = transport};
+  assert_int_equal(roost_handler_new(&handler, alloc, &from, roost_slice_text(pattern), &why), 0);
+  roost_list_append(owners, &handler->link);
+  return handler;
+}
+
+/* A copy knows which of several alike it is of, and that is found by it later. */
+static void a_copy_finds_what_it_is_of(void **state) {
+  (void)state;
+  roost_alloc_probe probe;
+  roost_list owners;
+  roost_alloc_probe_init(&probe);
+  roost_list_init(&owners);
+  const roost_handler *all[] = {
+      add(&owners, &probe.alloc, "\"a\"", true), add(&owners, &probe.alloc, "\"a\"", false),
+      add(&owners, &probe.alloc, "\"a\"", true), add(&owners, &probe.alloc, "\"b.*\"", true)};
+  for (size_t i = 0; i < 4; i++) {
+    roost_handler *copy = NULL;
+    const size_t before = probe.bytes;
+    for (size_t n = 0; copy == NULL; n++) {
+      probe.refuse_after = n;
+      const int status = roost_handler_copy(&copy, &probe.alloc, all[i], &owners);
+      assert_int_equal(status, copy != NULL ? 0 : ROOST_ENOMEM);
+      if (copy == NULL)
+        assert_int_equal(probe.bytes, before);
+    }
+    assert_true(copy->forwards);
+    assert_int_equal(copy->timeout_ms, 0);
+    assert_int_equal(copy->wildcard, i == 3);
+    assert_string_equal(copy->transport, "tcp");
+    assert_ptr_equal(
+        roost_handler_find(&owners, roost_buffer_slice(&copy->route), copy->event, copy->ordinal),
+        all[i]);
+    roost_handler_free(&probe.alloc, copy);
+  }
+  assert_null(roost_handler_find(&owners, ROOST_SLICE("a"), true, 2));
+  assert_null(roost_handler_find(&owners, ROOST_SLICE("c"), true, 0));
+  while (!roost_list_empty(&owners))
+    roost_handler_free(&probe.alloc, ROOST_LIST_ENTRY(owners.next, roost_handler, link));
+  assert_int_equal(probe.bytes, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(is_a_copy_with_a_route),
       cmocka_unit_test(what_is_no_pattern_is_refused),
       cmocka_unit_test(out_of_memory),
+      cmocka_unit_test(a_copy_finds_what_it_is_of),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
