@@ -22,7 +22,7 @@ static const char took_too_long[] = "the test took longer than 5 s";
 /* Tasks that wake each other go on within one turn, but not for ever. */
 static void on_flush(void *ud) {
   roost_exec *exec = ud;
-  for (int round = 0; round < ROUNDS_PER_TURN && roost_runner_turn(&exec->runner);)
+  for (int round = 0; round < ROUNDS_PER_TURN && roost_runner_turn(&exec->runner, UINT64_MAX);)
     round++;
 }
 

@@ -7,6 +7,7 @@
 #include "net/crypto.h"
 
 #define ROUNDS_PER_TURN   16
+#define ROUND_US          1000 /* others wait meanwhile */
 #define MUCH_MEMORY_BYTES ((size_t)4 << 20)
 #define CONN_BYTES        4096 /* what one holds besides buffers: 1 KiB, with TLS 15 */
 #define RELOAD_RETRY_MS   1000
@@ -24,7 +25,7 @@ static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
  * last item unsent; but not for ever. */
 static void run_ready(roost_worker *worker) {
   for (int round = 0; round < ROUNDS_PER_TURN; round++)
-    if (!roost_runner_turn(worker->runner))
+    if (!roost_runner_turn(worker->runner, ROUND_US))
       return;
   roost_loop_defer(worker->loop, &worker->again);
 }

@@ -1,12 +1,15 @@
 #include "config/script.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MAX_BYTES        ((size_t)64 * 1024 * 1024)
 #define MAX_INSTRUCTIONS 50000000
@@ -50,6 +53,24 @@ const char *roost_script_lua_version(void) {
   return LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE;
 }
 
+/* Whoever reads anything but a file could wait, or go on, for ever. NULL with errno. */
+static FILE *open_plain(const char *path) {
+  struct stat info;
+  const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0)
+    return NULL;
+  int error = fstat(descriptor, &info) != 0 ? errno : 0;
+  if (error == 0 && !S_ISREG(info.st_mode))
+    error = S_ISDIR(info.st_mode) ? EISDIR : ENODEV;
+  FILE *file = error == 0 ? fdopen(descriptor, "rb") : NULL;
+  if (file != NULL)
+    return file;
+  error = error != 0 ? error : errno;
+  close(descriptor);
+  errno = error;
+  return NULL;
+}
+
 int roost_script_read_file(roost_buffer *out, const char *working_dir, const char *path) {
   roost_buffer full;
   roost_buffer_init(&full, out->alloc);
@@ -58,7 +79,7 @@ int roost_script_read_file(roost_buffer *out, const char *working_dir, const cha
       roost_buffer_printf(&full, "%s%s%s", relative ? working_dir : "", relative ? "/" : "", path);
   if (status == 0)
     status = roost_buffer_append_byte(&full, '\0');
-  FILE *file = status == 0 ? fopen(full.ptr, "rb") : NULL;
+  FILE *file = status == 0 ? open_plain(full.ptr) : NULL;
   roost_buffer_deinit(&full);
   if (status != 0)
     return status;
@@ -79,6 +100,10 @@ int roost_script_read_file(roost_buffer *out, const char *working_dir, const cha
     return ROOST_ESYSTEM;
   }
   return status;
+}
+
+const char *roost_script_file_error(int error) {
+  return error == ENODEV ? "it is no regular file" : strerror(error);
 }
 
 /* env(name, default) */
@@ -112,7 +137,8 @@ static int lua_file(lua_State *lua) {
     const int error = errno;
     roost_buffer_deinit(&text);
     return luaL_error(lua, "%s: %s", path,
-                      status == ROOST_ENOMEM ? "not enough memory" : strerror(error));
+                      status == ROOST_ENOMEM ? "not enough memory"
+                                             : roost_script_file_error(error));
   }
   if (text.len > 0 && text.ptr[text.len - 1] == '\n')
     text.len--;

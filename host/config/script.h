@@ -40,4 +40,7 @@ void roost_script_push_literal(roost_script *script, const char *text);
  * ENOMEM, ESYSTEM (errno says why). */
 int roost_script_read_file(roost_buffer *out, const char *working_dir, const char *path);
 
+/* What is wrong with a file that it did not read, by errno. Until the thread's next strerror. */
+const char *roost_script_file_error(int error);
+
 #endif

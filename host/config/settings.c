@@ -39,7 +39,8 @@ static int read_text(loading *load) {
   const int status = roost_script_read_file(&load->text, source->working_dir, source->path);
   if (status != ROOST_ESYSTEM)
     return status;
-  roost_problems_add(load->problems, ROOST_PROBLEM_ERROR, "%s: %s", source->path, strerror(errno));
+  roost_problems_add(load->problems, ROOST_PROBLEM_ERROR, "%s: %s", source->path,
+                     roost_script_file_error(errno));
   return ROOST_ECONFIG;
 }
 

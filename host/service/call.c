@@ -448,6 +448,10 @@ static int task_next(void **ud);
 static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task_ended,
                                         task_next,  false,       NULL};
 
+bool roost_call_serves(const roost_task *task) {
+  return task->ops == &task_ops;
+}
+
 static int run_lua(roost_call *call) {
   roost_dispatch *dispatch = call->dispatch;
   roost_call *outer = dispatch->running;

@@ -124,6 +124,9 @@ void roost_call_finish(roost_call *call);
 /* The handler is done: nothing more will be sent, and the call goes when its pins do. */
 void roost_call_end(roost_call *call);
 
+/* Whether a task is that of a call's handler. */
+bool roost_call_serves(const roost_task *task);
+
 /* A task spawned in a call may outlive it: while it is pinned, what it was given stays. */
 void roost_call_pin(roost_call *call);
 void roost_call_unpin(roost_call *call);

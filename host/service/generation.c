@@ -88,20 +88,31 @@ static void each_task(const roost_generation *generation, void (*fn)(roost_task 
   }
 }
 
-static roost_task *first_task(const roost_generation *generation) {
+static bool is_any(const roost_task *task) {
+  (void)task;
+  return true;
+}
+
+/* One that serves no request, and does not run. */
+static bool is_own(const roost_task *task) {
+  return task->state != ROOST_TASK_RUNNING && !roost_call_serves(task);
+}
+
+static roost_task *first_task(const roost_generation *generation,
+                              bool (*is_one)(const roost_task *task)) {
   const roost_vm *vm = generation->vm;
   if (vm == NULL)
     return NULL;
   for (roost_list *at = vm->tasks.next; at != &vm->tasks; at = at->next) {
     roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
-    if (!generation->borrows_vm || task->group == generation)
+    if ((!generation->borrows_vm || task->group == generation) && is_one(task))
       return task;
   }
   return NULL;
 }
 
 static void leave_vm(roost_generation *generation) {
-  for (roost_task *task; (task = first_task(generation)) != NULL;)
+  for (roost_task *task; (task = first_task(generation, is_any)) != NULL;)
     roost_task_reset(task);
   generation->dispatch->config.binding->unload(generation);
 }
@@ -200,6 +211,14 @@ static void on_overrun(roost_vm *vm, const char *what, const roost_stop *stop) {
   roost_log_end(&line);
 }
 
+/* Its timers, and what it has spawned, however many: to cancel each would take a full collection
+ * each. What their <close> variables start is left. */
+static void end_own_tasks(const roost_generation *generation) {
+  size_t most = generation->vm->task_count;
+  for (roost_task *task; most > 0 && (task = first_task(generation, is_own)) != NULL; most--)
+    roost_task_reset(task);
+}
+
 /* Every further call would pay a full collection: a new state takes its place, with nothing of what
  * this one holds. */
 static void on_exhausted(roost_vm *vm) {
@@ -215,6 +234,7 @@ static void on_exhausted(roost_vm *vm) {
   roost_log_integer(&line, "gen", generation->number);
   roost_log_integer(&line, "bytes", (int64_t)vm->memory_bytes);
   roost_log_end(&line);
+  end_own_tasks(generation);
   roost_reload_restart(service);
 }
 
@@ -473,7 +493,7 @@ void roost_generation_stop(roost_generation *generation) {
 }
 
 bool roost_generation_quiet(const roost_generation *generation) {
-  return first_task(generation) == NULL;
+  return first_task(generation, is_any) == NULL;
 }
 
 void roost_generation_cut(roost_generation *generation) {

@@ -28,6 +28,7 @@ typedef struct tcp_link {
   size_t left_bytes;     /* unsent when the linger timer was last started */
   roost_frame_mark mark; /* of the packet being written */
   bool open;
+  bool heard; /* something came, so that it serves */
 } tcp_link;
 
 struct tcp_client {
@@ -37,9 +38,10 @@ struct tcp_client {
   unsigned digits;     /* of the last packet's length: a guess for the next */
   roost_dial_fn *dial; /* in the place of roost_conn_dial; NULL: none */
   void *dial_ud;
-  roost_loop_hook later;  /* tells how dial went */
-  roost_loop_hook next;   /* tries the next endpoint */
-  size_t refused;         /* endpoints in a row that took no connection */
+  roost_loop_hook later; /* tells how dial went */
+  roost_loop_hook next;  /* tries the next endpoint */
+  size_t refused;        /* endpoints in a row that took no connection */
+  bool leaves; /* the last one took it and said nothing before the end: TLS 1.3 refuses that way */
   roost_tls_context *tls; /* NULL: none, or not made yet */
   char why[192];          /* what is wrong with TLS, for the sink */
   roost_buffer packet;    /* what the codec made of a frame; elsewhere while that is told of */
@@ -96,6 +98,7 @@ static void retire(tcp_client *self) {
 
 /* Ends the connection and tells why; nothing of the client may be used after it. */
 static void fail(tcp_client *self, int status, const char *why) {
+  self->leaves = self->link != NULL && !self->link->heard;
   let_go(self);
   self->client.sink->on_closed(self->client.sink_ud, status, why);
 }
@@ -105,12 +108,16 @@ static bool is_tls_failure(const char *why) {
   return strncmp(why, "ETLS", 4) == 0;
 }
 
+/* The next connection begins with another endpoint. */
+static void go_on(tcp_client *self) {
+  self->client.place = (self->client.place + 1) % (self->client.config->other_count + 1);
+}
+
 /* Goes on to the endpoint after the one that took no connection; false where all were tried. */
 static bool has_another(tcp_client *self) {
-  const size_t count = self->client.config->other_count + 1;
-  if (++self->refused >= count)
+  if (++self->refused > self->client.config->other_count)
     return false;
-  self->client.place = (self->client.place + 1) % count;
+  go_on(self);
   return true;
 }
 
@@ -119,6 +126,7 @@ static void on_closed(void *ud, int status, const char *why) {
   tcp_client *self = link->client;
   const roost_alloc *alloc = roost_loop_alloc(roost_conn_loop(link->conn));
   const bool was_open = link->open;
+  const bool was_heard = link->heard;
   stop_timer(link);
   roost_frame_reader_deinit(&link->reader);
   roost_alloc_put(alloc, link, sizeof *link);
@@ -127,7 +135,10 @@ static void on_closed(void *ud, int status, const char *why) {
   self->link = NULL;
   if (!was_open && status != 0 && has_another(self)) {
     roost_loop_defer(self->loop, &self->next);
-  } else if (status != 0 && is_tls_failure(why)) {
+    return;
+  }
+  self->leaves = was_open && !was_heard;
+  if (status != 0 && is_tls_failure(why)) {
     snprintf(self->why, sizeof self->why, "%s", why);
     self->client.sink->on_closed(self->client.sink_ud, ROOST_ECONNECT, self->why);
   } else {
@@ -207,6 +218,7 @@ static void after_frames(tcp_link *link, int status) {
 
 static void on_bytes(void *ud, roost_slice bytes) {
   tcp_link *link = ud;
+  link->heard = true;
   roost_slice frame;
   int status = 1;
   while (link->client != NULL && status > 0) {
@@ -224,6 +236,7 @@ static size_t room(void *ud, char **place) {
 
 static void on_filled(void *ud, size_t n) {
   tcp_link *link = ud;
+  link->heard = true;
   roost_slice frame;
   const int status = roost_frame_filled(&link->reader, n, &frame);
   if (status > 0)
@@ -285,7 +298,8 @@ static int prepare_tls(tcp_client *self) {
 /* Tells with which connection it begins; on_open follows once it has TLS. */
 static int start_tls(tcp_client *self, tcp_link *link) {
   const char *host = roost_client_endpoint(&self->client).host;
-  const int status = roost_conn_start_tls(link->conn, self->tls, host, HANDSHAKE_MS);
+  const uint64_t timeout_ms = self->client.config->other_count > 0 ? NEXT_MS : HANDSHAKE_MS;
+  const int status = roost_conn_start_tls(link->conn, self->tls, host, timeout_ms);
   if (status == 0)
     return 0;
   snprintf(self->why, sizeof self->why, "ETLS: %s",
@@ -346,6 +360,9 @@ static void on_next(void *ud) {
 static int connect_client(roost_client *client) {
   tcp_client *self = of(client);
   self->refused = 0;
+  if (self->leaves)
+    go_on(self);
+  self->leaves = false;
   roost_loop_remove_hook(&self->next);
   return try_endpoint(self);
 }

@@ -137,9 +137,10 @@ void roost_vm_check_memory(roost_vm *vm);
 /* Lets tasks and timers that were made so far start. */
 void roost_vm_go_live(roost_vm *vm);
 
-/* Resumes every task that is ready now; those that become ready meanwhile are for the next call.
- * Returns whether there are some. To be called in each turn of the loop; not from inside Lua. */
-bool roost_runner_turn(roost_runner *runner);
+/* Resumes every task that is ready now, or as many as can be begun within most_us; those that
+ * become ready meanwhile are for the next call. Returns whether there are some. To be called in
+ * each turn of the loop; not from inside Lua. */
+bool roost_runner_turn(roost_runner *runner, uint64_t most_us);
 
 /* Opens Lua's own libraries but for what a service must not have (os.exit, debug.sethook,
  * debug.setmetatable, debug.getregistry, reading stdin), with our coroutine table, pcall, xpcall

@@ -52,6 +52,8 @@ static void file_drops_one_newline(void **state) {
   assert_error(load, "host.lua:3: absent: No such file or directory");
   load_text(load, "return { x = file('.') }");
   assert_error(load, "host.lua:1: .: Is a directory");
+  load_text(load, "return { x = file('/dev/zero') }");
+  assert_error(load, "host.lua:1: /dev/zero: it is no regular file");
 }
 
 static void a_script_that_never_ends_is_ended(void **state) {

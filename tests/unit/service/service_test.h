@@ -289,7 +289,7 @@ static inline void service_test_go(service_test *self) {
 /* --------------------------------------------------------------------- running --------------- */
 
 static inline void service_test_turn(service_test *self) {
-  for (int round = 0; round < 16 && roost_runner_turn(&self->runner); round++)
+  for (int round = 0; round < 16 && roost_runner_turn(&self->runner, UINT64_MAX); round++)
     ;
   roost_dispatch_flush(self->dispatch);
   roost_log_drain(self->log);

@@ -641,6 +641,34 @@ static void it_tries_one_place_after_the_other(void **state) {
   close(sockets[2]);
 }
 
+static void it_leaves_a_place_that_takes_it_and_says_nothing(void **state) {
+  static client_test self;
+  uint16_t ports[2];
+  int sockets[2];
+  (void)state;
+  prepare(&self);
+  for (size_t i = 0; i < 2; i++)
+    sockets[i] = take_port(&ports[i], true);
+  const roost_endpoint other = {"127.0.0.1", ports[1]};
+  self.config.host = "127.0.0.1";
+  self.config.port = ports[0];
+  self.config.others = &other;
+  self.config.other_count = 1;
+  make(&self);
+  assert_int_equal(self.client->ops->connect(self.client), 0);
+  NET_TEST_UNTIL(&self.test, self.opened == 1);
+  close(accept(sockets[0], NULL, NULL));
+  NET_TEST_UNTIL(&self.test, self.closed == 1);
+  assert_int_equal(self.status, ROOST_EGONE);
+  assert_int_equal(roost_client_endpoint(self.client).port, ports[0]); /* what the error is of */
+  assert_int_equal(self.client->ops->connect(self.client), 0);
+  NET_TEST_UNTIL(&self.test, self.opened == 2);
+  assert_int_equal(roost_client_endpoint(self.client).port, ports[1]);
+  stop(&self);
+  close(sockets[0]);
+  close(sockets[1]);
+}
+
 static void it_dials_and_knows_both_ends(void **state) {
   static client_test self;
   uint16_t port;
@@ -689,6 +717,7 @@ int main(void) {
       cmocka_unit_test(each_allocation_may_fail),
       cmocka_unit_test(a_dial_short_of_memory_is_an_error),
       cmocka_unit_test(it_tries_one_place_after_the_other),
+      cmocka_unit_test(it_leaves_a_place_that_takes_it_and_says_nothing),
       cmocka_unit_test(it_dials_and_knows_both_ends),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

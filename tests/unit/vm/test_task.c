@@ -516,7 +516,7 @@ static void an_interrupt_may_be_taken_back(void **state) {
   vm_test_init(&self);
   vm_job_start(&job, &self, "log(select(2, pcall(sleep, 50))) sleep(5) return 'slept'");
   roost_task_interrupt(job.task, "too long");
-  roost_runner_turn(&self.runner);
+  roost_runner_turn(&self.runner, UINT64_MAX);
   roost_task_interrupt(job.task, NULL);
   vm_test_advance(&self, 10);
   assert_string_equal(job.result, "slept");

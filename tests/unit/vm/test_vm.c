@@ -68,7 +68,7 @@ static void closing_ends_all_tasks(void **state) {
   }
   assert_string_equal(self.log, "close;");
   assert_true(roost_list_empty(&self.waiters));
-  assert_false(roost_runner_turn(&self.runner));
+  assert_false(roost_runner_turn(&self.runner, UINT64_MAX));
 }
 
 static vm_job late_job;

@@ -143,7 +143,7 @@ static inline void vm_test_deinit(vm_test *self) {
 
 /* As a turn of the loop: until nothing is ready. */
 static inline void vm_test_turn(vm_test *self) {
-  while (roost_runner_turn(&self->runner))
+  while (roost_runner_turn(&self->runner, UINT64_MAX))
     ;
 }
 
