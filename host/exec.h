@@ -43,6 +43,7 @@ typedef struct roost_exec {
   roost_list hosts;        /* roost_test_host.link */
   roost_list settlers;     /* tasks that wait until nothing is left but timers */
   uint64_t guard_until_us; /* real time: a test fails then; 0: no such time */
+  bool closes_host;        /* the main chunk waits for a host's end, which the guard cuts short */
   bool quiet;              /* nothing was left to do after the last turn */
 } roost_exec;
 

@@ -189,23 +189,44 @@ static int start(lua_State *lua) {
   return roost_task_wait_in(lua, &host->waiters, 0, started);
 }
 
+static bool is_main_chunk(lua_State *lua, const roost_exec *exec) {
+  return exec->program.main != NULL && roost_task_current(lua) == exec->program.main;
+}
+
 static int closed(lua_State *lua, int status, lua_KContext context) {
   const host_box *box = luaL_checkudata(lua, 1, HOST_NAME);
+  roost_exec *exec = roost_testing_exec(lua);
+  const bool is_main = is_main_chunk(lua, exec);
   (void)status;
   (void)context;
+  if (is_main)
+    exec->closes_host = false;
   if (box->host == NULL)
     return 0;
+  roost_task_check_may_wait(lua);
+  roost_task_resumed(lua);
+  if (is_main)
+    exec->closes_host = true;
   return roost_task_wait_in(lua, &box->host->waiters, 0, closed);
 }
 
-/* host:close(): drains it and waits until it is gone */
+/* host:close(ms): drains it and waits until it is gone; what still runs after ms of real time, or
+ * without them when the guard's time is over, is cut off. An interruption ends the wait before this
+ * one: here it would only keep the clock from going on. */
 static int close_host(lua_State *lua) {
   const host_box *box = luaL_checkudata(lua, 1, HOST_NAME);
+  roost_exec *exec = roost_testing_exec(lua);
+  const roost_clock real = {.fake = false};
+  const lua_Integer ms = luaL_optinteger(lua, 2, -1);
   lua_settop(lua, 1);
   if (box->host == NULL)
     return 0;
+  box->host->cut_us =
+      ms >= 0 ? roost_clock_now_us(&real) + (uint64_t)ms * 1000 : exec->guard_until_us;
   if (!box->host->closing)
     roost_test_host_close(box->host);
+  if (is_main_chunk(lua, exec))
+    roost_task_interrupt(exec->program.main, NULL);
   return closed(lua, LUA_OK, 0);
 }
 

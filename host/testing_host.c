@@ -262,9 +262,16 @@ static bool is_over(roost_test_host *host) {
   return !roost_test_stubs_are_open(host);
 }
 
+static bool is_to_be_cut(const roost_test_host *host) {
+  const roost_clock real = {.fake = false};
+  return host->closing && host->cut_us != 0 && roost_clock_now_us(&real) > host->cut_us;
+}
+
 static void look_at(roost_test_host *host) {
   if (host->worker == NULL)
     return;
+  if (is_to_be_cut(host))
+    roost_worker_cut(host->worker);
   roost_worker_check_drained(host->worker);
   if ((int)host->worker->state == host->state)
     return;

@@ -30,6 +30,7 @@ typedef struct roost_test_host {
   uint64_t made_ms;   /* loop time when it was made */
   int state;          /* of the worker, when the waiters were last woken */
   bool closing;       /* to be freed once all of it is over */
+  uint64_t cut_us;    /* real time: what still runs then, once closing, is cut off; 0: never */
   void *script;       /* testing.c's: told when it is gone */
 } roost_test_host;
 

@@ -480,16 +480,10 @@ void roost_worker_check_drained(roost_worker *worker) {
     finish_drain(worker);
 }
 
-static void on_cutoff(roost_timer *timer) {
-  roost_worker *worker = ROOST_LIST_ENTRY(timer, roost_worker, cutoff);
-  if (worker->cut) { /* whoever does not end now is ended by roost_worker_free */
-    finish_drain(worker);
+void roost_worker_cut(roost_worker *worker) {
+  if (worker->state != ROOST_WORKER_DRAINING || worker->cut)
     return;
-  }
   worker->cut = true;
-  if (worker->config.number == 0)
-    roost_log_say(worker->config.log, ROOST_LOG_WARN,
-                  "reload.drain_timeout is over: what still runs is cut off");
   roost_timer_start(roost_loop_wheel(worker->loop), &worker->cutoff, ROOST_CUT_GRACE_MS);
   roost_dispatch_cut(worker->dispatch, NULL);
   for (size_t i = 0; i < worker->dispatch->service_count; i++)
@@ -499,6 +493,18 @@ static void on_cutoff(roost_timer *timer) {
   for (roost_list *at = draining->next; at != draining; at = at->next)
     roost_generation_cut(ROOST_LIST_ENTRY(at, roost_generation, link));
   roost_worker_check_drained(worker);
+}
+
+static void on_cutoff(roost_timer *timer) {
+  roost_worker *worker = ROOST_LIST_ENTRY(timer, roost_worker, cutoff);
+  if (worker->cut) { /* whoever does not end now is ended by roost_worker_free */
+    finish_drain(worker);
+    return;
+  }
+  if (worker->config.number == 0)
+    roost_log_say(worker->config.log, ROOST_LOG_WARN,
+                  "reload.drain_timeout is over: what still runs is cut off");
+  roost_worker_cut(worker);
 }
 
 void roost_worker_drain(roost_worker *worker) {

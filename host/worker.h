@@ -99,7 +99,7 @@ struct roost_worker {
   roost_loop_hook again;         /* keeps the loop awake while tasks are ready */
   size_t buffers_peak;           /* of connections and their buffers, since on_memory_freed */
   roost_timer cutoff;            /* drain_timeout, then the second that cancelled tasks have */
-  bool cut;                      /* drain_timeout is over */
+  bool cut;                      /* drain_timeout is over, or roost_worker_cut was called */
   bool closed;                   /* by roost_worker_close */
   bool check_only;               /* starting ends in running without going live */
   roost_buffer error;            /* why it failed */
@@ -200,6 +200,10 @@ void roost_worker_fail(roost_worker *worker, roost_slice why);
 /* Stops accepting and reading, runs every on_stop, lets calls finish; drained at the latest a
  * little after drain_timeout. */
 void roost_worker_drain(roost_worker *worker);
+
+/* Ends the wait of a drain: what still runs is cancelled, and drained soon. Nothing to do for one
+ * that does not drain. */
+void roost_worker_cut(roost_worker *worker);
 
 /* NULL: there is none of that name. */
 roost_service *roost_worker_find_service(const roost_worker *worker, const char *name);

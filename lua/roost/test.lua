@@ -8,6 +8,7 @@ local roost = require "roost"
 local testing = require "roost.testing"
 
 local GUARD_MS = 5000
+local CLOSE_MS, FAILED_CLOSE_MS = 3000, 500 -- for the calls that a host still has when its test ends
 
 local has_busted, make_busted = pcall(require, "busted.core")
 if not has_busted then
@@ -85,15 +86,19 @@ local function is_users(info)
   return true
 end
 
--- In place of busted's own, which would point into the Lua half of the API.
-function busted.getTrace(_, level, message)
+-- In place of busted's own, which would point into the Lua half of the API. Where the stack holds no
+-- line of the user's, it is the element's own.
+function busted.getTrace(element, level, message)
   level = level or 3
   local info = debug.getinfo(level, "Sl")
   while info and not is_users(info) do
     level = level + 1
     info = debug.getinfo(level, "Sl")
   end
-  info = info or { short_src = "?", currentline = 0 }
+  if not info then
+    local own = element and element.trace or { short_src = "?", currentline = 0 }
+    info = { short_src = own.short_src, currentline = own.currentline }
+  end
   info.traceback, info.message = debug.traceback("", level), message
   return info
 end
@@ -197,10 +202,15 @@ end
 
 -- Around tests ------------------------------------------------------------------------------------
 
-local function close_hosts(whole_file)
+-- What still runs ms later is cut off: within the time for what stands around a test.
+local function close_hosts(whole_file, ms)
   for host in pairs(testing.open_hosts) do
     if host.lasts == nil then host.lasts = false end
-    if whole_file or not host.lasts then host:close() end
+    if whole_file or not host.lasts then
+      core.testing.guard(GUARD_MS)
+      host.close_ms = ms
+      host:close()
+    end
   end
 end
 
@@ -247,7 +257,7 @@ busted.subscribe({ "test", "end" }, function(element, _, status)
   if status == "pending" then say_pending(element) end
   core.testing.guard(GUARD_MS)
   end_started(false)
-  close_hosts(false)
+  close_hosts(false, status == "success" and CLOSE_MS or FAILED_CLOSE_MS)
   begin_time()
   return nil, true
 end)
@@ -255,7 +265,7 @@ end)
 busted.subscribe({ "file", "end" }, function(element)
   core.testing.guard(GUARD_MS)
   local leaked = end_started(true)
-  close_hosts(true)
+  close_hosts(true, CLOSE_MS)
   begin_time()
   if leaked then say_failure(element, leak_message(leaked)) end
   if passed + failed + pending == before_file then say_failure(element, element.name .. ":1: there is no test") end

@@ -130,7 +130,7 @@ end
 function Host:close()
   for _, each in pairs(self.callers) do each:close() end
   self.callers = {}
-  self.handle:close()
+  self.handle:close(self.close_ms)
   testing.open_hosts[self] = nil
 end
 

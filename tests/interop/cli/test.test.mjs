@@ -101,6 +101,33 @@ describe('roost test: what would hang', () => {
       testing.host { services = { "busy.lua" } }:call("spin", {})
     end)\n${one}`),
   }, /^FAIL a_spec\.lua:4: spins: .*the test took longer than 5 s$/, { passed: 1 });
+  fails('a call without a time-out, with the real clock', withRoost(`it("waits", function()
+    testing.host { clock = "real", config = { limits = { request_timeout = 0 } }, services = {
+      inline = function(service)
+        service:message("forever", function() return roost.stream.subject():first() end)
+      end,
+    } }:call("forever", 1)
+  end)\n${one}`), /^FAIL a_spec\.lua:4: waits: .*waits for what can't come/, { passed: 1 });
+  fails('a call with a long time-out, with the real clock', withRoost(`it("waits", function()
+    testing.host { clock = "real", services = { inline = function(service)
+      service:message("forever", function() return roost.stream.subject():first() end)
+    end } }:send("forever", 1):first()
+  end)\n${one}`), /^FAIL a_spec\.lua:4: waits: .*the test took longer than 5 s$/, { passed: 1 });
+  fails('a host that is closed after such a wait', withRoost(`it("waits", function()
+    local host <close> = testing.host { services = { inline = function(service)
+      service:message("never", { timeout = 0 }, function() roost.stream.subject():first() end)
+    end } }
+    host:call("never", {})
+  end)\n${one}`), /^FAIL a_spec\.lua:7: waits: .*waits for what can't come/, { passed: 1 });
+  fails('a busy loop of a service, in a pcall of the test', {
+    'busy.lua': `local service = require("roost").service()
+      service:message("spin", function() while true do end end)
+      return service`,
+    'a_spec.lua': withRoost(`it("spins", function()
+      local host = testing.host { services = { "busy.lua" } }
+      pcall(host.call, host, "spin", 1)
+    end)\n${one}`),
+  }, /^FAIL a_spec\.lua:3: spins: .*the test took longer than 5 s$/, { passed: 1 });
   fails('a service that never ends to load', {
     'busy.lua': 'while true do end',
     'a_spec.lua': withRoost(`it("loads", function()
