@@ -350,14 +350,11 @@ static void on_built(roost_job *job) {
   roost_generation *next = ROOST_LIST_ENTRY(job, roost_generation, job);
   roost_service *service = next->service;
   service->reload.building = false;
-  int status = roost_generation_attach(next);
-  if (status == 0)
-    status = check_kind(next);
-  if (service->reload.abandoned)
-    refuse(service);
-  else if (status != 0 && service->reload.follows)
+  const bool failed = roost_generation_attach(next) != 0 || check_kind(next) != 0;
+  const bool abandoned = service->reload.abandoned;
+  if (failed && !abandoned && service->reload.follows)
     report(service, reason_of(next));
-  else if (status != 0 || lead(service) != 0)
+  else if (failed || abandoned || lead(service) != 0)
     refuse(service);
   else
     start_next(service);
