@@ -103,13 +103,6 @@ static void release(roost_call *call) {
 
 static void keep(roost_call *call, bool with_data);
 
-/* An error may have passed by while a reply was written. */
-static void undo_open(roost_call *call) {
-  if (call->writing && call->origin != NULL)
-    roost_call_reply_undo(call);
-  call->writing = false;
-}
-
 void roost_call_set_failed(roost_call *call) {
   if (call->outcome == ROOST_OUTCOME_OK)
     call->outcome = ROOST_OUTCOME_ERROR;
@@ -127,7 +120,7 @@ static void count_end(const roost_call *call) {
 }
 
 void roost_call_end(roost_call *call) {
-  undo_open(call);
+  roost_call_undo_open(call);
   if (call->item_waits)
     roost_call_reply_none(call);
   call->answered = true;
@@ -204,152 +197,13 @@ static void keep(roost_call *call, bool with_data) {
   keep_slice(call, &call->data);
 }
 
-/* ------------------------------------------------------------------------- replies ----------- */
-
-bool roost_call_owed(const roost_call *call) {
-  return !call->event && !call->answered && call->origin != NULL;
-}
-
-static void item_done(roost_call *call) {
-  call->item_waits = false;
-  roost_list_remove(&call->flush);
-}
-
-/* Sends the waiting item, which is undefined where it has no text; last: the end rides on it. */
-static void send_item(roost_call *call, bool last) {
-  item_done(call);
-  if (!roost_call_owed(call))
-    return;
-  bool is_void = call->item.len == 0;
-  roost_reply_kind kind = last ? (is_void ? ROOST_REPLY_END : ROOST_REPLY_LAST)
-                               : (is_void ? ROOST_REPLY_VOID : ROOST_REPLY_ITEM);
-  const roost_origin_ops *ops = call->origin->ops;
-  roost_buffer *out = ops->reply_begin(call->origin, kind);
-  if (out == NULL)
-    return;
-  call->origin->value_format = call->item_format;
-  if (roost_buffer_append_slice(out, roost_buffer_slice(&call->item)) != 0)
-    ops->reply_undo(call->origin);
-  else
-    ops->reply_end(call->origin, kind, call->id);
-  roost_buffer_clear(&call->item);
-}
-
-void roost_call_flush(roost_call *call) {
-  if (call->item_waits)
-    send_item(call, false);
-}
-
-roost_buffer *roost_call_reply_begin(roost_call *call, roost_reply_kind kind) {
-  undo_open(call);
-  roost_call_flush(call);
-  if (!roost_call_owed(call))
-    return NULL;
-  roost_buffer *out = call->origin->ops->reply_begin(call->origin, kind);
-  call->writing = out != NULL;
-  return out;
-}
-
-roost_format roost_call_format(const roost_call *call) {
-  return call->origin != NULL && call->origin->takes_packed ? ROOST_FORMAT_PACKED
-                                                            : ROOST_FORMAT_JSON;
-}
-
-/* Of the reply being written, or else of the item. */
-void roost_call_set_format(roost_call *call, roost_format format) {
-  if (call->writing)
-    call->origin->value_format = format;
-  else
-    call->item_format = format;
-}
-
-void roost_call_reply_end(roost_call *call, roost_reply_kind kind) {
-  call->writing = false;
-  call->origin->ops->reply_end(call->origin, kind, call->id);
-  call->answered = true;
-}
-
-void roost_call_reply_undo(roost_call *call) {
-  call->writing = false;
-  call->origin->ops->reply_undo(call->origin);
-}
-
-void roost_call_reply_none(roost_call *call) {
-  if (call->item_waits)
-    send_item(call, true);
-  else if (roost_call_reply_begin(call, ROOST_REPLY_END) != NULL)
-    roost_call_reply_end(call, ROOST_REPLY_END);
-  call->answered = true;
-}
-
-void roost_call_reply_error(roost_call *call, roost_slice message) {
-  roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_ERROR);
-  if (out != NULL) {
-    if (roost_buffer_append_slice(out, ROOST_SLICE("{\"status\":\"error\",\"message\":")) != 0 ||
-        roost_json_write_string(out, message) != 0 || roost_buffer_append_byte(out, '}') != 0)
-      roost_call_reply_undo(call);
-    else
-      roost_call_reply_end(call, ROOST_REPLY_ERROR);
-  }
-  call->answered = true;
-}
-
-/* ------------------------------------------------------------------------- streams ----------- */
-
-void roost_call_set_streaming(roost_call *call) {
-  call->streaming = true;
-}
-
-/* With its first item a stream no longer counts as in flight. */
-static void count_stream(roost_call *call) {
-  call->item_sent = call->streaming = true;
-  if (!call->counted)
-    return;
-  call->origin->in_flight--;
-  call->origin->streams++;
-  call->origin->ops->eased(call->origin);
-}
-
-int roost_call_item_begin(roost_call *call, roost_buffer **buffer) {
-  *buffer = &call->item;
-  if (!roost_call_owed(call) || call->abandoned)
-    return ROOST_EGONE;
-  uint32_t max = call->server->max_streams;
-  if (!call->item_sent && max != 0 && call->origin->streams >= max) {
-    roost_call_reply_error(call, ROOST_SLICE("Too many streams"));
-    call->abandoned = true;
-    return ROOST_EFULL;
-  }
-  if (!call->item_sent)
-    count_stream(call);
-  roost_call_flush(call);
-  roost_buffer_clear(&call->item);
-  call->item_format = ROOST_FORMAT_JSON;
-  return 0;
-}
-
-static void arm(roost_call *call);
-
-void roost_call_item_end(roost_call *call) {
-  call->item_waits = true;
-  roost_list_append(&call->dispatch->items, &call->flush);
-  if (roost_timer_running(&call->deadline)) {
-    call->started_ms = call->dispatch->config.wheel->now_ms;
-    arm(call);
-  }
-}
-
-bool roost_call_crowded(const roost_call *call) {
-  return call->origin != NULL && call->origin->ops->crowded(call->origin);
-}
-
 /* ------------------------------------------------------------------------- time and loss ----- */
 
 uint64_t roost_call_due_ms(const roost_call *call) {
   return call->timeout_ms == 0 ? UINT64_MAX : call->started_ms + call->timeout_ms;
 }
 
-static void arm(roost_call *call) {
+void roost_call_arm(roost_call *call) {
   uint64_t due = roost_call_due_ms(call);
   uint64_t now = call->dispatch->config.wheel->now_ms;
   if (due != UINT64_MAX)
@@ -396,8 +250,7 @@ static void on_deadline(roost_timer *timer) {
 void roost_call_gone(roost_call *call, bool reachable) {
   call->abandoned = true;
   if (call->streaming || !reachable) {
-    if (call->item_waits)
-      item_done(call);
+    roost_call_drop_item(call);
     roost_list_remove(&call->link);
     uncount(call);
     call->origin = NULL;
@@ -472,7 +325,7 @@ static int run_lua(roost_call *call) {
   }
   call->task = task;
   keep(call, call->script == NULL);
-  arm(call);
+  roost_call_arm(call);
   return 0;
 }
 
@@ -501,7 +354,7 @@ static int run_c(roost_call *call) {
     return 0;
   }
   keep(call, false);
-  arm(call);
+  roost_call_arm(call);
   return 0;
 }
 

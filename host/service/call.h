@@ -95,6 +95,9 @@ void roost_call_reply_none(roost_call *call);
 /* Ends the replies with {"status":"error","message":message}. */
 void roost_call_reply_error(roost_call *call, roost_slice message);
 
+/* Takes back one that was begun: an error has passed by. */
+void roost_call_undo_open(roost_call *call);
+
 /* The next item: append its JSON text to *buffer (nothing: undefined), then roost_call_item_end.
  * EGONE: nobody listens; EFULL: one stream too many (answered so); ENOMEM. */
 int roost_call_item_begin(roost_call *call, roost_buffer **buffer);
@@ -111,6 +114,9 @@ void roost_call_set_streaming(roost_call *call);
 
 /* Sends the item that waits. */
 void roost_call_flush(roost_call *call);
+
+/* No item waits any more, if one did. */
+void roost_call_drop_item(roost_call *call);
 
 /* The caller has left (see roost_sink_ops.on_gone). */
 void roost_call_gone(roost_call *call, bool reachable);
@@ -139,6 +145,9 @@ void roost_call_free_all(roost_dispatch *dispatch);
 
 /* Adds peer=address:port; address may be NULL. */
 void roost_log_peer(roost_log_line *line, const roost_address *address);
+
+/* Starts its deadline, from started_ms on. */
+void roost_call_arm(roost_call *call);
 
 /* Loop time at which its wait for the next reply is over; UINT64_MAX: never. */
 uint64_t roost_call_due_ms(const roost_call *call);

@@ -121,6 +121,9 @@ extern const roost_sink_ops roost_dispatch_sink;
 /* Takes out a gate whose server could not be opened, so that its config may go. */
 void roost_dispatch_remove_gate(roost_gate *gate);
 
+/* Frees its tables that were replaced; no message is being dispatched. */
+void roost_gate_flush(roost_gate *gate);
+
 /* The server of that name, or the one at that place, from 1; NULL: there is none. */
 roost_server *roost_dispatch_find_server(const roost_dispatch *dispatch, const char *name);
 roost_server *roost_dispatch_nth_server(const roost_dispatch *dispatch, size_t place);

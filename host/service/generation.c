@@ -88,31 +88,25 @@ static void each_task(const roost_generation *generation, void (*fn)(roost_task 
   }
 }
 
-static bool is_any(const roost_task *task) {
-  (void)task;
-  return true;
-}
-
-/* One that serves no request, and does not run. */
+/* Whether it serves no request, and does not run. */
 static bool is_own(const roost_task *task) {
   return task->state != ROOST_TASK_RUNNING && !roost_call_serves(task);
 }
 
-static roost_task *first_task(const roost_generation *generation,
-                              bool (*is_one)(const roost_task *task)) {
+static roost_task *first_task(const roost_generation *generation, bool own) {
   const roost_vm *vm = generation->vm;
   if (vm == NULL)
     return NULL;
   for (roost_list *at = vm->tasks.next; at != &vm->tasks; at = at->next) {
     roost_task *task = ROOST_LIST_ENTRY(at, roost_task, link);
-    if ((!generation->borrows_vm || task->group == generation) && is_one(task))
+    if ((!generation->borrows_vm || task->group == generation) && (!own || is_own(task)))
       return task;
   }
   return NULL;
 }
 
 static void leave_vm(roost_generation *generation) {
-  for (roost_task *task; (task = first_task(generation, is_any)) != NULL;)
+  for (roost_task *task; (task = first_task(generation, false)) != NULL;)
     roost_task_reset(task);
   generation->dispatch->config.binding->unload(generation);
 }
@@ -215,7 +209,7 @@ static void on_overrun(roost_vm *vm, const char *what, const roost_stop *stop) {
  * each. What their <close> variables start is left. */
 static void end_own_tasks(const roost_generation *generation) {
   size_t most = generation->vm->task_count;
-  for (roost_task *task; most > 0 && (task = first_task(generation, is_own)) != NULL; most--)
+  for (roost_task *task; most > 0 && (task = first_task(generation, true)) != NULL; most--)
     roost_task_reset(task);
 }
 
@@ -493,7 +487,7 @@ void roost_generation_stop(roost_generation *generation) {
 }
 
 bool roost_generation_quiet(const roost_generation *generation) {
-  return first_task(generation, is_any) == NULL;
+  return first_task(generation, false) == NULL;
 }
 
 void roost_generation_cut(roost_generation *generation) {

@@ -2,8 +2,8 @@
 
 #include <lauxlib.h>
 #include <lua.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "vm/error.h"
 #include "vm/protect.h"
 #include "vm/resume.h"
@@ -322,15 +322,9 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
   return 0;
 }
 
-static uint64_t monotonic_us(void) {
-  struct timespec now;
-  if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
-    return 0;
-  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 bool roost_runner_turn(roost_runner *runner, uint64_t most_us) {
-  const uint64_t begun_us = monotonic_us();
+  const roost_clock clock = {.fake = false};
+  const uint64_t begun_us = roost_clock_now_us(&clock);
   roost_list batch;
   roost_list_init(&batch);
   roost_list_move(&batch, &runner->ready);
@@ -338,7 +332,7 @@ bool roost_runner_turn(roost_runner *runner, uint64_t most_us) {
     roost_task *task = ROOST_LIST_ENTRY(batch.next, roost_task, queue);
     roost_list_remove(&task->queue);
     resume(task);
-    if (!roost_list_empty(&batch) && monotonic_us() - begun_us > most_us)
+    if (!roost_list_empty(&batch) && roost_clock_now_us(&clock) - begun_us > most_us)
       break;
   }
   roost_list_move(&batch, &runner->ready); /* in their order: those that are left first */
