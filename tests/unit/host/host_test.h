@@ -93,6 +93,22 @@ static inline void host_test_load(host_test *self) {
   assert_int_equal(status, 0);
 }
 
+static inline bool host_test_has_logged(host_test *self, const char *text) {
+  pthread_mutex_lock(&self->mutex);
+  const bool found = strstr(self->lines, text) != NULL;
+  pthread_mutex_unlock(&self->mutex);
+  return found;
+}
+
+/* Polls until a line with this text has been logged. */
+static inline void host_test_until_logged(host_test *self, const char *text) {
+  for (int i = 0; i < 4000 && !host_test_has_logged(self, text); i++)
+    assert_true(roost_host_poll(self->host, 5) >= 0);
+  if (!host_test_has_logged(self, text))
+    print_error("not logged: %s in\n%s", text, self->lines);
+  assert_true(host_test_has_logged(self, text));
+}
+
 /* --------------------------------------------------------------------- a client -------------- */
 
 static inline int host_test_connect(const roost_host *host, size_t server) {

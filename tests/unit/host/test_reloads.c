@@ -39,21 +39,6 @@ static void put_service(const host_test *self, int size, int value, const char *
   put_old(self, "a.lua", text);
 }
 
-static bool logged(host_test *self, const char *text) {
-  pthread_mutex_lock(&self->mutex);
-  const bool found = strstr(self->lines, text) != NULL;
-  pthread_mutex_unlock(&self->mutex);
-  return found;
-}
-
-static void poll_until(host_test *self, const char *text) {
-  for (int i = 0; i < 4000 && !logged(self, text); i++)
-    assert_true(roost_host_poll(self->host, 5) >= 0);
-  if (!logged(self, text))
-    print_error("not logged: %s in\n%s", text, self->lines);
-  assert_true(logged(self, text));
-}
-
 static void wait_ms(long ms) {
   const struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
   nanosleep(&pause, NULL);
@@ -69,7 +54,7 @@ static void start(host_test *self, const char *reload) {
   host_test_put(self, "host.lua", text);
   put_service(self, 100, 1, "");
   host_test_load(self);
-  poll_until(self, "msg=\"ready\"");
+  host_test_until_logged(self, "msg=\"ready\"");
 }
 
 static void expect_number(host_test *self, int fd, const char *pattern, int value) {
@@ -89,16 +74,16 @@ static void a_host_reloads_what_it_is_told(void **state) {
   assert_int_equal(roost_host_reload(self.host, "b"), ROOST_ENOENT);
   assert_non_null(strstr(roost_host_error(self.host), "b: there is no such service"));
   assert_int_equal(roost_host_reload(self.host, "a"), 0);
-  poll_until(&self, "msg=\"service reloaded\" service=a worker=0 gen=2 from=1");
+  host_test_until_logged(&self, "msg=\"service reloaded\" service=a worker=0 gen=2 from=1");
   expect_number(&self, fd, "v", 2);
-  poll_until(&self, "msg=\"closed\"");
+  host_test_until_logged(&self, "msg=\"closed\"");
   put_service(&self, 100, 3, "error('no luck')");
   assert_int_equal(roost_host_reload(self.host, NULL), 0);
-  poll_until(&self, "no luck");
+  host_test_until_logged(&self, "no luck");
   expect_number(&self, fd, "v", 2);
   put_service(&self, 100, 4, "");
   assert_int_equal(roost_host_reload(self.host, NULL), 0);
-  poll_until(&self, "gen=3 from=2");
+  host_test_until_logged(&self, "gen=3 from=2");
   expect_number(&self, fd, "v", 4);
   assert_int_equal(roost_host_stop(self.host), 0);
   assert_int_equal(roost_host_reload(self.host, "a"), ROOST_ESTATE);
@@ -113,11 +98,11 @@ static void a_host_watches_its_files(void **state) {
   start(&self, "watch = true, debounce = 1");
   int fd = host_test_connect(self.host, 0);
   put_service(&self, 100, 2, "");
-  poll_until(&self, "from=1");
+  host_test_until_logged(&self, "from=1");
   put_service(&self, 100, 3, "error('no luck')");
-  poll_until(&self, "no luck");
+  host_test_until_logged(&self, "no luck");
   put_service(&self, 100, 4, "service:on_start(function() print('the fourth') end)");
-  poll_until(&self, "the fourth");
+  host_test_until_logged(&self, "the fourth");
   expect_number(&self, fd, "v", 4);
   close(fd);
   host_test_deinit(&self);
@@ -156,14 +141,14 @@ static void come_to(host_test *self, moment when) {
     for (int i = 0; i < 10; i++)
       roost_host_poll(self->host, 5);
   else if (when == REFUSED)
-    poll_until(self, "no luck"), wait_ms(1050);
+    host_test_until_logged(self, "no luck"), wait_ms(1050);
   else if (when == CLOSING || when == DRAINING)
-    poll_until(self, "from=1");
+    host_test_until_logged(self, "from=1");
   if (when != CLOSING)
     return;
   put_service(self, 100, 3, "");
   assert_int_equal(roost_host_reload(self->host, "a"), 0);
-  poll_until(self, "from=2");
+  host_test_until_logged(self, "from=2");
 }
 
 static void a_host_may_be_freed_at_any_moment_of_a_reload(void **state) {
@@ -224,7 +209,8 @@ static void no_request_is_lost(void **state) {
   start(&self, "watch = false");
   for (int i = 0; i < PEERS; i++)
     peers[i] = host_test_connect(self.host, 0);
-  for (int round = 0; round < 300 || (!logged(&self, "service reloaded") && round < 30000);
+  for (int round = 0;
+       round < 300 || (!host_test_has_logged(&self, "service reloaded") && round < 30000);
        round++) {
     if (round % 10 == 0) {
       put_service(&self, 100, round, round % 30 == 0 ? "error('no luck')" : "");
@@ -241,7 +227,7 @@ static void no_request_is_lost(void **state) {
   }
   for (int i = 0; i < PEERS; i++)
     close(peers[i]);
-  assert_true(logged(&self, "service reloaded"));
+  assert_true(host_test_has_logged(&self, "service reloaded"));
   host_test_deinit(&self);
 }
 

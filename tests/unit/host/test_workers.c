@@ -48,21 +48,6 @@ static void put_config(const host_test *self, int workers) {
   host_test_put(self, "host.lua", text);
 }
 
-static bool logged(host_test *self, const char *text) {
-  pthread_mutex_lock(&self->mutex);
-  const bool found = strstr(self->lines, text) != NULL;
-  pthread_mutex_unlock(&self->mutex);
-  return found;
-}
-
-static void poll_until(host_test *self, const char *text) {
-  for (int i = 0; i < 4000 && !logged(self, text); i++)
-    assert_true(roost_host_poll(self->host, 5) >= 0);
-  if (!logged(self, text))
-    print_error("not logged: %s in\n%s", text, self->lines);
-  assert_true(logged(self, text));
-}
-
 static void prepare(host_test *self, int workers) {
   host_test_init(self);
   put_config(self, workers);
@@ -73,7 +58,7 @@ static void prepare(host_test *self, int workers) {
 static void start(host_test *self, int workers) {
   prepare(self, workers);
   host_test_load(self);
-  poll_until(self, "msg=\"ready\"");
+  host_test_until_logged(self, "msg=\"ready\"");
 }
 
 static void expect_number(host_test *self, int fd, const char *pattern, const char *data,
@@ -111,6 +96,17 @@ static void close_all(const int fds[], int count) {
     close(fds[i]);
 }
 
+/* With a connection to each worker. */
+static void start_connected(host_test *self, int fds[WORKERS]) {
+  start(self, WORKERS);
+  connect_all(self, fds, WORKERS);
+}
+
+static void finish(host_test *self, const int fds[], int count) {
+  close_all(fds, count);
+  host_test_deinit(self);
+}
+
 /* ------------------------------------------------------------------------- spreading --------- */
 
 static void connections_are_spread(void **state) {
@@ -121,8 +117,7 @@ static void connections_are_spread(void **state) {
   connect_all(&self, fds, 2 * WORKERS);
   for (int i = 0; i < 2 * WORKERS; i++)
     expect_number(&self, fds[i], "n", "1", i / WORKERS + 1);
-  close_all(fds, 2 * WORKERS);
-  host_test_deinit(&self);
+  finish(&self, fds, 2 * WORKERS);
 }
 
 static void the_one_with_the_fewest_gets_the_next(void **state) {
@@ -161,10 +156,9 @@ static void limits_count_all_connections(void **state) {
   host_test_load(&self);
   connect_all(&self, fds, 2);
   fds[2] = host_test_connect(self.host, 0);
-  poll_until(&self, "err=max_connections");
+  host_test_until_logged(&self, "err=max_connections");
   assert_int_equal(recv(fds[2], &byte, 1, 0), 0);
-  close_all(fds, 3);
-  host_test_deinit(&self);
+  finish(&self, fds, 3);
 }
 
 /* ------------------------------------------------------------------------- what one has ------ */
@@ -173,8 +167,7 @@ static void a_singleton_has_one_state(void **state) {
   (void)state;
   host_test self;
   int fds[WORKERS];
-  start(&self, WORKERS);
-  connect_all(&self, fds, WORKERS);
+  start_connected(&self, fds);
   for (int i = 0; i < 4 * WORKERS; i++)
     expect_number(&self, fds[i % WORKERS], "next", "1", i + 1);
   for (int i = 0; i < WORKERS; i++) {
@@ -183,8 +176,7 @@ static void a_singleton_has_one_state(void **state) {
                      "{\"err\":{\"status\":\"error\",\"message\":\"Internal server error\"},"
                      "\"isDisposed\":true,\"id\":\"7\"}");
   }
-  close_all(fds, WORKERS);
-  host_test_deinit(&self);
+  finish(&self, fds, WORKERS);
 }
 
 /* What is sent on one connection comes in order, and so are its events counted. */
@@ -192,8 +184,7 @@ static void order_is_kept_on_the_way(void **state) {
   (void)state;
   host_test self;
   int fds[WORKERS];
-  start(&self, WORKERS);
-  connect_all(&self, fds, WORKERS);
+  start_connected(&self, fds);
   for (int round = 0, n = 0; round < WORKERS; round++)
     for (int i = 0; i < 50; i++) {
       char frame[96];
@@ -203,16 +194,14 @@ static void order_is_kept_on_the_way(void **state) {
       n += 11;
       expect_number(&self, fds[round], "next", "1", n);
     }
-  close_all(fds, WORKERS);
-  host_test_deinit(&self);
+  finish(&self, fds, WORKERS);
 }
 
 static void streams_come_from_elsewhere_whole(void **state) {
   (void)state;
   host_test self;
   int fds[WORKERS];
-  start(&self, WORKERS);
-  connect_all(&self, fds, WORKERS);
+  start_connected(&self, fds);
   for (int at = 0; at < WORKERS; at++) {
     host_test_send(fds[at], "many", "5", "3");
     for (int i = 1; i < 5; i++) {
@@ -222,16 +211,14 @@ static void streams_come_from_elsewhere_whole(void **state) {
     }
     expect_bytes(&self, fds[at], "41#{\"response\":5,\"isDisposed\":true,\"id\":\"3\"}");
   }
-  close_all(fds, WORKERS);
-  host_test_deinit(&self);
+  finish(&self, fds, WORKERS);
 }
 
 static void a_caller_that_leaves_ends_his_stream(void **state) {
   (void)state;
   host_test self;
   int fds[WORKERS];
-  start(&self, WORKERS);
-  connect_all(&self, fds, WORKERS);
+  start_connected(&self, fds);
   host_test_send(fds[1], "for ever", "1", "3");
   expect_bytes(&self, fds[1], "23#{\"response\":1,\"id\":\"3\"}");
   close(fds[1]);
@@ -272,8 +259,7 @@ static void c_handlers_run_on_the_first_alone(void **state) {
     expect_number(&self, fds[i], "before", "1", i + 1);
     expect_number(&self, fds[i], "after", "1", i + 1);
   }
-  close_all(fds, WORKERS);
-  host_test_deinit(&self);
+  finish(&self, fds, WORKERS);
 }
 
 /* ------------------------------------------------------------------------- reloading --------- */
@@ -282,23 +268,21 @@ static void a_reload_is_one_of_all_workers(void **state) {
   (void)state;
   host_test self;
   int fds[WORKERS];
-  start(&self, WORKERS);
-  connect_all(&self, fds, WORKERS);
+  start_connected(&self, fds);
   for (int i = 0; i < WORKERS; i++)
     for (int n = 0; n <= i; n++)
       expect_number(&self, fds[i], "n", "1", n + 1);
   expect_number(&self, fds[1], "next", "1", 1);
   put_each(&self, 2, "", "");
   assert_int_equal(roost_host_reload(self.host, NULL), 0);
-  poll_until(&self, "msg=\"service reloaded\" service=each worker=0 gen=2 from=1");
-  poll_until(&self, "msg=\"service reloaded\" service=one worker=0 gen=2 from=1");
+  host_test_until_logged(&self, "msg=\"service reloaded\" service=each worker=0 gen=2 from=1");
+  host_test_until_logged(&self, "msg=\"service reloaded\" service=one worker=0 gen=2 from=1");
   for (int i = 0; i < WORKERS; i++) {
     expect_number(&self, fds[i], "version", "1", 2);
     expect_number(&self, fds[i], "n", "1", i + 2); /* each has its own handed over */
     expect_number(&self, fds[i], "next", "1", i + 2);
   }
-  close_all(fds, WORKERS);
-  host_test_deinit(&self);
+  finish(&self, fds, WORKERS);
 }
 
 static void expect_refused(host_test *self, const char *adopt, const char *begin, const char *why) {
@@ -306,7 +290,7 @@ static void expect_refused(host_test *self, const char *adopt, const char *begin
   connect_all(self, fds, WORKERS);
   put_each(self, 2, adopt, begin);
   assert_int_equal(roost_host_reload(self->host, "each"), 0);
-  poll_until(self, why);
+  host_test_until_logged(self, why);
   for (int i = 0; i < WORKERS; i++)
     expect_number(self, fds[i], "version", "1", 1);
   close_all(fds, WORKERS);
@@ -341,44 +325,41 @@ static void one_that_is_busy_refuses_all(void **state) {
                 "service:message('busy', function() roost.store:set('busy', 1) "
                 "os.execute('sleep 0.5') return 1 end) return service");
   host_test_load(&self);
-  poll_until(&self, "msg=\"ready\"");
+  host_test_until_logged(&self, "msg=\"ready\"");
   connect_all(&self, fds, WORKERS);
   put_each(&self, 2, "",
            "if starts == 4 then while not roost.store:get('busy') do roost.sleep(1) end "
            "elseif starts > 4 then print('start ' .. starts) end");
   assert_int_equal(roost_host_reload(self.host, "each"), 0);
-  poll_until(&self, "msg=\"start 5\"");
-  poll_until(&self, "msg=\"start 6\"");
+  host_test_until_logged(&self, "msg=\"start 5\"");
+  host_test_until_logged(&self, "msg=\"start 6\"");
   host_test_send(fds[1], "busy", "1", "1");
-  poll_until(&self, "not all workers were free within 100 ms");
+  host_test_until_logged(&self, "not all workers were free within 100 ms");
   host_test_expect(&self, fds[1], "{\"response\":1,\"isDisposed\":true,\"id\":\"1\"}");
-  close_all(fds, WORKERS);
-  host_test_deinit(&self);
+  finish(&self, fds, WORKERS);
 }
 
 static void a_service_becomes_a_singleton_and_back(void **state) {
   (void)state;
   host_test self;
   int fds[WORKERS];
-  start(&self, WORKERS);
-  connect_all(&self, fds, WORKERS);
+  start_connected(&self, fds);
   host_test_put(&self, "each.lua",
                 "local roost = require 'roost' local service = roost.service{ instances = 1 } "
                 "local n = 0 service:message('n', function() n = n + 1 return n end) "
                 "service:message('version', function() return 2 end) return service");
   assert_int_equal(roost_host_reload(self.host, "each"), 0);
-  poll_until(&self, "service=each worker=0 gen=2 from=1");
+  host_test_until_logged(&self, "service=each worker=0 gen=2 from=1");
   for (int i = 0; i < WORKERS; i++)
     expect_number(&self, fds[i], "n", "1", i + 1);
   put_each(&self, 3, "", "");
   assert_int_equal(roost_host_reload(self.host, "each"), 0);
-  poll_until(&self, "service=each worker=0 gen=3 from=2");
+  host_test_until_logged(&self, "service=each worker=0 gen=3 from=2");
   for (int i = 0; i < WORKERS; i++) {
     expect_number(&self, fds[i], "version", "1", 3);
     expect_number(&self, fds[i], "n", "1", 1);
   }
-  close_all(fds, WORKERS);
-  host_test_deinit(&self);
+  finish(&self, fds, WORKERS);
 }
 
 /* ------------------------------------------------------------------------- the end ----------- */
@@ -387,8 +368,7 @@ static void a_drain_answers_on_all_workers(void **state) {
   (void)state;
   host_test self;
   int fds[WORKERS];
-  start(&self, WORKERS);
-  connect_all(&self, fds, WORKERS);
+  start_connected(&self, fds);
   const int waiting = host_test_connect(self.host, 0); /* not accepted yet */
   host_test_send(waiting, "n", "1", "9");
   for (int i = 0; i < WORKERS; i++)
@@ -405,8 +385,7 @@ static void a_drain_answers_on_all_workers(void **state) {
   const ssize_t n = recv(waiting, got, sizeof got - 1, 0);
   assert_true(n > 0);
   close(waiting);
-  close_all(fds, WORKERS);
-  host_test_deinit(&self);
+  finish(&self, fds, WORKERS);
 }
 
 static void one_that_cannot_start_ends_the_host(void **state) {
@@ -547,7 +526,7 @@ static void everything_at_once(void **state) {
   prepare(&self, 4);
   assert_int_equal(roost_host_handle(self.host, "counted", on_call, &counted), 0);
   host_test_load(&self);
-  poll_until(&self, "msg=\"ready\"");
+  host_test_until_logged(&self, "msg=\"ready\"");
   for (int i = 0; i < CLIENTS; i++) {
     clients[i] = (client){.id = i, .done = &done};
     for (int at = 0; at < PEERS; at++)
