@@ -31,13 +31,8 @@ static bool is_quiet(const roost_exec *exec) {
   return roost_list_empty(&exec->runner.ready) && roost_loop_timeout(exec->loop) != 0;
 }
 
-static uint64_t real_us(void) {
-  const roost_clock clock = {.fake = false};
-  return roost_clock_now_us(&clock);
-}
-
 uint64_t roost_exec_late_us(const roost_exec *exec) {
-  const uint64_t now_us = real_us();
+  const uint64_t now_us = roost_clock_real_us();
   return exec->guard_until_us == 0 || now_us <= exec->guard_until_us
              ? 0
              : now_us - exec->guard_until_us;

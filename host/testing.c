@@ -90,8 +90,7 @@ static void watch_services(const roost_test_host *host) {
  * it is set anew. */
 static int set_guard(lua_State *lua) {
   roost_exec *exec = roost_testing_exec(lua);
-  const roost_clock real = {.fake = false};
-  exec->guard_until_us = roost_clock_now_us(&real) + (uint64_t)luaL_checkinteger(lua, 1) * 1000;
+  exec->guard_until_us = roost_clock_real_us() + (uint64_t)luaL_checkinteger(lua, 1) * 1000;
   roost_task_interrupt(exec->program.main, NULL);
   lua_sethook(lua, check_time, LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
   roost_testing_watch(roost_vm_of(lua));
@@ -216,13 +215,11 @@ static int closed(lua_State *lua, int status, lua_KContext context) {
 static int close_host(lua_State *lua) {
   const host_box *box = luaL_checkudata(lua, 1, HOST_NAME);
   roost_exec *exec = roost_testing_exec(lua);
-  const roost_clock real = {.fake = false};
   const lua_Integer ms = luaL_optinteger(lua, 2, -1);
   lua_settop(lua, 1);
   if (box->host == NULL)
     return 0;
-  box->host->cut_us =
-      ms >= 0 ? roost_clock_now_us(&real) + (uint64_t)ms * 1000 : exec->guard_until_us;
+  box->host->cut_us = ms >= 0 ? roost_clock_real_us() + (uint64_t)ms * 1000 : exec->guard_until_us;
   if (!box->host->closing)
     roost_test_host_close(box->host);
   if (is_main_chunk(lua, exec))

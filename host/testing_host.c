@@ -263,8 +263,7 @@ static bool is_over(roost_test_host *host) {
 }
 
 static bool is_to_be_cut(const roost_test_host *host) {
-  const roost_clock real = {.fake = false};
-  return host->closing && host->cut_us != 0 && roost_clock_now_us(&real) > host->cut_us;
+  return host->closing && host->cut_us != 0 && roost_clock_real_us() > host->cut_us;
 }
 
 static void look_at(roost_test_host *host) {

@@ -80,8 +80,7 @@ static void closing_ended(void *ud, bool reset) {
   roost_call_unpin(ud);
 }
 
-static const roost_task_ops closing_ops = {closing_begin, NULL,  NULL, closing_ended,
-                                           NULL,          false, NULL};
+static const roost_task_ops closing_ops = {.begin = closing_begin, .ended = closing_ended};
 
 /* In a task of its own. A vm that is being closed starts none: there the collector does what it
  * can. */

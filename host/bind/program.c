@@ -138,7 +138,8 @@ static void main_ended(void *ud, bool reset) {
   program->failed = program->failed || reset;
 }
 
-static const roost_task_ops main_ops = {main_begin, NULL, main_fail, main_ended, NULL, false, NULL};
+static const roost_task_ops main_ops = {
+    .begin = main_begin, .fail = main_fail, .ended = main_ended};
 
 int roost_program_start(roost_program *program, roost_dispatch *dispatch, const char *root) {
   roost_service *service;

@@ -116,10 +116,10 @@ static void spawned_ended(void *ud, bool reset) {
     roost_call_unpin(call);
 }
 
-static const roost_task_ops spawned_ops = {spawned_begin, NULL,  spawned_fail, spawned_ended,
-                                           NULL,          false, NULL};
-static const roost_task_ops part_ops = {spawned_begin, NULL, spawned_fail, spawned_ended,
-                                        NULL,          true, NULL};
+static const roost_task_ops spawned_ops = {
+    .begin = spawned_begin, .fail = spawned_fail, .ended = spawned_ended};
+static const roost_task_ops part_ops = {
+    .begin = spawned_begin, .fail = spawned_fail, .ended = spawned_ended, .early = true};
 
 /* core.spawn(function, detached, part, overrun) -> handle; detached: without the context of this
  * request; part: the running task will wait for it, so that it runs wherever that one does

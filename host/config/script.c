@@ -93,7 +93,7 @@ int roost_script_read_file(roost_buffer *out, const char *working_dir, const cha
       out->len += n;
     }
   }
-  const int error = ferror(file) ? errno : 0; /* as where path is a folder */
+  const int error = ferror(file) ? errno : 0;
   fclose(file);
   if (error != 0) {
     errno = error;

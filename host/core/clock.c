@@ -16,6 +16,10 @@ uint64_t roost_clock_wall_us(const roost_clock *clock) {
   return clock->fake ? clock->wall_us : read_us(CLOCK_REALTIME);
 }
 
+uint64_t roost_clock_real_us(void) {
+  return read_us(CLOCK_MONOTONIC);
+}
+
 uint64_t roost_clock_thread_us(void) {
   return read_us(CLOCK_THREAD_CPUTIME_ID);
 }

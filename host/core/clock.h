@@ -20,6 +20,9 @@ typedef struct roost_clock {
 uint64_t roost_clock_now_us(const roost_clock *clock);
 uint64_t roost_clock_wall_us(const roost_clock *clock);
 
+/* Monotonic time, whatever any clock says. */
+uint64_t roost_clock_real_us(void);
+
 /* Processor time that the calling thread has used; real whatever the clock is, and dear: about a
  * microsecond. */
 uint64_t roost_clock_thread_us(void);

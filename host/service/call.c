@@ -298,8 +298,11 @@ static void task_ended(void *ud, bool reset) {
 
 static int task_next(void **ud);
 
-static const roost_task_ops task_ops = {task_begin, task_finish, task_fail, task_ended,
-                                        task_next,  false,       NULL};
+static const roost_task_ops task_ops = {.begin = task_begin,
+                                        .finish = task_finish,
+                                        .fail = task_fail,
+                                        .ended = task_ended,
+                                        .next = task_next};
 
 bool roost_call_serves(const roost_task *task) {
   return task->ops == &task_ops;

@@ -408,7 +408,8 @@ static void hook_ended(void *ud, bool reset) {
   hook_over(ud);
 }
 
-static const roost_task_ops hook_ops = {hook_begin, NULL, hook_fail, hook_ended, NULL, true, NULL};
+static const roost_task_ops hook_ops = {
+    .begin = hook_begin, .fail = hook_fail, .ended = hook_ended, .early = true};
 
 static void run_hook(roost_generation *generation, roost_hook hook) {
   roost_task *task;
@@ -432,10 +433,18 @@ static void short_hook_ended(void *ud, bool reset) {
   note_end(ud, reset);
 }
 
-static const roost_task_ops handoff_ops = {
-    hook_begin, hook_finish, hook_fail, short_hook_ended, NULL, true, "on_handoff may not wait"};
-static const roost_task_ops adopt_ops = {
-    hook_begin, hook_finish, hook_fail, short_hook_ended, NULL, true, "on_adopt may not wait"};
+static const roost_task_ops handoff_ops = {.begin = hook_begin,
+                                           .finish = hook_finish,
+                                           .fail = hook_fail,
+                                           .ended = short_hook_ended,
+                                           .early = true,
+                                           .no_wait = "on_handoff may not wait"};
+static const roost_task_ops adopt_ops = {.begin = hook_begin,
+                                         .finish = hook_finish,
+                                         .fail = hook_fail,
+                                         .ended = short_hook_ended,
+                                         .early = true,
+                                         .no_wait = "on_adopt may not wait"};
 
 int roost_generation_run_hook(roost_generation *generation, roost_hook hook) {
   const roost_task_ops *ops = hook == ROOST_HOOK_HANDOFF ? &handoff_ops : &adopt_ops;

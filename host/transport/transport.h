@@ -97,8 +97,9 @@ typedef struct roost_server_watcher {
 } roost_server_watcher;
 
 typedef struct roost_sink_ops {
-  /* A message came. EPROTO: its data is not JSON, so the frame was broken and nothing ran (the
-   * transport ends the connection as for any framing error). Any other return is 0. */
+  /* A message came. EPROTO: its pattern or its data is not JSON, so the frame was broken and
+   * nothing ran (the transport ends the connection as for any framing error). Any other return is
+   * 0. */
   int (*on_message)(void *ud, roost_origin *origin, const roost_message *message);
   /* The peer left. reachable: replies already owed can still be sent (it only sent FIN); a second
    * call with false follows when it is over. After false the origin is freed. */
@@ -212,14 +213,14 @@ int roost_tcp_server_adopt(roost_server *server, roost_conn *conn);
 
 typedef struct roost_client roost_client;
 
-/* One entry of clients, or a table given to roost.client, checked and with defaults filled; texts
- * outlive the client. Times in ms, sizes in bytes, 0 as stated. */
 /* Where a client may find its server. */
 typedef struct roost_endpoint {
   const char *host;
   uint16_t port;
 } roost_endpoint;
 
+/* One entry of clients, or a table given to roost.client, checked and with defaults filled; texts
+ * outlive the client. Times in ms, sizes in bytes, 0 as stated. */
 typedef struct roost_client_config {
   const char *name;      /* of a named one; NULL: made from a table */
   const char *transport; /* "tcp" or "local" */

@@ -323,8 +323,7 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
 }
 
 bool roost_runner_turn(roost_runner *runner, uint64_t most_us) {
-  const roost_clock clock = {.fake = false};
-  const uint64_t begun_us = roost_clock_now_us(&clock);
+  const uint64_t begun_us = roost_clock_real_us();
   roost_list batch;
   roost_list_init(&batch);
   roost_list_move(&batch, &runner->ready);
@@ -332,7 +331,7 @@ bool roost_runner_turn(roost_runner *runner, uint64_t most_us) {
     roost_task *task = ROOST_LIST_ENTRY(batch.next, roost_task, queue);
     roost_list_remove(&task->queue);
     resume(task);
-    if (!roost_list_empty(&batch) && roost_clock_now_us(&clock) - begun_us > most_us)
+    if (!roost_list_empty(&batch) && roost_clock_real_us() - begun_us > most_us)
       break;
   }
   roost_list_move(&batch, &runner->ready); /* in their order: those that are left first */

@@ -3,8 +3,8 @@
 #include <lua.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "vm/error.h"
 #include "vm/vm.h"
 
@@ -101,12 +101,6 @@ void roost_watchdog_absorb(roost_runner *runner) {
 
 /* ------------------------------------------------------------------------- counting ---------- */
 
-static uint64_t wall_us(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static bool has_limit(const roost_runner *runner) {
   return atomic_load_explicit(&runner->limit_ms, memory_order_relaxed) != 0 ||
          atomic_load_explicit(&runner->wall_ms, memory_order_relaxed) != 0;
@@ -119,7 +113,7 @@ static bool is_over(roost_runner *runner) {
       atomic_load_explicit(&runner->wall_ms, memory_order_relaxed) * 1000;
   const uint64_t sequence = atomic_load_explicit(&runner->sequence, memory_order_relaxed);
   const uint64_t cpu_us = roost_runner_cpu_us();
-  const uint64_t now_us = wall_us();
+  const uint64_t now_us = roost_clock_real_us();
   if (runner->counted != sequence) {
     runner->counted = sequence;
     runner->counted_cpu_us = cpu_us;

@@ -12,7 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { roostBin, run, stop, table } from './lib.mjs';
+import { stop, table } from './lib.mjs';
+import { sum as request } from './loads.mjs';
+import { bench } from './measure.mjs';
 import { launch, servers } from './servers.mjs';
 
 const { values: options } = parseArgs({
@@ -47,14 +49,12 @@ async function measure(name, connections, inFlight) {
   const file = join(dir, 'calls');
   const tracer = spawn('strace', ['-c', '-o', file, '-p', String(child.pid)], { stdio: 'ignore' });
   await sleep(300); // until it is attached
-  const { code, stdout, stderr } = await run(1, [roostBin, 'bench', '--json', '--url',
-    `tcp://127.0.0.1:${port}`, '-c', String(connections), '-p', String(inFlight), '-d', options.seconds,
-    '{"cmd":"sum"}', '[1,2,3]']);
-  tracer.kill('SIGINT');
-  await once(tracer, 'close');
-  await stop(child);
-  if (code !== 0) throw new Error(stderr);
-  const { requests } = JSON.parse(stdout);
+  const { requests } = await bench(port, { ...request, connections, inFlight }, options.seconds)
+    .finally(async () => {
+      tracer.kill('SIGINT');
+      await once(tracer, 'close');
+      await stop(child);
+    });
   const counts = read(file);
   const [reads, writes, waits] = [READS, WRITES, WAITS].map((list) => sum(counts, list));
   const others = sum(counts, Object.keys(counts)) - reads - writes - waits;

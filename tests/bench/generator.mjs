@@ -1,10 +1,11 @@
 // Whether the load generator is what is measured: the server's CPU per request with one generator,
 // and with two that share the connections; and the generator's own CPU per request.
-import { median, runTime, stop } from './lib.mjs';
+import { medians, runTime, stop } from './lib.mjs';
+import { sum } from './loads.mjs';
 import { bench } from './measure.mjs';
 import { launch, servers } from './servers.mjs';
 
-const load = { pattern: '{"cmd":"sum"}', data: '[1,2,3]', connections: 10, inFlight: 16 };
+const load = { ...sum, connections: 10, inFlight: 16 };
 
 async function once(name, generators, seconds) {
   const { child, port } = await launch(servers[name]);
@@ -16,10 +17,10 @@ async function once(name, generators, seconds) {
   const results = await put(seconds);
   const used = runTime(child.pid) - before;
   await stop(child);
-  const sum = (get) => results.reduce((total, result) => total + get(result), 0);
-  const requests = sum((result) => result.requests);
-  return { us: used / 1000 / requests, per_second: sum((result) => result.per_second),
-    own_us: 1e6 * sum((result) => result.generator_cpu * result.seconds) / requests };
+  const over = (get) => results.reduce((total, result) => total + get(result), 0);
+  const requests = over((result) => result.requests);
+  return { us: used / 1000 / requests, per_second: over((result) => result.per_second),
+    own_us: 1e6 * over((result) => result.generator_cpu * result.seconds) / requests };
 }
 
 /** The medians over the rounds, for Roost and its limit: { NAME: { one:, two: } }. */
@@ -30,9 +31,7 @@ export async function generatorFigures(rounds, seconds) {
     for (let round = 0; round < rounds; round++)
       for (const [key, count] of [['one', 1], ['two', 2]])
         results[key].push(await once(name, count, seconds));
-    figures[name] = Object.fromEntries(Object.entries(results).map(([key, list]) =>
-      [key, Object.fromEntries(Object.keys(list[0]).map((of) =>
-        [of, median(list.map((it) => it[of]))]))]));
+    figures[name] = { one: medians(results.one), two: medians(results.two) };
   }
   return figures;
 }

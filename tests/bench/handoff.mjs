@@ -1,6 +1,6 @@
 // What it costs to hand work to another worker's loop and to get it back.
 import { join } from 'node:path';
-import { benchBin, median, run } from './lib.mjs';
+import { benchBin, medians, run } from './lib.mjs';
 
 /** The medians over the rounds: { one_us, many_us }, of both threads together, a round trip. */
 export async function handoffFigures(rounds) {
@@ -10,6 +10,5 @@ export async function handoffFigures(rounds) {
     if (code !== 0) throw new Error(stderr || `roost_bench_handoff ended with ${code}`);
     results.push(JSON.parse(stdout));
   }
-  return Object.fromEntries(['one_us', 'many_us'].map((key) =>
-    [key, median(results.map((it) => it[key]))]));
+  return medians(results);
 }

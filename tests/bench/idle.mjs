@@ -15,7 +15,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { parseArgs } from 'node:util';
 import { makeCertificate } from './certificate.mjs';
-import { keepAwake, median, residentMb, roostBin, run, runTime, stop, table, time } from './lib.mjs';
+import { keepAwake, median, residentMb, runTime, stop, table, time } from './lib.mjs';
+import { sum } from './loads.mjs';
+import { bench } from './measure.mjs';
 import { launch, servers } from './servers.mjs';
 
 const { values: options } = parseArgs({
@@ -75,10 +77,8 @@ async function disconnectAll(sockets) {
 /** Server CPU per request in microseconds. */
 async function load({ child, port }, seconds) {
   const before = runTime(child.pid);
-  const { code, stdout, stderr } = await run(1, [roostBin, 'bench', '--json', '--url',
-    `tcp://127.0.0.1:${port}`, '-c', '10', '-p', '16', '-d', String(seconds), '{"cmd":"sum"}', '[1,2,3]']);
-  if (code !== 0) throw new Error(stderr);
-  return { us: (runTime(child.pid) - before) / 1000 / JSON.parse(stdout).requests };
+  const { requests } = await bench(port, { ...sum, connections: 10, inFlight: 16 }, seconds);
+  return { us: (runTime(child.pid) - before) / 1000 / requests };
 }
 
 const bytesEach = (mb, count) => mb * 2 ** 20 / count;

@@ -13,7 +13,11 @@ export const roostBin = process.env.ROOST_BIN ?? join(repo, 'build', 'roost');
 export const benchBin = process.env.ROOST_BENCH_BIN ?? join(repo, 'build', 'tests', 'bench');
 export const npmDir = process.env.ROOST_NPM_DIR ?? join(repo, 'build', 'interop');
 
+export const percent = (share) => `${(100 * share).toFixed(0)} %`;
 export const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
+/** The median of each figure, of objects that have the same. */
+export const medians = (list) => Object.fromEntries(Object.keys(list[0]).map((key) =>
+  [key, median(list.map((it) => it[key]))]));
 
 // Processes
 

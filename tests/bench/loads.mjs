@@ -8,7 +8,7 @@ const nested = { order: 4711, user: { id: 7, name: 'Ada', roles: ['x'] },
 
 const text = (bytes) => JSON.stringify('x'.repeat(bytes));
 const echo = (title, data) => ({ title, pattern: 'echo', data });
-const sum = { title: 'sum', pattern: '{"cmd":"sum"}', data: '[1,2,3]' };
+export const sum = { title: 'sum', pattern: '{"cmd":"sum"}', data: '[1,2,3]' };
 const requests = [
   sum,
   echo(`object, ${JSON.stringify(nested).length} B`, JSON.stringify(nested)),

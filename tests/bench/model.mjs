@@ -17,7 +17,7 @@
 // with the number of busy cores, and whatever a kernel of that many cores shares.
 import { fileURLToPath } from 'node:url';
 import { readFigures } from './figures.mjs';
-import { median, table } from './lib.mjs';
+import { median, percent, table } from './lib.mjs';
 
 const CORES = [1, 2, 8, 64];
 const ALPHA = 1.5;
@@ -100,10 +100,9 @@ function count(value) {
   return `${n.toFixed(n < 9.95 ? 1 : 0)}${unit}`;
 }
 
-const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
 /** The tables: of cores, of balance; and what a million connections take. */
-export function predict(known, markdown) {
+function predict(known, markdown) {
   const { alone, batched, newcomer, handoff } = known;
   const cores = table(['cores = workers', 'sum, 1 in flight', 'sum, 16 in flight',
     'a tenth to a service on one worker', 'all to one worker', 'new TLS connections'],

@@ -8,13 +8,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pageFolder as folder, readFigures, writeFigures } from './figures.mjs';
-import { here, ratio, repo, table, time } from './lib.mjs';
+import { here, percent, ratio, repo, table, time } from './lib.mjs';
 import { isBest } from './loads.mjs';
 import { modelText } from './model.mjs';
 import { servers } from './servers.mjs';
 
 const title = (name) => servers[name].title;
-const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
 // Texts
 

@@ -4,13 +4,14 @@ import { copyFileSync, mkdtempSync, appendFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { here, median, roostBin, stop } from './lib.mjs';
+import { here, medians, roostBin, stop } from './lib.mjs';
+import { sum } from './loads.mjs';
 import { bench } from './measure.mjs';
 import { launch, servers } from './servers.mjs';
 
 const SAVE_MS = 100;
 const DEBOUNCE_MS = 50; // as long as nothing must have been saved: less than SAVE_MS, or none is taken
-const load = { pattern: '{"cmd":"sum"}', data: '[1,2,3]', connections: 50, rate: 5000 };
+const load = { ...sum, connections: 50, rate: 5000 };
 
 /** A host that watches a service of its own: { child, port, file, reloads: how many there were }. */
 async function launchWatching(dir) {
@@ -47,7 +48,5 @@ export async function reloadFigures(rounds, seconds) {
   const results = { without: [], with: [] };
   for (let round = 0; round < rounds; round++)
     for (const [name, list] of Object.entries(results)) list.push(await once(name === 'with', seconds));
-  return { rate: load.rate, ...Object.fromEntries(Object.entries(results).map(([name, list]) =>
-    [name, Object.fromEntries(Object.keys(list[0]).map((key) =>
-      [key, median(list.map((it) => it[key]))]))])) };
+  return { rate: load.rate, without: medians(results.without), with: medians(results.with) };
 }

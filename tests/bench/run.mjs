@@ -19,7 +19,7 @@ import { clientFigures } from './client.mjs';
 import { keepFigures } from './figures.mjs';
 import { generatorFigures } from './generator.mjs';
 import { handoffFigures } from './handoff.mjs';
-import { keepAwake, median, runTime, stop } from './lib.mjs';
+import { keepAwake, medians, runTime, stop } from './lib.mjs';
 import { groupsOf } from './loads.mjs';
 import { busyShare, describeMachine } from './machine.mjs';
 import { bench, measure } from './measure.mjs';
@@ -99,10 +99,9 @@ async function takeTurns(group, results) {
 /** The medians of all rounds; null where one is missing. spread: of us, around its median. */
 function sumUp(list) {
   if (list.length < rounds) return null;
-  const medians = Object.fromEntries(Object.keys(list[0]).map((key) =>
-    [key, median(list.map((result) => result[key]))]));
+  const figures = medians(list);
   const us = list.map((result) => result.us);
-  return { ...medians, spread: (Math.max(...us) - Math.min(...us)) / medians.us };
+  return { ...figures, spread: (Math.max(...us) - Math.min(...us)) / figures.us };
 }
 
 async function measureLoads() {

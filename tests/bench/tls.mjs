@@ -10,7 +10,10 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeCertificate } from './certificate.mjs';
-import { here, keepAwake, median, ratio, roostBin, run, runTime, stop, table, time } from './lib.mjs';
+import { here, keepAwake, median, medians, ratio, roostBin,
+  run, runTime, stop, table, time } from './lib.mjs';
+import { sum } from './loads.mjs';
+import { bench } from './measure.mjs';
 import { launch, servers } from './servers.mjs';
 import { visitsTls } from './visits.mjs';
 
@@ -40,8 +43,7 @@ async function takeTurns(measure) {
       await stop(running.get(name).child);
     }
   }
-  return Object.fromEntries(names.map((name) => [name, Object.fromEntries(
-    Object.keys(results[name][0]).map((key) => [key, median(results[name].map((it) => it[key]))]))]));
+  return Object.fromEntries(names.map((name) => [name, medians(results[name])]));
 }
 
 /** Nest's, ours and C's; how many times less than Nest's ours is, and how much more than C's. */
@@ -52,17 +54,12 @@ const head = (what) => [what, 'NestJS', 'Roost', 'C only', 'Nest/Roost', 'Roost/
 // Requests on connections that are there
 
 async function load({ child, port }, connections, inFlight) {
-  const put = async (seconds) => {
-    const { code, stdout, stderr } = await run(1, [roostBin, 'bench', '--json',
-      '--url', `tls://127.0.0.1:${port}`, '--tls-ca', files.cert, '-c', String(connections),
-      '-p', String(inFlight), '-d', String(seconds), '{"cmd":"sum"}', '[1,2,3]']);
-    if (code !== 0) throw new Error(stderr);
-    return JSON.parse(stdout).requests;
-  };
+  const put = (seconds) =>
+    bench(port, { ...sum, tls: true, connections, inFlight }, seconds, files.cert);
   await put(1); // warms up
   const before = runTime(child.pid);
   // the handshakes are in it, too: a few, against many thousand requests
-  const requests = await put(Number(options.seconds));
+  const { requests } = await put(Number(options.seconds));
   return { us: (runTime(child.pid) - before) / 1000 / requests };
 }
 

@@ -113,7 +113,7 @@ static void data_that_is_not_json_is_a_broken_frame(void **state) {
   service_test_deinit(&self);
 }
 
-/* --------------------------------------------------------------------- events ---------------- */
+/* --------------------------------------------------------------------- one after another ----- */
 
 #define MESSAGE(pattern_, data_, id_)                                                              \
   { .pattern = ROOST_SLICE(pattern_), .data = ROOST_SLICE(data_), .id = ROOST_SLICE(id_) }
@@ -208,6 +208,8 @@ static void nothing_follows_data_that_is_not_json(void **state) {
   assert_int_equal(self.peer.origin.in_flight, 0);
   service_test_deinit(&self);
 }
+
+/* --------------------------------------------------------------------- events ---------------- */
 
 static void every_handler_of_an_event_has_its_own_data(void **state) {
   (void)state;

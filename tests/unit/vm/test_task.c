@@ -317,8 +317,11 @@ static int chain_next(void **ud) {
   return 1;
 }
 
-static const roost_task_ops chain_ops = {vm_job_begin, vm_job_finish, vm_job_fail, vm_job_ended,
-                                         chain_next,   false,         NULL};
+static const roost_task_ops chain_ops = {.begin = vm_job_begin,
+                                         .finish = vm_job_finish,
+                                         .fail = vm_job_fail,
+                                         .ended = vm_job_ended,
+                                         .next = chain_next};
 
 static void start_chain(vm_test *self, const char *const *codes) {
   memset(chain, 0, sizeof chain);
@@ -386,8 +389,8 @@ static int finish_twice(lua_State *lua, void *ud, int count) {
 
 static void finish_may_go_on_with_another_function(void **state) {
   (void)state;
-  static const roost_task_ops ops = {vm_job_begin, finish_twice, vm_job_fail, vm_job_ended,
-                                     NULL,         false,        NULL};
+  static const roost_task_ops ops = {
+      .begin = vm_job_begin, .finish = finish_twice, .fail = vm_job_fail, .ended = vm_job_ended};
   vm_test self;
   vm_job job;
   vm_test_init(&self);
@@ -426,8 +429,10 @@ static int fail_and_go_on(lua_State *lua, void *ud) {
 
 static void fail_may_go_on_with_another_function(void **state) {
   (void)state;
-  static const roost_task_ops ops = {
-      vm_job_begin, vm_job_finish, fail_and_go_on, vm_job_ended, NULL, false, NULL};
+  static const roost_task_ops ops = {.begin = vm_job_begin,
+                                     .finish = vm_job_finish,
+                                     .fail = fail_and_go_on,
+                                     .ended = vm_job_ended};
   vm_test self;
   vm_job job;
   vm_test_init(&self);

@@ -279,8 +279,8 @@ static int stubborn_fail(lua_State *lua, void *ud) {
 
 static void a_fail_that_never_ends_is_stopped_once(void **state) {
   (void)state;
-  static const roost_task_ops ops = {vm_job_begin, vm_job_finish, stubborn_fail, vm_job_ended,
-                                     NULL,         false,         NULL};
+  static const roost_task_ops ops = {
+      .begin = vm_job_begin, .finish = vm_job_finish, .fail = stubborn_fail, .ended = vm_job_ended};
   vm_test self;
   vm_job job;
   init(&self);

@@ -191,10 +191,13 @@ static inline void vm_job_ended(void *ud, bool reset) {
   job->task = NULL;
 }
 
-static const roost_task_ops vm_job_ops = {vm_job_begin, vm_job_finish, vm_job_fail, vm_job_ended,
-                                          NULL,         false,         NULL};
-static const roost_task_ops vm_job_early_ops = {
-    vm_job_begin, vm_job_finish, vm_job_fail, vm_job_ended, NULL, true, NULL};
+static const roost_task_ops vm_job_ops = {
+    .begin = vm_job_begin, .finish = vm_job_finish, .fail = vm_job_fail, .ended = vm_job_ended};
+static const roost_task_ops vm_job_early_ops = {.begin = vm_job_begin,
+                                                .finish = vm_job_finish,
+                                                .fail = vm_job_fail,
+                                                .ended = vm_job_ended,
+                                                .early = true};
 
 static inline int vm_job_try(vm_job *job, vm_test *self, const char *code,
                              const roost_task_ops *ops) {
