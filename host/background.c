@@ -1,9 +1,9 @@
 #include "background.h"
 
-#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/thread.h"
 #include "vm/vm.h"
 
 #define LOWEST_PRIORITY 19
@@ -125,8 +125,6 @@ roost_jobs roost_background_jobs(roost_background_port *port) {
 int roost_background_start(roost_background **out, const roost_alloc *alloc,
                            roost_watchdog *watchdog, const char *name) {
   roost_background *self = roost_alloc_get(alloc, sizeof *self);
-  sigset_t all;
-  sigset_t before;
   *out = NULL;
   if (self == NULL)
     return ROOST_ENOMEM;
@@ -136,15 +134,12 @@ int roost_background_start(roost_background **out, const roost_alloc *alloc,
   roost_list_init(&self->jobs);
   pthread_mutex_init(&self->mutex, NULL);
   pthread_cond_init(&self->changed, NULL);
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int failed = pthread_create(&self->thread, NULL, run, self);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (failed != 0) {
+  const int status = roost_thread_start(&self->thread, run, self);
+  if (status != 0) {
     pthread_cond_destroy(&self->changed);
     pthread_mutex_destroy(&self->mutex);
     roost_alloc_put(alloc, self, sizeof *self);
-    return ROOST_ESYSTEM;
+    return status;
   }
   *out = self;
   return 0;

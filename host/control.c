@@ -2,8 +2,9 @@
 
 #include <malloc.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
+
+#include "core/thread.h"
 
 #define TRIM_AFTER_MS 1000 /* and so at most this often */
 
@@ -120,16 +121,6 @@ void roost_control_set_tick(roost_control *control, uint32_t (*fn)(void *ud), vo
 
 /* ------------------------------------------------------------------------- life -------------- */
 
-static int start_thread(roost_control *control) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int failed = pthread_create(&control->thread, NULL, run, control);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return failed != 0 ? ROOST_ESYSTEM : 0;
-}
-
 int roost_control_start(roost_control **out, const roost_alloc *alloc, roost_log *log) {
   roost_control *control = roost_alloc_get(alloc, sizeof *control);
   *out = NULL;
@@ -145,7 +136,7 @@ int roost_control_start(roost_control **out, const roost_alloc *alloc, roost_log
   if (status == 0) {
     roost_loop_add_flush(control->loop, &control->flush);
     roost_log_on_filled(log, on_log_filled, control);
-    status = start_thread(control);
+    status = roost_thread_start(&control->thread, run, control);
   }
   if (status == 0) {
     *out = control;

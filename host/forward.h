@@ -1,13 +1,12 @@
 /*
  * forward.h - calls of handlers that only the first worker has: singletons', and C handlers.
  *
- * Start reading at roost_forward_call, the handler that the other workers have in their place.
- * Trip: one such call, on its way: near is the worker that the caller is connected to, home the
- * first one. Home, the trip is the origin that a call of the real handler answers to; near, it is
- * what a call is for whose replies come from elsewhere. Lane: what goes from one worker to another,
- * in order, so that the messages of a connection stay in theirs.
- * A trip is made near, and freed home once near has nothing to say of it any more. Owned by the
- * host.
+ * Start reading at forward_call in forward.c, the handler that the other workers have in their
+ * place. Trip: one such call, on its way: near is the worker that the caller is connected to, home
+ * the first one. Home, the trip is the origin that a call of the real handler answers to; near, it
+ * is what a call is for whose replies come from elsewhere. Lane: what goes from one worker to
+ * another, in order, so that the messages of a connection stay in theirs. A trip is made near, and
+ * freed home once near has nothing to say of it any more. Owned by the host.
  */
 #ifndef ROOST_FORWARD_H
 #define ROOST_FORWARD_H

@@ -66,7 +66,10 @@ static int add_workers(roost_host *host, roost_problems *problems) {
   if (status == 0)
     status = roost_rounds_new(&host->rounds, host->workers, &host->alloc);
   if (status == ROOST_ESYSTEM)
-    roost_problems_add(problems, ROOST_PROBLEM_ERROR, "workers: a thread cannot be started");
+    roost_problems_add(problems, ROOST_PROBLEM_ERROR,
+                       "workers: worker %zu of %zu cannot be started: out of threads, descriptors "
+                       "or timers (ulimit -u and -n)",
+                       roost_workers_count(host->workers) + 1, wanted);
   return status;
 }
 

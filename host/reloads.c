@@ -226,7 +226,7 @@ static bool take_move(roost_reloads *reloads, roost_service *service,
 /* While the first worker is reloading it, it stays until the next look. */
 static void remove_service(const roost_reloads *reloads, const roost_service *service) {
   const roost_reloads_config *config = &reloads->config;
-  if (service->reload.next != NULL || service->reload.part != NULL)
+  if (!roost_reload_is_idle(&service->reload))
     return;
   if (config->workers != NULL)
     (void)roost_workers_remove(config->workers, service->name);

@@ -119,8 +119,20 @@ static const part *first_refused(const round *self) {
   return NULL;
 }
 
-static roost_slice why_of(const part *self) {
-  return self->why.len > 0 ? roost_buffer_slice(&self->why) : ROOST_SLICE("out of memory");
+/* The leader says it, in its own name: whose reason it is must stand in it. */
+static void refuse_leader(const part *leader, const part *refused) {
+  const roost_alloc *alloc = leader->round->rounds->alloc;
+  const roost_slice why =
+      refused->why.len > 0 ? roost_buffer_slice(&refused->why) : ROOST_SLICE("out of memory");
+  roost_buffer text;
+  roost_buffer_init(&text, alloc);
+  int status = 0;
+  if (refused->number > 0)
+    status = roost_buffer_printf(&text, "worker %zu: ", refused->number);
+  if (status == 0)
+    status = roost_buffer_append_slice(&text, why);
+  roost_reload_refuse(leader->service, status == 0 ? roost_buffer_slice(&text) : why);
+  roost_buffer_deinit(&text);
 }
 
 /* All have reported. The leader is told last: what it is told may free the round. */
@@ -135,7 +147,7 @@ static void conclude(round *self) {
   if (leader->service == NULL)
     leader->stage = PART_OVER;
   else if (refused != NULL)
-    roost_reload_refuse(leader->service, why_of(refused));
+    refuse_leader(leader, refused);
   else
     roost_reload_meet(leader->service, &self->meeting);
 }

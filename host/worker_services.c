@@ -174,7 +174,7 @@ void roost_worker_remove(roost_worker *worker, const char *name) {
   roost_service *service = roost_worker_find_service(worker, name);
   if (service == NULL)
     return;
-  if (service->reload.next == NULL && service->reload.part == NULL)
+  if (roost_reload_is_idle(&service->reload))
     roost_dispatch_remove_service(worker->dispatch, service);
   else if (worker->config.number > 0)
     service->reload.unwanted = true;

@@ -1,10 +1,10 @@
 #include "workers.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "core/slice.h"
+#include "core/thread.h"
 
 typedef enum member_phase {
   PHASE_MAKING,
@@ -240,7 +240,7 @@ static void free_worker(member *self) {
 static void *run(void *ud) {
   member *self = ud;
   char name[16];
-  snprintf(name, sizeof name, "roost-worker-%u", self->number);
+  snprintf(name, sizeof name, "roost-work-%u", self->number);
   pthread_setname_np(pthread_self(), name);
   self->status = make_worker(self);
   enter_phase(self, PHASE_DRIVING);
@@ -253,16 +253,6 @@ static void *run(void *ud) {
   await_phase(self, PHASE_RELEASED);
   free_worker(self);
   return NULL;
-}
-
-static int start_thread(member *self) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int failed = pthread_create(&self->thread, NULL, run, self);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return failed != 0 ? ROOST_ESYSTEM : 0;
 }
 
 /* ------------------------------------------------------------------------- adding ------------ */
@@ -284,7 +274,7 @@ static int add_member(roost_workers *workers) {
     return ROOST_ENOMEM;
   *self = (member){.owner = workers, .number = (unsigned)workers->count + 1};
   init_jobs(self);
-  const int status = start_thread(self);
+  const int status = roost_thread_start(&self->thread, run, self);
   if (status != 0) {
     roost_alloc_put(alloc, self, sizeof *self);
     return status;

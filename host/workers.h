@@ -7,7 +7,7 @@
  * so, by jobs in their loops. Phases of another worker's thread: it makes its worker, drives the
  * loop until it is told to close, closes the worker, and frees it once all are closed and the jobs'
  * threads have ended.
- * Owned by the host; everything on its thread, but roost_workers_loop and what is said otherwise.
+ * Owned by the host; everything on its thread, but for what is said otherwise.
  */
 #ifndef ROOST_WORKERS_H
 #define ROOST_WORKERS_H

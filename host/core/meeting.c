@@ -96,6 +96,8 @@ bool roost_meeting_agree(roost_meeting *meeting, bool willing, roost_slice why,
   }
   wait_for_all(meeting, &meeting->said, within_ms != 0 ? &until : NULL);
   const bool agreed = meeting->agreed;
+  if (!agreed) /* from here on it stays as it is: it is read without the mutex */
+    keep_why(meeting, ROOST_SLICE("not all have said in time whether they can"));
   pthread_mutex_unlock(&meeting->mutex);
   return agreed;
 }

@@ -6,17 +6,17 @@
 #include "net/loop.h"
 
 /* A function that is waited for; on the caller's stack. */
-typedef struct errand {
+typedef struct waited {
   roost_loop_job job;
   void (*fn)(void *ud);
   void *ud;
   pthread_mutex_t mutex; /* guards done */
   pthread_cond_t over;
   bool done;
-} errand;
+} waited;
 
-static void run_errand(void *ud) {
-  errand *call = ud;
+static void run_waited(void *ud) {
+  waited *call = ud;
   call->fn(call->ud);
   pthread_mutex_lock(&call->mutex);
   call->done = true;
@@ -25,7 +25,7 @@ static void run_errand(void *ud) {
 }
 
 void roost_loop_call(roost_loop *loop, void (*fn)(void *ud), void *ud) {
-  errand call = {.job = {.fn = run_errand},
+  waited call = {.job = {.fn = run_waited},
                  .fn = fn,
                  .ud = ud,
                  .mutex = PTHREAD_MUTEX_INITIALIZER,

@@ -4,13 +4,11 @@
 
 #define LONGEST_RETRY_MS 60000
 #define MEETING_MS       100 /* that all workers have, to come to the turn they swap in */
+#define TEXT_OF(number)  TEXT_OF_(number)
+#define TEXT_OF_(number) #number
 #define MOST_CLOSING     8 /* old states that are not closed yet: else a busy machine gathers them */
 
 static const roost_slice stopping = {"the host is stopping", sizeof "the host is stopping" - 1};
-
-static bool is_idle(const roost_reloader *reload) {
-  return reload->next == NULL && reload->part == NULL;
-}
 
 static void begin(roost_service *service);
 static void follow(roost_service *service, void *part, const roost_list *handlers);
@@ -58,7 +56,7 @@ static void end(roost_service *service, const roost_reload_result *result) {
     follow(service, later, reload->handlers_later);
   } else if (reload->unwanted) {
     remove_unwanted(service);
-  } else if (reload->again && is_idle(reload)) {
+  } else if (reload->again && roost_reload_is_idle(reload)) {
     begin(service);
   }
 }
@@ -239,7 +237,7 @@ static int prepare_together(roost_service *service) {
   uint32_t number = next->number;
   if (!roost_meeting_arrive(meeting, &number, MEETING_MS))
     return refuse_about(next, "not reloaded",
-                        ROOST_SLICE("not all workers were free within 100 ms"));
+                        ROOST_SLICE("not all workers were free within " TEXT_OF(MEETING_MS) " ms"));
   next->number = number;
   const int status = prepare(service);
   if (roost_meeting_agree(meeting, status == 0, status != 0 ? reason_of(next) : (roost_slice){0},
@@ -362,7 +360,7 @@ static void on_built(roost_job *job) {
 
 static void on_retry(roost_timer *timer) {
   roost_service *service = ROOST_LIST_ENTRY(timer, roost_service, reload.retry);
-  if (is_idle(&service->reload))
+  if (roost_reload_is_idle(&service->reload))
     begin(service);
 }
 
@@ -411,7 +409,7 @@ void roost_reload_follow(roost_service *service, void *part, const roost_list *h
   roost_reloader *reload = &service->reload;
   if (reload->abandoned)
     leave_round(service, part);
-  else if (!is_idle(reload))
+  else if (!roost_reload_is_idle(reload))
     wait_to_follow(reload, part, handlers);
   else
     follow(service, part, handlers);
@@ -440,12 +438,12 @@ void roost_reload_start(roost_service *service, roost_reload_waiter *waiter) {
     return;
   }
   reload->again = true;
-  if (is_idle(reload))
+  if (roost_reload_is_idle(reload))
     begin(service);
 }
 
 void roost_reload_restart(roost_service *service) {
-  if (!is_idle(&service->reload) || service->reload.abandoned)
+  if (!roost_reload_is_idle(&service->reload) || service->reload.abandoned)
     return; /* it will have a new state anyway, or none */
   service->reload.fresh = true;
   begin(service);
@@ -465,7 +463,7 @@ int roost_reload_offer(roost_service *service, roost_generation *next,
 
 void roost_reload_resume(roost_dispatch *dispatch) {
   for (size_t i = 0; i < dispatch->service_count; i++)
-    if (dispatch->services[i]->reload.again && is_idle(&dispatch->services[i]->reload))
+    if (dispatch->services[i]->reload.again && roost_reload_is_idle(&dispatch->services[i]->reload))
       begin(dispatch->services[i]);
 }
 
@@ -493,7 +491,7 @@ void roost_reload_abandon(roost_service *service) {
   roost_timer_stop(service->dispatch->config.wheel, &reload->retry);
   reload->abandoned = true;
   reload->again = false;
-  if (is_idle(reload))
+  if (roost_reload_is_idle(reload))
     tell_stopping(service);
   else if (!reload->building)
     refuse(service);

@@ -73,6 +73,11 @@ typedef struct roost_reloader {
   roost_meeting *meeting;           /* borrowed from the round; NULL: not met yet */
 } roost_reloader;
 
+/* Whether it is not being reloaded: by itself, or with other workers. */
+static inline bool roost_reload_is_idle(const roost_reloader *reload) {
+  return reload->next == NULL && reload->part == NULL;
+}
+
 void roost_reload_init(roost_service *service);
 
 /* Its next generation is freed, its waiters are told nothing. The jobs' thread must have ended. */
