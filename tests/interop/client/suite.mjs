@@ -92,8 +92,8 @@ function requests({ one, all }) {
     test(`value ${name}`, async () => assert.deepEqual(await all('value', name), [value]));
   }
   test('integers past 2^53 are integers', async () => {
-    assert.equal(await one('as text', 2 ** 53), '9007199254740992');
-    assert.equal(await one('as text', -(2 ** 62)), '-4611686018427388000');
+    assert.equal(await one('as_text', 2 ** 53), '9007199254740992');
+    assert.equal(await one('as_text', -(2 ** 62)), '-4611686018427388000');
   });
 
   test('1 MiB there and back', async () => {

@@ -47,7 +47,7 @@ message('wait', async (data) => {
   if (data.tag) note(data, 'waited');
   return data.value;
 });
-message('as text', (number) => String(number));
+message('as_text', (number) => String(number));
 message('metadata', (data, ctx) => ctx.getMetadata());
 message('pattern', (data, ctx) => ctx.getPattern());
 
@@ -93,13 +93,13 @@ function filtered(pattern, answer) {
     throw new Error('secret');
   }, nest.UseFilters(Filter));
 }
-filtered('filter throws a text', () => throwError(() => 'text'));
-filtered('filter throws an object', () => throwError(() => ({ a: [1] })));
-filtered('filter throws true', () => throwError(() => true));
-filtered('filter throws an Error', () => throwError(() => new Error('secret')));
-filtered('filter throws an empty text', () => throwError(() => ''));
-filtered('filter gives values', () => of(1, 2));
-filtered('filter gives nothing', () => undefined);
+filtered('filter_throws_a_text', () => throwError(() => 'text'));
+filtered('filter_throws_an_object', () => throwError(() => ({ a: [1] })));
+filtered('filter_throws_true', () => throwError(() => true));
+filtered('filter_throws_an_Error', () => throwError(() => new Error('secret')));
+filtered('filter_throws_an_empty_text', () => throwError(() => ''));
+filtered('filter_gives_values', () => of(1, 2));
+filtered('filter_gives_nothing', () => undefined);
 
 // Streams
 
@@ -145,13 +145,13 @@ message('message', (data) => {
   note(data, 'message');
   return 'from a message';
 });
-message('message then event', (data) => {
+message('message_then_event', (data) => {
   note(data, 'message');
   return 'from a message';
 });
-event('message then event', (data) => note(data, 'event'));
-event('event then message', (data) => note(data, 'event'));
-message('event then message', (data) => {
+event('message_then_event', (data) => note(data, 'event'));
+event('event_then_message', (data) => note(data, 'event'));
+message('event_then_message', (data) => {
   note(data, 'message');
   return 'from a message';
 });

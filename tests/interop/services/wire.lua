@@ -31,7 +31,7 @@ service:message("wait", function(data)
   return data.value
 end)
 
-service:message("as text", function(number) return tostring(number) end)
+service:message("as_text", function(number) return tostring(number) end)
 
 service:message("metadata", function(_, ctx) return ctx.metadata end)
 
@@ -150,14 +150,14 @@ service:message("message", function(data)
   return "from a message"
 end)
 
-service:message("message then event", function(data)
+service:message("message_then_event", function(data)
   note(data, "message")
   return "from a message"
 end)
-service:event("message then event", function(data) note(data, "event") end)
+service:event("message_then_event", function(data) note(data, "event") end)
 
-service:event("event then message", function(data) note(data, "event") end)
-service:message("event then message", function(data)
+service:event("event_then_message", function(data) note(data, "event") end)
+service:message("event_then_message", function(data)
   note(data, "message")
   return "from a message"
 end)

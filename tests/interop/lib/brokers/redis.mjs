@@ -1,0 +1,42 @@
+// redis-server for the tests, and how Nest and Roost are told to use it.
+import { differs } from '../target.mjs';
+import { startBroker } from './process.mjs';
+
+/** A redis-server; `args` are more of its arguments, `tls` a key and certificate it serves with. */
+export const startRedis = (t, { args = [], tls, port } = {}) => startBroker(t, {
+  port,
+  command: (broker) => ['redis-server', '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no',
+    '--dir', broker.dir,
+    ...(tls
+      ? ['--port', '0', '--tls-port', String(broker.port), '--tls-cert-file', tls.cert,
+        '--tls-key-file', tls.key, '--tls-ca-cert-file', tls.ca, '--tls-auth-clients', 'no']
+      : ['--port', String(broker.port)]),
+    ...args],
+});
+
+/** See brokers/inbound.mjs for what the members mean. */
+export const binding = {
+  name: 'redis',
+  start: startRedis,
+  nest: (nest, { port }, more = {}) => ({
+    transport: nest.Transport.REDIS,
+    options: { host: '127.0.0.1', port, retryAttempts: 1000, retryDelay: 50, ...more },
+  }),
+  roost: ({ port }, more = {}) => ({ transport: 'redis', host: '127.0.0.1', port, ...more }),
+  packages: { 12: 'ioredis', 11: 'ioredis' },
+  holds: true,
+  nobody: 'silent',
+  withHeaders(nest, client, method, pattern, data, headers) {
+    if (nest.version < 12) return undefined;
+    client.setOnDispatchHook((packet) => (packet.metadata = headers));
+    const sent = client[method](pattern, data);
+    return { sent, done: () => client.setOnDispatchHook(undefined) };
+  },
+  headersOf: (ctx) => ctx.getMetadata?.() ?? {},
+  subjectOf: (ctx) => ctx.getChannel(),
+  wild: {
+    options: { wildcards: true },
+    patterns: { 'wild.*.end': 'wild.a.end', 'rest.*': 'rest.a.b' },
+  },
+  cannot: () => ({}),
+};
