@@ -7,10 +7,14 @@ import { connect } from './peer.mjs';
  * The service. "do" takes { client, method, pattern, data, options } and answers with what came of
  * it: { values, completed, err }. clients is a Lua expression for a table of them.
  */
-const callerService = (clients, more) => `local roost = require "roost"
+const callerService = (clients, prepare, more) => `local roost = require "roost"
 local service = roost.service()
 local clients = ${clients}
 local told = roost.array {}
+do
+  local client = clients.default
+  ${prepare}
+end
 
 local function outcome(run)
   local ok, result = pcall(run)
@@ -57,6 +61,15 @@ service:message("do", function(data)
   end)
 end)
 
+-- The values of many calls at once.
+service:message("many", function(data)
+  local calls = {}
+  for i, value in ipairs(data.list) do
+    calls[i] = function() return clients.default:call(data.pattern, value) end
+  end
+  return roost.array(roost.all(calls))
+end)
+
 service:message("watch", function(name)
   local client = clients[name]
   client.status:subscribe(function(status) told[#told + 1] = "status " .. status end)
@@ -72,9 +85,9 @@ return service
 `;
 
 /** A host with that service; gives what drives it. */
-export async function startCaller(t, { clients, config, more = '', timeout = 0, ...rest }) {
+export async function startCaller(t, { clients, config, prepare = 'local _ = client', more = '', timeout = 0, ...rest }) {
   const host = await startHost(t, {
-    service: callerService(lua(clients), more),
+    service: callerService(lua(clients), prepare, more),
     limits: { request_timeout: timeout },
     clients: config,
     ...rest,
@@ -98,6 +111,8 @@ export async function startCaller(t, { clients, config, more = '', timeout = 0, 
   };
 }
 
+/** A client of its own, made from its entry. */
+export const clientOf = (entry) => code(`roost.client ${lua(entry)}`);
 export const tcpClient = (port, keys = {}) =>
-  code(`roost.client ${lua({ transport: 'tcp', host: '127.0.0.1', port, ...keys })}`);
+  clientOf({ transport: 'tcp', host: '127.0.0.1', port, ...keys });
 export const namedClient = (name) => code(`roost.client ${lua(name)}`);

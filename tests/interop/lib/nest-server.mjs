@@ -1,12 +1,20 @@
 // The handlers of services/wire.lua on a real Nest server, so that the wire tests can be run against
-// the original, and some more for Roost's clients. Arguments: the port, the server's options as
-// JSON, optionally a list of patterns as JSON whose handlers answer with their position, and Nest's
-// version.
+// the original, and some more for Roost's clients. Argument: the job as JSON.
+//   version    Nest's
+//   options    the server's, under Nest's names
+//   binding    the broker it is behind (lib/brokers/NAME.mjs), with `broker`, the facts of it; TCP
+//              where there is none
+//   patterns   for each of them a handler that answers with its position
+//   wild       for each of them a handler that answers with { pattern, subject }; then those of
+//              wire.lua are not there
+// Prints a line once it listens.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadNest } from './nest.mjs';
+import { bindingOf } from './brokers/binding.mjs';
 
-const [port, options = '{}', patterns = '[]', version = '12'] = process.argv.slice(2);
-const nest = await loadNest(Number(version));
+const job = JSON.parse(process.argv[2]);
+const binding = await bindingOf(job.binding ?? 'tcp');
+const nest = await loadNest(job.version);
 const {
   EMPTY, NEVER, RpcException, concat, defer, from, ignoreElements, interval, map, of, take,
   throwError, timer,
@@ -29,8 +37,10 @@ function register(decorator, pattern, fn, ...more) {
     decorate(Handlers.prototype, name, Object.getOwnPropertyDescriptor(Handlers.prototype, name));
   }
 }
-const message = (pattern, fn, ...more) => register(nest.MessagePattern, pattern, fn, ...more);
-const event = (pattern, fn) => register(nest.EventPattern, pattern, fn);
+const wanted = (pattern) => !job.wild && (binding.takes?.(pattern) ?? true);
+const message = (pattern, fn, ...more) =>
+  wanted(pattern) && register(nest.MessagePattern, pattern, fn, ...more);
+const event = (pattern, fn) => wanted(pattern) && register(nest.EventPattern, pattern, fn);
 
 const runs = {};
 const note = (data, name) => {
@@ -48,8 +58,8 @@ message('wait', async (data) => {
   return data.value;
 });
 message('as_text', (number) => String(number));
-message('metadata', (data, ctx) => ctx.getMetadata());
-message('pattern', (data, ctx) => ctx.getPattern());
+message('metadata', (data, ctx) => binding.headersOf(ctx));
+message('subject', (data, ctx) => binding.subjectOf(ctx));
 
 const values = {
   null: null, no: false, yes: true, zero: 0, empty: '', text: 'é€😀',
@@ -168,14 +178,21 @@ event('streaming', (data) => defer(() => {
 event({ kind: 'user', action: 'created' }, (data) => note(data, 'object'));
 event(7, (data) => note(data, 'seven'));
 
-JSON.parse(patterns).forEach((pattern, position) => message(pattern, () => position));
+event('headed', (data, ctx) => note(data, String(binding.headersOf(ctx).tenant)));
+
+job.patterns?.forEach((pattern, position) => message(pattern, () => position));
+let calls = 0;
+job.wild?.forEach((pattern) => register(nest.MessagePattern, pattern, (data, ctx) => {
+  calls++;
+  return { pattern, subject: binding.subjectOf(ctx), calls };
+}));
 
 class App {}
 nest.Controller()(Handlers);
 nest.Module({ controllers: [Handlers] })(App);
 const app = await nest.NestFactory.createMicroservice(App, {
   logger: false,
-  transport: nest.Transport.TCP,
-  options: { host: '127.0.0.1', port: Number(port), ...JSON.parse(options) },
+  ...binding.nest(nest, job.broker, job.options),
 });
 await app.listen();
+console.log('listening');

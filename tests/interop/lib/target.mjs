@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { interopDir, nodeBin, onNest } from './env.mjs';
 import { serviceFile, startHost } from './host.mjs';
 import { lua } from './lua.mjs';
-import { freePort, listens } from './peer.mjs';
-import { undo, until } from './wait.mjs';
+import { freePort } from './peer.mjs';
+import { undo, within } from './wait.mjs';
 
 /** What is expected where the two differ on purpose. */
 export const differs = ({ roost, nest }) => (onNest ? nest : roost);
@@ -23,6 +23,18 @@ ${patterns.map((pattern, at) =>
 return service
 `;
 
+/** One whose handlers answer with their pattern, the subject, and how many calls there were. */
+const wildcards = (patterns) => `
+local roost = require "roost"
+local service = roost.service()
+local calls = 0
+${patterns.map((pattern) => `service:message(${lua(pattern)}, function(_, ctx)
+  calls = calls + 1
+  return { pattern = ctx.route, subject = ctx.subject, calls = calls }
+end)`).join('\n')}
+return service
+`;
+
 /**
  * Starts it with the handlers of services/wire.lua, the listener's options under Roost's names,
  * and a handler for each of `patterns` that answers with the pattern's position.
@@ -36,18 +48,50 @@ export async function startTarget(t, options = {}, patterns) {
   });
 }
 
+/**
+ * Starts it behind a broker, with the handlers of services/wire.lua, or with `wild` instead of them a
+ * handler for each of these patterns that answers with { pattern, subject, calls }. It may take a
+ * moment until the broker knows of them.
+ */
+export async function startBehind(t, binding, broker, { options, wild } = {}) {
+  if (onNest) return startNest(t, { binding: binding.name, broker: facts(broker), options, wild });
+  return startHost(t, {
+    services: wild ? ['services'] : [serviceFile('wire')],
+    ...(wild && { service: wildcards(wild) }),
+    servers: [binding.roost(broker, options)],
+  });
+}
+
+/** A Nest server with the handlers of services/wire.lua behind a broker, whatever the target is. */
+export const startNestBehind = (t, binding, broker, { options, wild, version = 12 } = {}) =>
+  startNest(t, {
+    binding: binding.name, broker: facts(broker), options: options && camel(options), wild, version,
+  });
+
+/** What another process is told of a broker. */
+const facts = ({ port, dir, url, brokers, tls }) => ({ port, dir, url, brokers, tls });
+
 /** Starts a Nest server with them, whatever the target is. */
 export async function startNestServer(t, { port, ...options } = {}, patterns = [], version = 12) {
   port ??= await freePort();
-  const child = spawn(nodeBin, [join(interopDir, 'lib', 'nest-server.mjs'), String(port),
-    JSON.stringify(camel(options)), JSON.stringify(patterns), String(version)],
-  { stdio: ['ignore', 'ignore', 'inherit'] });
+  const server = await startNest(t,
+    { broker: { port }, options: camel(options), patterns, version });
+  return { port, ...server };
+}
+
+async function startNest(t, job) {
+  const child = spawn(nodeBin, [join(interopDir, 'lib', 'nest-server.mjs'),
+    JSON.stringify({ version: 12, ...job })], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
-  undo(t, async () => {
+  const kill = async () => {
     child.kill('SIGKILL');
     await exited;
-  });
-  await until(() => child.exitCode !== null || listens(port), 'Nest listening');
-  if (child.exitCode !== null) throw new Error('the Nest server did not start');
-  return { port, kill: async () => (child.kill('SIGKILL'), exited) };
+  };
+  undo(t, kill);
+  const listening = once(child.stdout, 'data').then(() => true);
+  if (!await within(Promise.race([listening, exited.then(() => false)]), 'Nest listening', 60_000)) {
+    throw new Error('the Nest server did not start');
+  }
+  child.stdout.resume();
+  return { kill, stop: kill };
 }

@@ -34,6 +34,7 @@ end)
 service:message("as_text", function(number) return tostring(number) end)
 
 service:message("metadata", function(_, ctx) return ctx.metadata end)
+service:message("subject", function(_, ctx) return ctx.subject end)
 
 local values = {
   null = roost.null, no = false, yes = true, zero = 0, empty = "", text = "é€😀",
@@ -181,5 +182,6 @@ end)
 service:event({ kind = "user", action = "created" }, function(data) note(data, "object") end)
 
 service:event(7, function(data) note(data, "seven") end)
+service:event("headed", function(data, ctx) note(data, tostring(ctx.metadata.tenant)) end)
 
 return service

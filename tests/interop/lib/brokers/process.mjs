@@ -1,7 +1,6 @@
 // A message broker as a child process: on a free port of this machine, its data in a folder that is
 // removed afterwards, stopped, killed and started again as a test says.
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { temporaryDir } from '../host.mjs';
 import { freePort, listens } from '../peer.mjs';
 import { undo, until, within } from '../wait.mjs';
@@ -21,19 +20,24 @@ class Broker {
   }
 
   get running() {
-    return this.child.exitCode === null && this.child.signalCode === null;
+    return !this.missing && this.child.exitCode === null && this.child.signalCode === null;
   }
 
   /** Starts it, the first time or again, on the same port with the same data. */
   async start(ready = () => listens(this.port, this.pid)) {
     const [program, ...args] = this.command(this);
     this.child = spawn(program, args, { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] });
-    this.exited = once(this.child, 'close');
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => (this.log += text));
     }
-    this.child.on('error', (err) => (this.log += `${err.message}\n`));
-    await Promise.race([once(this.child, 'spawn'), this.exited]);
+    this.exited = new Promise((resolve) => {
+      this.child.once('close', resolve);
+      this.child.once('error', (err) => {
+        this.log += `${err.message}\n`;
+        this.missing = true;
+        resolve();
+      });
+    });
     await until(() => !this.running || ready(), `${program} listening`);
     if (!this.running) throw new Error(`${program} did not start; it said:\n${this.log}`);
   }
