@@ -32,7 +32,7 @@ local libraries = {
   { headers = { "^openssl/" }, files = { "^net/tls_%a+%.c$", "^net/crypto%.c$" } },
   { headers = { "^microhttpd%.h$" }, files = { "^admin/" } },
   { headers = { "^hiredis/" }, files = { "^transport/redis%.c$" } },
-  { headers = { "^amqp", "^rabbitmq%-c/" }, files = { "^transport/rmq%.c$" } },
+  { headers = { "^amqp", "^rabbitmq%-c/" }, files = { "^transport/rmq_codec" } },
   { headers = { "^librdkafka/" }, files = { "^transport/kafka%.c$" } },
   { headers = { "^sys/socket%.h$", "^sys/un%.h$", "^netinet/", "^arpa/", "^netdb%.h$", "^poll%.h$",
                 "^sys/epoll%.h$" }, files = socket_files },
