@@ -10,6 +10,9 @@
 #include "wire/json.h"
 #include "wire/utf8.h"
 
+/* Of roost_config, before it had memory_limit. */
+#define OLDEST_CONFIG_BYTES offsetof(roost_config, memory_limit)
+
 /* A listener of roost_host_listen. */
 typedef struct own_server {
   struct own_server *next;
@@ -73,6 +76,16 @@ static const char *own_text(const roost_host *host, const char *text) {
   return text ? roost_alloc_text(&host->alloc, roost_slice_text(text)) : NULL;
 }
 
+/* What a program of an older header does not know is as by default. */
+static int take_config(roost_config *out, const roost_config *cfg) {
+  if (cfg == NULL || cfg->struct_size < OLDEST_CONFIG_BYTES || cfg->struct_size > sizeof *cfg)
+    return ROOST_EINVAL;
+  roost_config_init(out);
+  memcpy(out, cfg, cfg->struct_size);
+  out->struct_size = sizeof *out;
+  return 0;
+}
+
 static int copy_config(roost_host *host, const roost_config *cfg) {
   host->config = *cfg;
   host->config.services = own_text(host, cfg->services);
@@ -88,7 +101,7 @@ static int copy_config(roost_host *host, const roost_config *cfg) {
 /* Memory of an allocator of the embedder's is his to give back. */
 static void on_memory_freed(void *ud) {
   const roost_host *host = ud;
-  if (host->alloc.resize == roost_alloc_default()->resize)
+  if (host->config.alloc.resize == roost_alloc_default()->resize)
     roost_control_trim(host->control);
 }
 
@@ -151,7 +164,11 @@ static int make_worker(roost_host *host) {
   const roost_worker_config config = {.alloc = &host->alloc,
                                       .clock = &host->clock,
                                       .log = host->log,
+                                      .modules = host->modules,
+                                      .sockets = &host->sockets,
                                       .store = host->store,
+                                      .other_client = roost_host_find_client,
+                                      .clients_ud = host,
                                       .watchdog = host->watchdog,
                                       .working_dir = host->config.working_dir,
                                       .lua_dir = host->config.lua_dir,
@@ -183,21 +200,11 @@ static int make_background(roost_host *host) {
   return roost_reloads_new(&host->reloads, &reloads);
 }
 
-int roost_host_new(roost_host **out, const roost_config *cfg) {
-  *out = NULL;
-  if (cfg == NULL || cfg->struct_size != sizeof *cfg)
-    return ROOST_EINVAL;
-  const roost_alloc *alloc = cfg->alloc.resize ? &cfg->alloc : roost_alloc_default();
-  roost_host *host = roost_alloc_get(alloc, sizeof *host);
-  if (host == NULL)
-    return ROOST_ENOMEM;
-  host->alloc = *alloc;
-  roost_buffer_init(&host->error, &host->alloc);
-  roost_list_init(&host->posted);
-  pthread_mutex_init(&host->mutex, NULL);
-  int status = copy_config(host, cfg);
+static int make_parts(roost_host *host) {
+  const roost_config *config = &host->config;
+  int status = roost_modules_new(&host->modules, &host->alloc);
   if (status == 0)
-    status = roost_log_new(&host->log, &host->alloc, &host->clock, cfg->log, cfg->log_ud);
+    status = roost_log_new(&host->log, &host->alloc, &host->clock, config->log, config->log_ud);
   if (status == 0)
     status = roost_control_start(&host->control, &host->alloc, host->log);
   if (status == 0)
@@ -206,8 +213,42 @@ int roost_host_new(roost_host **out, const roost_config *cfg) {
     status = make_store(host);
   if (status == 0)
     status = make_worker(host);
+  return status == 0 ? make_background(host) : status;
+}
+
+/* The struct itself is not counted: it holds the counter. */
+static roost_host *make(roost_config *config) {
+  if (config->alloc.resize == NULL)
+    config->alloc = *roost_alloc_default();
+  roost_host *host = roost_alloc_get(&config->alloc, sizeof *host);
+  if (host == NULL)
+    return NULL;
+  host->alloc = config->alloc;
+  if (config->memory_limit > 0) {
+    roost_cap_init(&host->cap, &config->alloc, config->memory_limit);
+    host->alloc = host->cap.alloc;
+  }
+  host->sockets.limit = config->connection_limit;
+  roost_buffer_init(&host->error, &host->alloc);
+  roost_list_init(&host->posted);
+  roost_list_init(&host->sent);
+  pthread_mutex_init(&host->mutex, NULL);
+  host->config.alloc = config->alloc;
+  return host;
+}
+
+int roost_host_new(roost_host **out, const roost_config *cfg) {
+  roost_config own;
+  *out = NULL;
+  int status = take_config(&own, cfg);
+  if (status != 0)
+    return status;
+  roost_host *host = make(&own);
+  if (host == NULL)
+    return ROOST_ENOMEM;
+  status = copy_config(host, &own);
   if (status == 0)
-    status = make_background(host);
+    status = make_parts(host);
   if (status != 0) {
     roost_host_free(host);
     return status;
@@ -248,6 +289,9 @@ static void end_background(roost_host *host) {
 void roost_host_free(roost_host *host) {
   if (host == NULL)
     return;
+  if (host->worker != NULL && host->worker->loop != NULL)
+    roost_loop_set_quota(host->worker->loop, 0);
+  roost_host_fail_sent(host);
   roost_host_drop_posted(host);
   roost_admin_close(host->admin); /* and so asks the worker nothing */
   roost_remote_reload_close(host->remote);
@@ -272,6 +316,8 @@ void roost_host_free(roost_host *host) {
     own_server_free(host, server);
   }
   roost_configuration_free(host->configuration);
+  roost_host_free_clients(host);
+  roost_modules_free(host->modules);
   free_overrides(host);
   roost_alloc_put_text(&host->alloc, host->path);
   roost_alloc_put_text(&host->alloc, (char *)host->config.services);
@@ -279,7 +325,7 @@ void roost_host_free(roost_host *host) {
   roost_alloc_put_text(&host->alloc, (char *)host->config.working_dir);
   roost_buffer_deinit(&host->error);
   pthread_mutex_destroy(&host->mutex);
-  roost_alloc alloc = host->alloc;
+  roost_alloc alloc = host->config.alloc;
   roost_alloc_put(&alloc, host, sizeof *host);
 }
 

@@ -1,5 +1,5 @@
 /*
- * host_internal.h - the host itself, for the two files that are its functions.
+ * host_internal.h - the host itself, for the files that are its functions.
  *
  * The host's thread, but for posted.
  */
@@ -10,9 +10,11 @@
 
 #include "admin/admin.h"
 #include "background.h"
+#include "bind/module.h"
 #include "config/settings.h"
 #include "configuration.h"
 #include "control.h"
+#include "core/cap.h"
 #include "forward.h"
 #include "reloads.h"
 #include "remote_reload.h"
@@ -48,6 +50,13 @@ struct roost_host {
   size_t override_count;
   struct own_server *own_servers; /* host.c's: of roost_host_listen */
   size_t server_count;            /* listeners made so far, for their names */
+  roost_cap cap;                  /* of alloc, where there is a limit */
+  roost_sockets sockets;          /* open ones, and how many there may be */
+  roost_modules *modules;         /* of roost_host_module */
+  struct own_client *own_clients; /* host_client.c's: of roost_host_connect */
+  roost_list sent;                /* host_client.c's: requests and events under way */
+  roost_outbound *local;          /* that they use; the dispatch's; NULL: not yet */
+  bool freeing;                   /* roost_host_free was called */
   roost_buffer error;             /* text of the last failure, NUL-terminated */
   bool loaded;                    /* load_config was called */
   bool broken;                    /* and failed: there is nothing to run */
@@ -65,6 +74,13 @@ void roost_host_end_error(roost_host *host);
 /* host_load.c: reads the configuration at path (NULL: the one compiled in), adds workers, loads the
  * services, binds the listeners. What is wrong goes into problems. */
 int roost_host_load(roost_host *host, const char *path, roost_problems *problems);
+
+/* host_client.c: the client of roost_host_connect with that name, or NULL; ud is the host. */
+const roost_client_config *roost_host_find_client(void *ud, const char *name);
+void roost_host_free_clients(roost_host *host);
+
+/* Fails what is under way, since the host is being freed; nothing is sent from then on. */
+void roost_host_fail_sent(roost_host *host);
 
 /* What was posted and has not run is dropped. */
 void roost_host_drop_posted(roost_host *host);

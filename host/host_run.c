@@ -59,6 +59,11 @@ int roost_host_poll(roost_host *host, uint32_t timeout_ms) {
   return leave(host, status);
 }
 
+int roost_host_poll_budget(roost_host *host, uint32_t us) {
+  roost_loop_set_quota(host->worker->loop, us);
+  return 0;
+}
+
 int roost_host_fd(const roost_host *host) {
   return roost_loop_fd(host->worker->loop);
 }
@@ -127,6 +132,8 @@ void roost_host_stats(const roost_host *host, roost_stats *out) {
   size_t size = out->struct_size;
   roost_stats stats = {.struct_size = size};
   stats.log_dropped = roost_log_dropped(host->log);
+  if (host->config.memory_limit > 0)
+    stats.held_bytes = roost_cap_held(&host->cap);
   roost_workers_stats(host->workers, &stats);
   memcpy(out, &stats, size < sizeof stats ? size : sizeof stats);
 }

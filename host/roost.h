@@ -18,10 +18,11 @@
  * threads of their own, from roost_host_load_config on, and pass on to it what a C handler is for.
  * The first one accepts, and leads reloads and the drain, so that a host is still to be polled.
  * Signals. The library installs no signal handler, but for roost_config.watchdog_signal where that
- * is set; while run or poll is inside, SIGPIPE is blocked on the calling thread.
- * Units. Times are milliseconds unless a name says otherwise, sizes are bytes.
- * Errors. Functions return 0 (or a value that is not negative) or one of ROOST_E...;
- * roost_host_error has the text.
+ * is set; while run or poll is inside, SIGPIPE is blocked on the calling thread. It writes nothing
+ * to stdout, and to stderr only where roost_config.log is NULL; it never ends the process, but
+ * where a configuration says limits.stuck = "abort". Units. Times are milliseconds unless a name
+ * says otherwise, sizes are bytes. Errors. Functions return 0 (or a value that is not negative) or
+ * one of ROOST_E...; roost_host_error has the text.
  */
 #ifndef ROOST_H
 #define ROOST_H
@@ -113,7 +114,19 @@ typedef struct roost_config {
   const char *lua_dir;     /* the Lua half of the API; NULL: the one compiled in */
   const char *working_dir; /* what relative paths start at; NULL: the process's */
   int watchdog_signal;     /* 0: none, a count hook instead (Lua runs at half speed); see below */
+  size_t memory_limit;     /* bytes the host may hold in all; 0: no limit; see below */
+  size_t connection_limit; /* sockets of connections, accepted or dialled; 0: no limit; see below */
 } roost_config;
+
+/* memory_limit counts what goes through alloc: everything but what libuv, OpenSSL and the HTTP
+ * server of the admin pages allocate by the C library, since their allocators are the process's
+ * (some KiB for each worker, 15 KiB for a connection with TLS). What would exceed it fails as if
+ * memory were short: a Lua state collects its garbage and raises a LimitError, a connection ends.
+ * Counting costs an atomic addition per allocation.
+ *
+ * connection_limit: over it, whoever connects is disconnected at once, and counts as denied; a
+ * client cannot connect, with EMFILE. Besides these sockets a host holds one descriptor for each
+ * listener, three for each worker and six of its own, and those of files while they are read. */
 
 /* watchdog_signal is how code that takes too long (limits.handler_cpu) is stopped at no cost while
  * all is well: the host's threads send it to themselves. It should be one that nothing else in the
@@ -121,7 +134,8 @@ typedef struct roost_config {
  * that asks for it, and taken out with the last; signals that are not the library's own are handed
  * to the handler that was there before. The host's own thread must not block it. */
 
-/* Fills cfg with the defaults. Any thread. */
+/* Fills cfg with the defaults. Any thread. A program that was built with an older roost.h than the
+ * library's sets a smaller struct_size: what it does not know is as by default. */
 ROOST_API void roost_config_init(roost_config *cfg);
 
 /* ------------------------------------------------------------------------- the host ---------- */
@@ -169,12 +183,25 @@ ROOST_API int roost_host_listen(roost_host *host, const char *url);
  * Errors: ENOENT. */
 ROOST_API int roost_host_port(const roost_host *host, size_t server);
 
+/* Names a client, as one entry of the configuration's clients with that url does ("tcp://h:p",
+ * "tls://h:p", ...), for roost_request and for roost.client(name) of services. A client of the
+ * configuration with that name goes before. Before load_config, or in a host without one at any
+ * time. Nothing is connected before it is used. Errors: EINVAL (name, url), ESTATE (loaded already,
+ * or there is one of that name), ENOMEM. */
+ROOST_API int roost_host_connect(roost_host *host, const char *name, const char *url);
+
 /* Runs until the host is drained; 0 then. Errors: ESTATE (inside run or poll already), ESYSTEM. */
 ROOST_API int roost_host_run(roost_host *host);
 
 /* Does what is due, waiting up to timeout_ms for it (0 never blocks): a game's tick.
  * Returns 1 while the host runs, 0 once it is drained. Errors as run. */
 ROOST_API int roost_host_poll(roost_host *host, uint32_t timeout_ms);
+
+/* Bounds the work of each poll from the next on to about us microseconds; the rest is done by the
+ * polls that follow: connections take turns, tasks and replies keep their order. 0 (the default):
+ * no bound. A message that is being handled, a task until it waits, is never cut short, and of each
+ * kind one is done in any case: keep handlers short. roost_host_run knows no bound. */
+ROOST_API int roost_host_poll_budget(roost_host *host, uint32_t us);
 
 /* A descriptor that is readable when poll has something to do; owned by the host. */
 ROOST_API int roost_host_fd(const roost_host *host);
@@ -213,6 +240,7 @@ typedef struct roost_stats {
   uint64_t log_dropped;  /* log lines lost because the queue was full */
   uint64_t reloads;      /* of services, that have taken over */
   uint64_t refused;      /* reloads that have not, the old code went on */
+  uint64_t held_bytes;   /* memory that memory_limit counts; 0 where there is no limit */
 } roost_stats;
 
 ROOST_API void roost_host_stats(const roost_host *host, roost_stats *out);
@@ -249,6 +277,78 @@ ROOST_API int roost_call_reply(roost_call *call, roost_slice data);
 
 /* Answers {"status":"error","message":message} and ends the call. Errors as reply. */
 ROOST_API int roost_call_fail(roost_call *call, const char *message);
+
+/* ------------------------------------------------------------------------- calling others ---- */
+
+/* Told what becomes of a request, on the host's thread, never inside roost_request: with status 0
+ * for each reply, where data is JSON text (ptr NULL: JavaScript's undefined) and last says that
+ * there will be no more; else once, with last true: EREMOTE (data is the error the peer answered
+ * with, JSON text), ETIMEDOUT, ECONNECT, EGONE (the connection ended, or the host is being freed),
+ * EFULL, ENOMEM (data is a text that says why). data is borrowed for the call. */
+typedef void roost_reply_fn(void *ud, int status, roost_slice data, bool last);
+
+/* Sends a request through the client of that name, "local" for this host's own handlers. pattern
+ * and data are JSON text, copied; data with ptr NULL is {}. timeout_ms bounds the wait for each
+ * reply; 0: as the client is configured. Unless an error is returned, fn is called until last is
+ * true. Errors: EINVAL (not JSON, or no pattern), ENOENT (no such client), EFULL, ESTATE (the host
+ * is being freed), ESCRIPT (its serializer raised), ENOMEM, EUNSUPPORTED, ESYSTEM. */
+ROOST_API int roost_request(roost_host *host, const char *client, roost_slice pattern,
+                            roost_slice data, uint32_t timeout_ms, roost_reply_fn *fn, void *ud);
+
+/* Sends an event in the same way. That it was taken does not mean that it arrives: an event that
+ * could not be sent is logged. */
+ROOST_API int roost_emit(roost_host *host, const char *client, roost_slice pattern,
+                         roost_slice data);
+
+/* ------------------------------------------------------------------------- modules ----------- */
+
+/* The arguments and results of a call from Lua; lives as long as the function that is given it. */
+typedef struct roost_params roost_params;
+
+/* Called from Lua. 0, or an error status to raise: with the text of roost_raise, else with the
+ * status's name. It must not wait, nor call run, poll or free; an exception must not leave it. */
+typedef int roost_module_fn(void *ud, roost_params *params);
+
+/* One function of a module. signature has a letter for each argument: b boolean, i integer, n
+ * number, s string (bytes), j any value, read as JSON text; ? behind a letter: may be nil or
+ * missing. Arguments beyond it are ignored. What does not fit is raised in Lua before fn is called.
+ */
+typedef struct roost_function {
+  const char *name;      /* NULL ends a list */
+  const char *signature; /* NULL: none */
+  roost_module_fn *fn;
+  void *ud; /* handed to fn */
+} roost_function;
+
+/* Offers C functions to services: require(name) gives a table of them, in sandboxes, too. functions
+ * is copied, ud is not. fn runs on the thread of the worker that the service runs on: the host's
+ * own where there is one worker, several at once where there are more. Calls from a service's main
+ * chunk are refused in Lua (not before on_start). Before load_config. Errors: EINVAL (a name, a
+ * signature, no function, a module of that name), ESTATE (loaded already), ENOMEM. */
+ROOST_API int roost_host_module(roost_host *host, const char *name,
+                                const roost_function *functions);
+
+/* The argument at a place, from 0; what is missing or of another kind is false, 0 or an empty
+ * slice. text and json are borrowed until fn returns. */
+ROOST_API bool roost_params_given(const roost_params *params, size_t place);
+ROOST_API bool roost_params_boolean(const roost_params *params, size_t place);
+ROOST_API int64_t roost_params_integer(const roost_params *params, size_t place);
+ROOST_API double roost_params_number(const roost_params *params, size_t place);
+ROOST_API roost_slice roost_params_text(const roost_params *params, size_t place);
+ROOST_API roost_slice roost_params_json(const roost_params *params, size_t place);
+
+/* Each adds a result, at most 8; text and json are copied, json is JSON text (checked when fn has
+ * returned). Errors: EFULL, ENOMEM: to be returned by fn. */
+ROOST_API int roost_return_nil(roost_params *params);
+ROOST_API int roost_return_boolean(roost_params *params, bool value);
+ROOST_API int roost_return_integer(roost_params *params, int64_t value);
+ROOST_API int roost_return_number(roost_params *params, double value);
+ROOST_API int roost_return_text(roost_params *params, roost_slice value);
+ROOST_API int roost_return_json(roost_params *params, roost_slice value);
+
+/* Sets the text of the error that fn then returns; returns ESCRIPT, so that `return
+ * roost_raise(params, "no such entity")` does both. */
+ROOST_API int roost_raise(roost_params *params, const char *message);
 
 #ifdef __cplusplus
 }

@@ -24,9 +24,13 @@ static const roost_worker_limits default_limits = {.request_timeout_ms = 30000,
 /* Tasks that wake each other go on within one turn, so that the end of a stream still finds its
  * last item unsent; but not for ever. */
 static void run_ready(roost_worker *worker) {
-  for (int round = 0; round < ROUNDS_PER_TURN; round++)
-    if (!roost_runner_turn(worker->runner, ROUND_US))
+  for (int round = 0; round < ROUNDS_PER_TURN; round++) {
+    const uint64_t left_us = roost_loop_left_us(worker->loop);
+    if (!roost_runner_turn(worker->runner, left_us < ROUND_US ? left_us : ROUND_US))
       return;
+    if (left_us == 0)
+      break;
+  }
   roost_loop_defer(worker->loop, &worker->again);
 }
 
@@ -99,6 +103,8 @@ static int make_parts(roost_worker *worker) {
   int status = config->loop ? 0 : roost_loop_new(&worker->loop, config->alloc, config->clock);
   if (status != 0)
     return status;
+  if (config->loop == NULL)
+    roost_loop_set_sockets(worker->loop, config->sockets);
   roost_loop_add_flush(worker->loop, &worker->flush);
   roost_dispatch_config dispatch = {.worker = config->number,
                                     .alloc = config->alloc,
@@ -107,6 +113,7 @@ static int make_parts(roost_worker *worker) {
                                     .wheel = roost_loop_wheel(worker->loop),
                                     .now_us = roost_loop_now_us(worker->loop),
                                     .log = config->log,
+                                    .modules = config->modules,
                                     .store = config->store,
                                     .open_client = open_client,
                                     .open_client_ud = worker,

@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 
+#include "bind/module.h"
 #include "bind/serializer.h"
 #include "config/problems.h"
 #include "config/settings.h"
@@ -49,11 +50,13 @@ typedef struct roost_worker_config {
   const roost_alloc *alloc;
   roost_clock *clock;
   roost_log *log;
-  roost_store *store;       /* shared with the host's other workers */
-  const char *working_dir;  /* for lua/?.lua */
-  const char *lua_dir;      /* the Lua half of the API; NULL: compiled in */
-  roost_loop *loop;         /* borrowed; NULL: it has one of its own */
-  roost_runner *runner;     /* of the borrowed loop's thread; NULL: its own */
+  const roost_modules *modules; /* that services may require; NULL: none */
+  roost_sockets *sockets;  /* counts those of its loop, and of others; NULL: they are not counted */
+  roost_store *store;      /* shared with the host's other workers */
+  const char *working_dir; /* for lua/?.lua */
+  const char *lua_dir;     /* the Lua half of the API; NULL: compiled in */
+  roost_loop *loop;        /* borrowed; NULL: it has one of its own */
+  roost_runner *runner;    /* of the borrowed loop's thread; NULL: its own */
   roost_watchdog *watchdog; /* of its own runner; NULL: none, hooks count instead */
   /* For tests, may be NULL: the client of a configuration, ENOENT: as always; and what a client's
    * name means that is not in the configuration. */

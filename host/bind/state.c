@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bind/bind.h"
+#include "bind/module.h"
 #include "core/embedded.h"
 #include "vm/error.h"
 #include "vm/pack.h"
@@ -102,13 +103,13 @@ void roost_bind_open(lua_State *lua, const roost_generation *generation) {
                         generation->dispatch->config.working_dir);
   open_core(lua);
   preload_lua_half(lua);
+  roost_modules_open(lua, generation->dispatch->config.modules);
 }
 
 static void close_off(lua_State *lua, const roost_generation *generation) {
-  static const roost_sandbox_offer offers[] = {
-      {"roost", "roost"}, {"cjson", "roost.cjson"}, {NULL, NULL}};
-  roost_sandbox_enter(lua, &generation->service->source, generation->dispatch->config.working_dir,
-                      offers);
+  const roost_dispatch_config *config = &generation->dispatch->config;
+  roost_sandbox_enter(lua, &generation->service->source, config->working_dir,
+                      roost_modules_offers(config->modules));
 }
 
 static int load_service(lua_State *lua) {

@@ -308,10 +308,10 @@ static void on_ready(void *ud, unsigned events) {
     roost_conn_dirty(conn);
   if ((events & ROOST_PIPE_READ) == 0)
     return;
-  if (is_reading(conn) && !roost_budget_must_wait(conn))
-    (void)read_once(conn);
-  else
+  if (!is_reading(conn) || roost_budget_must_wait(conn))
     watch(conn);
+  else if (roost_conn_has_turn(conn)) /* else the pipe tells again */
+    (void)read_once(conn);
 }
 
 static void on_broken(void *ud, int error) {

@@ -84,6 +84,10 @@ bool roost_conn_crowded(const roost_conn *conn);
 void roost_conn_pause(roost_conn *conn);
 void roost_conn_resume(roost_conn *conn);
 
+/* Asked before messages of it are taken that were read in an earlier turn: false where the quota of
+ * a poll is used up, or others go first; then it is to be asked again in the next turn. */
+bool roost_conn_has_turn(roost_conn *conn);
+
 /* Reads once what is there already, paused or not, and hands it over as on_bytes would: also what
  * would not be read yet because the rest of a large frame is waited for. False: nothing was there.
  */

@@ -54,6 +54,7 @@ struct roost_conn {
   roost_guest *guest; /* accepted by another loop; NULL: by this one, or dialled */
   roost_address remote;
   roost_address local;
+  uint32_t round;  /* the loop's in which it was read last */
   int status;      /* for on_closed */
   const char *why; /* for on_closed */
   roost_conn_state state;

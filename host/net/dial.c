@@ -69,9 +69,10 @@ static int start_connecting(roost_dial *dial, const struct addrinfo *to) {
     close(descriptor);
     return error;
   }
-  if (roost_pipe_socket(&dial->pipe, dial->loop, descriptor) != 0) {
+  const int status = roost_pipe_socket(&dial->pipe, dial->loop, descriptor);
+  if (status != 0) {
     close(descriptor);
-    return ENOMEM;
+    return status == ROOST_EFULL ? EMFILE : ENOMEM;
   }
   dial->pipe->user = &connecting_user;
   dial->pipe->ud = dial;

@@ -31,6 +31,12 @@ void roost_guest_leave(roost_guest *guest) {
   roost_loop_post_job(guest->home, &guest->job);
 }
 
+const char *roost_guest_why(int status) {
+  if (status == ROOST_EFULL)
+    return "connection_limit";
+  return status == ROOST_ENOMEM ? "out of memory" : "the descriptor can't be watched";
+}
+
 /* On the other loop. */
 static void on_arrived(void *ud) {
   roost_guest *guest = ud;
@@ -41,9 +47,7 @@ static void on_arrived(void *ud) {
   if (status == 0)
     return;
   close(descriptor);
-  roost_listener_refuse(
-      to, status, status == ROOST_ENOMEM ? "out of memory" : "the descriptor can't be watched",
-      &guest->address);
+  roost_listener_refuse(to, status, roost_guest_why(status), &guest->address);
   roost_guest_leave(guest);
 }
 

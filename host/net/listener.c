@@ -234,7 +234,7 @@ static int accept_one(roost_listener *listener) {
   int status = ROOST_EFULL;
   if (limit == NULL) {
     status = admit(listener, descriptor, &address);
-    limit = status == ROOST_ENOMEM ? "out of memory" : "the descriptor can't be watched";
+    limit = roost_guest_why(status);
   }
   if (status != 0) {
     close(descriptor);
@@ -262,6 +262,8 @@ static void lose(roost_listener *listener, const char *why) {
 /* Accepts up to most connections, as long as there are any. */
 static void accept_some(roost_listener *listener, size_t most) {
   for (size_t i = 0; i < most && listener->descriptor >= 0; i++) {
+    if (i > 0 && most != SIZE_MAX && roost_loop_is_spent(listener->loop))
+      return; /* the poll tells again */
     const int error = accept_one(listener);
     switch (error) {
     case 0:

@@ -55,6 +55,9 @@ int roost_listener_adopt(roost_listener *listener, int descriptor, const roost_a
 void roost_listener_refuse(roost_listener *listener, int status, const char *why,
                            const roost_address *address);
 
+/* A text for why a descriptor was not taken. */
+const char *roost_guest_why(int status);
+
 /* The place of the loop with the fewest connections. */
 size_t roost_guest_place(roost_listener *listener);
 

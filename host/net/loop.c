@@ -47,27 +47,37 @@ static void arm_timer(roost_loop *loop) {
 
 /* --------------------------------------------------------------------- a turn ---------------- */
 
-/* Takes the first hook out of list and runs it; keep: where it goes before, NULL for nowhere. */
-static void run_first(roost_list *list, roost_list *keep) {
-  roost_loop_hook *hook = ROOST_LIST_ENTRY(list->next, roost_loop_hook, link);
-  roost_list_remove(&hook->link);
-  if (keep != NULL)
-    roost_list_append(keep, &hook->link);
-  hook->fn(hook->ud);
-}
-
-static void flush(roost_loop *loop) {
+static void run_flush_hooks(roost_loop *loop) {
   roost_list now;
   roost_list_init(&now);
   roost_list_move(&now, &loop->flush_hooks);
-  while (!roost_list_empty(&now))
-    run_first(&now, &loop->flush_hooks);
-  roost_list_move(&now, &loop->dirty);
   while (!roost_list_empty(&now)) {
+    roost_loop_hook *hook = ROOST_LIST_ENTRY(now.next, roost_loop_hook, link);
+    roost_list_remove(&hook->link);
+    roost_list_append(&loop->flush_hooks, &hook->link);
+    hook->fn(hook->ud);
+  }
+}
+
+/* Those that the quota leaves unwritten are the first of the next turn. */
+static void write_dirty(roost_loop *loop) {
+  roost_list now;
+  roost_list_init(&now);
+  roost_list_move(&now, &loop->dirty);
+  for (size_t n = 0; !roost_list_empty(&now); n++) {
+    if (n >= ROOST_LOOP_WRITES_LEAST && roost_loop_is_spent(loop))
+      break;
     roost_list *link = now.next;
     roost_list_remove(link);
     roost_conn_flush(roost_conn_of_dirty(link));
   }
+  roost_list_move(&now, &loop->dirty);
+  roost_list_move(&loop->dirty, &now);
+}
+
+static void flush(roost_loop *loop) {
+  run_flush_hooks(loop);
+  write_dirty(loop);
   if (loop->sharers != NULL)
     roost_budget_exchange(loop);
   if (loop->throttling &&
@@ -81,8 +91,9 @@ static void on_idle(uv_idle_t *idle) {
   roost_list now;
   roost_list_init(&now);
   roost_list_move(&now, &loop->deferred);
-  while (!roost_list_empty(&now))
-    run_first(&now, NULL);
+  roost_quota_run_hooks(loop, &now);
+  roost_list_move(&now, &loop->deferred);
+  roost_list_move(&loop->deferred, &now);
   if (roost_list_empty(&loop->deferred))
     uv_idle_stop(idle);
 }
@@ -108,16 +119,24 @@ static void on_check(uv_check_t *check) {
   flush(loop);
 }
 
-static void run_posts(roost_loop *loop, roost_list *posts, bool call) {
-  while (!roost_list_empty(posts)) {
-    roost_loop_job *next = ROOST_LIST_ENTRY(posts->next, roost_loop_job, link);
-    const roost_loop_job job = *next;
-    roost_list_remove(&next->link);
-    if (job.owned)
-      roost_alloc_put(loop->alloc, next, sizeof *next);
-    if (call)
-      job.fn(job.ud);
-  }
+/* Takes the first one out and calls it, or only forgets it. */
+static void run_post(const roost_loop *loop, roost_list *posts, bool call) {
+  roost_loop_job *next = ROOST_LIST_ENTRY(posts->next, roost_loop_job, link);
+  const roost_loop_job job = *next;
+  roost_list_remove(&next->link);
+  if (job.owned)
+    roost_alloc_put(loop->alloc, next, sizeof *next);
+  if (call)
+    job.fn(job.ud);
+}
+
+/* What the quota leaves is first again. */
+static void put_back(roost_loop *loop, roost_list *posts) {
+  pthread_mutex_lock(&loop->post_lock);
+  roost_list_move(posts, &loop->posts);
+  roost_list_move(&loop->posts, posts);
+  pthread_mutex_unlock(&loop->post_lock);
+  uv_async_send(&loop->async);
 }
 
 static void on_async(uv_async_t *async) {
@@ -128,7 +147,13 @@ static void on_async(uv_async_t *async) {
   pthread_mutex_lock(&loop->post_lock);
   roost_list_move(&now, &loop->posts);
   pthread_mutex_unlock(&loop->post_lock);
-  run_posts(loop, &now, !loop->freeing);
+  while (!roost_list_empty(&now)) {
+    run_post(loop, &now, !loop->freeing);
+    if (!roost_list_empty(&now) && roost_loop_is_spent(loop)) {
+      put_back(loop, &now);
+      return;
+    }
+  }
 }
 
 /* A timer may fire before the turn sleeps, and nothing else would end that sleep. */
@@ -209,7 +234,8 @@ void roost_loop_free(roost_loop *loop) {
     uv_close(handles[i], NULL);
   while (uv_loop_close(&loop->uv) != 0)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
-  run_posts(loop, &loop->posts, false);
+  while (!roost_list_empty(&loop->posts))
+    run_post(loop, &loop->posts, false);
   roost_guest_free_all(loop);
   for (size_t i = 0; i < loop->spare_count; i++)
     roost_alloc_put(loop->alloc, loop->spares[i].ptr, loop->spares[i].cap);
@@ -276,6 +302,8 @@ int roost_loop_run(roost_loop *loop) {
 
 int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms) {
   sigset_t signals;
+  if (!loop->inside)
+    roost_quota_begin(loop);
   int status = enter(loop, &signals);
   if (status != 0)
     return status;
@@ -288,6 +316,7 @@ int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms) {
   loop->polling = false;
   uv_timer_stop(&loop->guard);
   leave(loop, &signals);
+  roost_quota_end(loop);
   return 0;
 }
 
@@ -390,6 +419,10 @@ size_t roost_loop_conn_count(const roost_loop *loop) {
 
 size_t roost_loop_buffer_bytes(const roost_loop *loop) {
   return loop->buffer_bytes;
+}
+
+void roost_loop_set_sockets(roost_loop *loop, roost_sockets *sockets) {
+  loop->sockets = sockets;
 }
 
 void roost_loop_set_buffer_limit(roost_loop *loop, size_t bytes) {

@@ -5,11 +5,14 @@
  * flushed once, at the end of the turn (and before the loop sleeps).
  * Hook: a struct of the caller's, linked into the loop, whose function runs at each flush.
  * Job: a struct of the caller's that carries a function to the loop's thread.
+ * Quota: the time that one poll may work; what it does not get to is done by the next ones.
  * The loop belongs to one thread at a time; only those that post, roost_loop_call and
  * roost_loop_wake may be called from another.
  */
 #ifndef ROOST_NET_LOOP_H
 #define ROOST_NET_LOOP_H
+
+#include <stdatomic.h>
 
 #include "core/alloc.h"
 #include "core/clock.h"
@@ -17,6 +20,12 @@
 #include "core/wheel.h"
 
 typedef struct roost_loop roost_loop;
+
+/* Sockets of connections, accepted or dialled, of all the loops that share it; any thread. */
+typedef struct roost_sockets {
+  atomic_size_t open;
+  size_t limit; /* 0: none */
+} roost_sockets;
 
 typedef struct roost_loop_hook {
   roost_list link;
@@ -58,6 +67,23 @@ bool roost_loop_listens(roost_loop *loop);
 
 /* One or more turns: what is ready, waiting at most timeout_ms for the first thing. */
 int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms);
+
+/* Has the loop's sockets be counted there, and made only below its limit; sockets outlives the
+ * loop. Before there are any. */
+void roost_loop_set_sockets(roost_loop *loop, roost_sockets *sockets);
+
+/* Bounds the work of each poll from the next on to about us microseconds; 0: no bound. One thing of
+ * each kind is done in any case (a message, a task, a few writes), none is cut short, and
+ * connections take turns: one that was passed over goes before those that were not. */
+void roost_loop_set_quota(roost_loop *loop, uint32_t us);
+
+/* Whether the poll that goes on has used its quota up; costs a look at the clock where there is
+ * one.
+ */
+bool roost_loop_is_spent(const roost_loop *loop);
+
+/* Microseconds of it that are left; UINT64_MAX: there is no bound. */
+uint64_t roost_loop_left_us(const roost_loop *loop);
 
 /* Makes run return after this turn. */
 void roost_loop_stop(roost_loop *loop);

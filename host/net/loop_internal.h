@@ -3,6 +3,7 @@
  *
  * Fresh: the wheel has been advanced to this turn's time. Spare: the memory of an out buffer that
  * is empty now, kept for the next connection that writes, so that idle connections hold none.
+ * Round: of polls with a quota, until each connection that had something to read has been read.
  * The loop owns every conn in conns, every listener in listeners and every poll in polls.
  */
 #ifndef ROOST_NET_LOOP_INTERNAL_H
@@ -17,6 +18,7 @@
 #include "net/loop.h"
 
 #define ROOST_LOOP_READ_BYTES   262144  /* one read takes at most this */
+#define ROOST_LOOP_WRITES_LEAST 8       /* connections written in a turn, whatever the quota */
 #define ROOST_LOOP_SPARES       64      /* buffers kept */
 #define ROOST_LOOP_SPARE_BYTES  262144  /* larger ones are freed */
 #define ROOST_LOOP_SPARES_BYTES 1048576 /* kept in all */
@@ -46,6 +48,13 @@ struct roost_loop {
   bool polling;               /* inside poll, which ends with the first thing done */
   bool stopping;              /* roost_loop_stop was called */
   bool freeing;               /* posted work is not run any more */
+  roost_sockets *sockets;     /* borrowed; NULL: they are not counted */
+  uint32_t quota_us;          /* 0: none */
+  uint64_t spent_us;          /* real time at which this poll's is used up; 0: it has none */
+  uint32_t round;             /* grows */
+  uint32_t reads;             /* connections that were read in this turn */
+  bool passed_over;           /* some were not, for the quota */
+  bool catches_up;            /* some were not in the turn before: they go first */
   roost_list flush_hooks;     /* run at every flush */
   roost_list deferred;        /* run in the next turn */
   roost_list dirty;           /* conns to be written */
@@ -85,6 +94,14 @@ void roost_loop_lend(roost_loop *loop, roost_buffer *buffer);
 
 /* Takes an empty buffer's memory back, as a spare or to be freed. */
 void roost_loop_reclaim(roost_loop *loop, roost_buffer *buffer);
+
+/* quota.c: begin and end of what a poll's quota is for. */
+void roost_quota_begin(roost_loop *loop);
+void roost_quota_end(roost_loop *loop);
+
+/* Runs the list's hooks, each out of the list first, until the quota is used up; at least one.
+ * Those that are left stay. */
+void roost_quota_run_hooks(roost_loop *loop, roost_list *hooks);
 
 /* Ends what is still open when the loop is freed. */
 void roost_conn_close_all(roost_loop *loop);

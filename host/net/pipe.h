@@ -58,7 +58,7 @@ struct roost_pipe {
 };
 
 /* A pipe over a descriptor (a connected stream socket, or one that is connecting), which it makes
- * non-blocking and owns from success on. ENOMEM, ESYSTEM. */
+ * non-blocking and owns from success on. ENOMEM, ESYSTEM, EFULL (see roost_sockets). */
 int roost_pipe_socket(roost_pipe **out, roost_loop *loop, int descriptor);
 
 /* Two connected ends in memory. ENOMEM. */

@@ -118,6 +118,22 @@ static void on_handle_closed(uv_handle_t *handle) {
   loop->pending--;
 }
 
+/* False where there are as many as there may be. */
+static bool count_socket(const roost_loop *loop) {
+  roost_sockets *sockets = loop->sockets;
+  if (sockets == NULL)
+    return true;
+  if (atomic_fetch_add(&sockets->open, 1) < sockets->limit || sockets->limit == 0)
+    return true;
+  atomic_fetch_sub(&sockets->open, 1);
+  return false;
+}
+
+static void uncount_socket(const roost_loop *loop) {
+  if (loop->sockets != NULL)
+    atomic_fetch_sub(&loop->sockets->open, 1);
+}
+
 static void close_socket(roost_pipe *pipe) {
   socket_pipe *self = (socket_pipe *)pipe;
   if (self->closing)
@@ -125,6 +141,7 @@ static void close_socket(roost_pipe *pipe) {
   self->closing = true;
   uv_close((uv_handle_t *)&self->poll, on_handle_closed);
   close(self->descriptor);
+  uncount_socket(self->loop);
 }
 
 static int descriptor_of_socket(const roost_pipe *pipe) {
@@ -143,12 +160,14 @@ static const roost_pipe_ops socket_ops = {
 
 int roost_pipe_socket(roost_pipe **out, roost_loop *loop, int descriptor) {
   *out = NULL;
+  if (!count_socket(loop))
+    return ROOST_EFULL;
   socket_pipe *self = roost_alloc_get(loop->alloc, sizeof *self);
-  if (self == NULL)
-    return ROOST_ENOMEM;
-  if (uv_poll_init(&loop->uv, &self->poll, descriptor) != 0) {
+  if (self == NULL || uv_poll_init(&loop->uv, &self->poll, descriptor) != 0) {
+    const int status = self == NULL ? ROOST_ENOMEM : ROOST_ESYSTEM;
     roost_alloc_put(loop->alloc, self, sizeof *self);
-    return ROOST_ESYSTEM;
+    uncount_socket(loop);
+    return status;
   }
   self->pipe.ops = &socket_ops;
   self->loop = loop;

@@ -30,6 +30,7 @@ typedef struct roost_dispatch_config {
   const roost_binding *binding;
   int (*random_bytes)(void *out, size_t len); /* cryptographically secure; 0 or an error */
   void *program;                              /* bind/program's; NULL: services are loaded */
+  const struct roost_modules *modules;        /* bind/module's; NULL: none */
   roost_store *store;                         /* the host's, of roost.store */
   roost_client_open_fn *open_client;          /* makes the client of a transport */
   void *open_client_ud;                       /* handed to it */

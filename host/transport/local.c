@@ -160,6 +160,8 @@ static int connect_client(roost_client *client) {
 
 static roost_format format(const roost_client *client, roost_slice pattern) {
   const local_client *self = (const local_client *)client;
+  if (client->config->json)
+    return ROOST_FORMAT_JSON;
   return self->server.sink->format(self->server.sink_ud, pattern);
 }
 
@@ -247,7 +249,7 @@ int roost_local_client_new(roost_client **out, roost_loop *loop, const roost_cli
   self->server.sink_ud = sink_ud;
   self->origin.ops = &origin_ops;
   self->origin.server = &self->server;
-  self->origin.takes_packed = true;
+  self->origin.takes_packed = !config->json;
   roost_list_init(&self->origin.calls);
   self->loop = loop;
   self->later = (roost_loop_hook){.fn = on_later, .ud = self};

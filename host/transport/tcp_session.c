@@ -239,6 +239,8 @@ static bool next_message(roost_origin *origin, roost_message *message) {
   while (status == 0 && input != NULL && session->frames_left > 0 && input->len > 0 &&
          may_dispatch(session)) {
     roost_slice frame = {NULL, 0};
+    if (session->frames_left < ROOST_TCP_FRAMES && roost_loop_is_spent(session->server->loop))
+      return false;
     session->frames_left--;
     status = roost_frame_read(&session->reader, input, &frame);
     status = read_message(session, status, frame, message);
@@ -361,6 +363,10 @@ static void on_resume(void *ud) {
   roost_tcp_session *session = ud;
   if (!takes_messages(session))
     return;
+  if (!roost_conn_has_turn(session->conn)) {
+    roost_loop_defer(session->server->loop, &session->resume);
+    return;
+  }
   take_carry(session);
   if (session->state == ROOST_TCP_LAST && session->carry.len == 0)
     take_last(session);

@@ -239,6 +239,7 @@ typedef struct roost_client_config {
   const char *serializer; /* modules, as bind/serializer.h has them; NULL: JSON */
   const char *deserializer;
   uint64_t mark; /* of a named one: the same for all that has the same in it */
+  bool json;     /* local: values are JSON text both ways, for a caller in C */
 } roost_client_config;
 
 /* What a client tells. All on the loop's thread, never from inside a call of the sink's. */
