@@ -389,6 +389,7 @@ function restart(binding, broker) {
         const first = await dial(t, nest, binding, broker());
         const at = (client) => outcomes(() => nest, () => client);
         await answers(at(first), target);
+        if (binding.fragile) await first.close();
         await broker()[how]();
         await broker().start();
         const second = await dial(suite, nest, binding, broker());

@@ -9,10 +9,11 @@ class Broker {
   /** What it has printed, of all its lives. */
   log = '';
 
-  constructor(port, dir, command) {
+  constructor(port, dir, command, ms) {
     this.port = port;
     this.dir = dir;
     this.command = command;
+    this.ms = ms;
   }
 
   get pid() {
@@ -38,7 +39,7 @@ class Broker {
         resolve();
       });
     });
-    await until(() => !this.running || ready(), `${program} listening`);
+    await until(() => !this.running || ready(), `${program} listening`, { ms: this.ms });
     if (!this.running) throw new Error(`${program} did not start; it said:\n${this.log}`);
   }
 
@@ -69,11 +70,12 @@ class Broker {
  *   command  gives its command line from the broker, which has `port` and `dir`
  *   files    the files of its folder, by name; or what gives them from the port
  *   ready    whether it may be used; by default whether it listens
+ *   ms       how long that may take, each time
  */
-export async function startBroker(t, { command, files = {}, port, ready }) {
+export async function startBroker(t, { command, files = {}, port, ready, ms = 15_000 }) {
   port ??= await freePort();
   const dir = temporaryDir(t, typeof files === 'function' ? files(port) : files);
-  const broker = new Broker(port, dir, command);
+  const broker = new Broker(port, dir, command, ms);
   undo(t, () => broker.kill());
   await broker.start(ready && (() => ready(broker)));
   return broker;
