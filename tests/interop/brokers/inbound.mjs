@@ -99,7 +99,7 @@ async function held({ binding, one, client }, pattern, data, fn) {
   if (!binding.holds) return fn();
   const hold = client().send(pattern, { ...data, ms: 60_000 }).subscribe({ error() {} });
   try {
-    await one(pattern, { ...data, ms: 0 });
+    for (let i = 0; i < 2; i++) await one('echo', 'the reply topic is subscribed now');
     return await fn();
   } finally {
     hold.unsubscribe();

@@ -69,7 +69,7 @@ export const startNestBehind = (t, binding, broker, { options, wild, version = 1
   });
 
 /** What another process is told of a broker. */
-const facts = ({ port, dir, url, brokers, tls }) => ({ port, dir, url, brokers, tls });
+const facts = ({ port, dir, url, servers, brokers, tls }) => ({ port, dir, url, servers, brokers, tls });
 
 /** Starts a Nest server with them, whatever the target is. */
 export async function startNestServer(t, { port, ...options } = {}, patterns = [], version = 12) {

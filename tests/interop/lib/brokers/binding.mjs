@@ -3,7 +3,7 @@
 //   name          Roost's name of the transport, and the file's
 //   start(t, options)             starts a broker (startBroker of process.mjs); TCP has none
 //   nest(nest, broker, options)   transport and options of a Nest client or server; `broker` may be
-//                 no more than its port, dir, url, brokers and tls
+//                 no more than its port, dir, url, servers, brokers and tls
 //   roost(broker, options)        a server or client entry of Roost's
 //   client(options)               what a client entry of Roost's has for these of a server's; none
 //                 where it is missing
