@@ -35,6 +35,8 @@ static roost_slice take_line(roost_slice *lines) {
 
 int roost_nats_headers_open(roost_nats_headers *headers, roost_slice block) {
   *headers = (roost_nats_headers){.lines = block};
+  if (block.len == 0)
+    return ROOST_EPROTO;
   roost_slice line = take_line(&headers->lines);
   const size_t len = sizeof first_line - 1;
   if (line.len < len || memcmp(line.ptr, first_line, len) != 0)
@@ -216,9 +218,10 @@ static int write_value(roost_buffer *out, roost_slice name, roost_slice json, co
 static int write_list(roost_buffer *out, roost_slice name, roost_slice json, const char **why) {
   roost_json_reader reader;
   roost_json_token token;
+  roost_json_type type;
   int status = 0;
   roost_json_reader_init(&reader, json);
-  roost_json_type type = roost_json_next(&reader, &token);
+  (void)roost_json_next(&reader, &token); /* the bracket */
   while (status == 0 && (type = roost_json_next(&reader, &token)) != ROOST_JSON_ARRAY_END) {
     if (type != ROOST_JSON_STRING) {
       *why = error_list;
