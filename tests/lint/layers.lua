@@ -31,7 +31,7 @@ local libraries = {
   { headers = { "^uv%.h$", "^uv/" }, files = { "^net/", "^host/", "^cli/", "^admin/" } },
   { headers = { "^openssl/" }, files = { "^net/tls_%a+%.c$", "^net/crypto%.c$" } },
   { headers = { "^microhttpd%.h$" }, files = { "^admin/" } },
-  { headers = { "^hiredis/" }, files = { "^transport/redis%.c$" } },
+  { headers = { "^hiredis/" }, files = { "^transport/redis_codec%.c$" } },
   { headers = { "^amqp", "^rabbitmq%-c/" }, files = { "^transport/rmq_codec" } },
   { headers = { "^librdkafka/" }, files = { "^transport/kafka%.c$" } },
   { headers = { "^sys/socket%.h$", "^sys/un%.h$", "^netinet/", "^arpa/", "^netdb%.h$", "^poll%.h$",
