@@ -130,6 +130,8 @@ function roost.rpc_error(payload) end
 ---@field transport? string Only for messages that come by this one.
 ---@field queue? string The queue group, with NATS.
 ---@field qos? 0|1|2 The quality of service, with MQTT.
+---@field once? fun(data: any, ctx: roost.ctx): string|number Of events: the handler runs once for each key this gives, however often the event comes; one that failed may come again. The keys are in `roost.store`.
+---@field once_ttl? number Milliseconds for which keys are kept. Default: a day.
 
 ---What `roost.service()` makes; its methods return it.
 ---@class roost.service

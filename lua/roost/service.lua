@@ -1,6 +1,7 @@
 -- A service: what a file in services/ makes with roost.service() and returns.
 
 local core = ...
+local once = require "roost.once"
 local pipeline = require "roost.pipeline"
 local providers = require "roost.providers"
 
@@ -13,6 +14,7 @@ local made
 
 local known_options = {
   timeout = "number", transport = "string", queue = "string", qos = "number", payload = "string",
+  once = "function", once_ttl = "number",
 }
 
 local stages = {}
@@ -42,6 +44,11 @@ local function check_options(options)
   if options.qos and options.qos ~= 0 and options.qos ~= 1 and options.qos ~= 2 then
     error(("option 'qos': expected 0, 1 or 2, got %s"):format(options.qos), 0)
   end
+  if options.once_ttl and not (options.once_ttl >= 1 and options.once_ttl < math.huge) then
+    error("option 'once_ttl': expected milliseconds, 1 or more", 0)
+  elseif options.once_ttl and not options.once then
+    error("option 'once_ttl' is for handlers with 'once'", 0)
+  end
   return take_stages(options)
 end
 
@@ -49,6 +56,16 @@ end
 local function alternatives(pattern)
   if type(pattern) == "table" and pattern[1] ~= nil then return pattern end
   return { pattern }
+end
+
+-- The handlers of one pattern are told apart by their place among them.
+local function handled_once(self, pattern, options, handler)
+  local text = once.canonical(pattern)
+  self.once_places = self.once_places or {}
+  local place = (self.once_places[text] or 0) + 1
+  self.once_places[text] = place
+  local ttl = math.ceil(options.once_ttl or once.default_ttl)
+  return once.wrap(("%s %s %d"):format(self.name, text, place), options.once, ttl, handler)
 end
 
 -- Its errors point at the line of the service that called the method, three levels up.
@@ -66,6 +83,8 @@ local function add(self, kind, pattern, options, handler)
   end
   local ok, taken = pcall(check_options, options)
   if not ok then error(taken, 3) end
+  if taken.once and kind ~= "event" then error("option 'once' is for events", 3) end
+  if taken.once then handler = handled_once(self, pattern, taken, handler) end
   local run = pipeline.compose(self.stages, taken, handler)
   local timeout = taken.timeout and math.ceil(taken.timeout)
   for _, each in ipairs(alternatives(pattern)) do
