@@ -24,23 +24,42 @@ static int load_one(roost_tls_context **out, const roost_alloc *alloc,
   return status;
 }
 
-/* A client makes its context when it first connects; that it can is seen now. */
-static int check_client(const roost_alloc *alloc, const roost_settings *settings,
-                        const roost_client_config *client, roost_severity dated,
-                        roost_problems *problems) {
-  char entry[128];
+/* Who connects makes his context when he first does; that he can is seen now. */
+static int check_context(const roost_alloc *alloc, const roost_settings *settings,
+                         const roost_tls_config *tls, const char *entry, roost_severity dated,
+                         roost_problems *problems) {
   roost_tls_context *context = NULL;
   roost_buffer text;
-  if (client->tls == NULL)
+  if (tls == NULL)
     return 0;
   roost_buffer_init(&text, alloc);
-  const int status = roost_tls_client_context(&context, alloc, client->tls, &text);
-  snprintf(entry, sizeof entry, "clients.%s", client->name);
+  const int status = roost_tls_client_context(&context, alloc, tls, &text);
   if (status != ROOST_ENOMEM)
     tell(settings, entry, &text, status != 0 ? ROOST_PROBLEM_ERROR : dated, problems);
   roost_tls_context_release(context);
   roost_buffer_deinit(&text);
   return status;
+}
+
+static int check_client(const roost_alloc *alloc, const roost_settings *settings, size_t index,
+                        roost_severity dated, roost_problems *problems) {
+  const roost_client_config *client = &settings->clients[index];
+  char entry[128];
+  snprintf(entry, sizeof entry, "clients.%s", client->name);
+  return check_context(alloc, settings, client->tls, entry, dated, problems);
+}
+
+static int check_session(const roost_alloc *alloc, const roost_settings *settings, size_t index,
+                         roost_severity dated, roost_problems *problems) {
+  const roost_broker *broker = settings->servers[index].options;
+  char entry[32];
+  snprintf(entry, sizeof entry, "servers[%zu]", index + 1);
+  return check_context(alloc, settings, broker->tls, entry, dated, problems);
+}
+
+static void take_first(int *first, int status) {
+  if (*first == 0 || status == ROOST_ENOMEM)
+    *first = status;
 }
 
 int roost_certificates_load(roost_tls_context ***out, const roost_alloc *alloc,
@@ -53,17 +72,13 @@ int roost_certificates_load(roost_tls_context ***out, const roost_alloc *alloc,
     return ROOST_ENOMEM;
   int first = 0;
   for (size_t i = 0; i < settings->server_count && first != ROOST_ENOMEM; i++) {
-    if (settings->servers[i].tls == NULL)
-      continue;
-    const int status = load_one(&contexts[i], alloc, settings, i, dated, problems);
-    if (first == 0 || status == ROOST_ENOMEM)
-      first = status;
+    if (settings->servers[i].options != NULL)
+      take_first(&first, check_session(alloc, settings, i, dated, problems));
+    else if (settings->servers[i].tls != NULL)
+      take_first(&first, load_one(&contexts[i], alloc, settings, i, dated, problems));
   }
-  for (size_t i = 0; i < settings->client_count && first != ROOST_ENOMEM; i++) {
-    const int status = check_client(alloc, settings, &settings->clients[i], dated, problems);
-    if (first == 0 || status == ROOST_ENOMEM)
-      first = status;
-  }
+  for (size_t i = 0; i < settings->client_count && first != ROOST_ENOMEM; i++)
+    take_first(&first, check_client(alloc, settings, i, dated, problems));
   if (first == 0)
     *out = contexts;
   else

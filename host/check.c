@@ -155,6 +155,8 @@ static int try_listeners(look *at) {
   for (size_t i = 0; i < at->settings->server_count; i++) {
     const roost_server_config *server = &at->settings->servers[i];
     const char *why;
+    if (server->options != NULL) /* a broker that is not there is waited for */
+      continue;
     int status = roost_worker_listen(at->worker, server, NULL, &why);
     if (status == ROOST_ENOMEM)
       return status;

@@ -124,9 +124,9 @@ static const roost_program_ops program_ops = {on_print, on_exit_called, roost_te
 static int open_client(void *ud, roost_client **out, const roost_client_config *config,
                        const roost_client_sink *sink, void *sink_ud) {
   const roost_exec *exec = ud;
-  if (strcmp(config->transport, "tcp") != 0)
-    return ROOST_EUNSUPPORTED;
-  return roost_tcp_client_new(out, exec->loop, config, sink, sink_ud);
+  const roost_transport *transport = roost_transport_find(config->transport);
+  return transport != NULL ? transport->new_client(out, exec->loop, config, sink, sink_ud)
+                           : ROOST_EUNSUPPORTED;
 }
 
 /* Named clients are those of config/host.lua, which is read when one is asked for; what is wrong

@@ -40,10 +40,13 @@ static int listen_one(roost_host *host, size_t index, roost_tls_context *tls,
   const roost_server_config *server = &host->settings->servers[index];
   const char *why;
   int status = roost_worker_listen(host->worker, server, tls, &why);
-  if (status != 0)
+  if (status != 0 && server->options != NULL)
+    roost_problems_add(problems, ROOST_PROBLEM_ERROR, "servers[%zu]: %s: %s", index + 1,
+                       server->transport, why);
+  else if (status != 0)
     roost_problems_add(problems, ROOST_PROBLEM_ERROR, "servers[%zu]: cannot listen on %s:%u: %s",
                        index + 1, server->host, (unsigned)server->port, why);
-  else
+  else if (server->options == NULL) /* a session with a broker is one for all workers */
     status = roost_workers_share(host->workers, host->worker->server_count - 1, tls);
   return status;
 }

@@ -36,10 +36,17 @@ static void add_server(roost_server_stats *to, const roost_server_stats *from) {
   to->bytes.bytes_out += from->bytes.bytes_out;
 }
 
+static bool same_name(const roost_report_server *a, const roost_report_server *b) {
+  return a->name != NULL && b->name != NULL && strcmp(a->name, b->name) == 0;
+}
+
+/* The first worker has some of its own, sessions with brokers. */
 static void add_servers(const merging *to, const roost_report *part) {
   roost_report *report = to->report;
-  for (size_t i = 0; i < report->server_count && i < part->server_count; i++)
-    add_server(&report->servers[i].stats, &part->servers[i].stats);
+  for (size_t i = 0; i < report->server_count; i++)
+    for (size_t j = 0; j < part->server_count; j++)
+      if (same_name(&report->servers[i], &part->servers[j]))
+        add_server(&report->servers[i].stats, &part->servers[j].stats);
 }
 
 /* ------------------------------------------------------------------------- routes ------------ */

@@ -69,13 +69,15 @@ static void on_cutoff(roost_timer *timer);
 
 /* ------------------------------------------------------------------------- clients ----------- */
 
-static int open_tcp_client(roost_worker *worker, roost_client **out,
-                           const roost_client_config *config, const roost_client_sink *sink,
-                           void *sink_ud) {
+static int new_client(roost_worker *worker, roost_client **out, const roost_client_config *config,
+                      const roost_client_sink *sink, void *sink_ud) {
+  const roost_transport *transport = roost_transport_find(config->transport);
   roost_codec *codec;
+  if (transport == NULL)
+    return ROOST_EUNSUPPORTED;
   int status = roost_worker_find_codec(&codec, worker, config->serializer, config->deserializer);
   if (status == 0)
-    status = roost_tcp_client_new(out, worker->loop, config, sink, sink_ud);
+    status = transport->new_client(out, worker->loop, config, sink, sink_ud);
   if (status == 0)
     (*out)->codec = codec;
   return status;
@@ -92,9 +94,7 @@ static int open_client(void *ud, roost_client **out, const roost_client_config *
   if (strcmp(config->transport, "local") == 0)
     return roost_local_client_new(out, worker->loop, config, &worker->local_config,
                                   &roost_dispatch_sink, worker->local_gate, sink, sink_ud);
-  if (strcmp(config->transport, "tcp") != 0)
-    return ROOST_EUNSUPPORTED;
-  return open_tcp_client(worker, out, config, sink, sink_ud);
+  return new_client(worker, out, config, sink, sink_ud);
 }
 
 static int make_parts(roost_worker *worker) {
@@ -292,17 +292,18 @@ static void say_listening(const roost_worker *worker, const roost_server *server
 }
 
 static void start_server(const roost_worker *worker, roost_server *server) {
+  (void)roost_gate_subscribe(server->sink_ud); /* else with the next flush */
   server->ops->start(server);
   if (server->address.text[0] != '\0' && worker->config.number == 0) /* else another one accepts */
     say_listening(worker, server);
 }
 
-static int open_listening(roost_server **out, roost_worker *worker,
-                          const roost_server_config *config, roost_gate *gate, const void *how,
-                          const char **why) {
-  (void)how;
-  return roost_tcp_server_open(out, worker->loop, config, worker->config.log, &roost_dispatch_sink,
-                               gate, why);
+static int open_of_transport(roost_server **out, roost_worker *worker,
+                             const roost_server_config *config, roost_gate *gate, const void *how,
+                             const char **why) {
+  const roost_transport *transport = how;
+  return transport->open_server(out, worker->loop, config, worker->config.log, &roost_dispatch_sink,
+                                gate, why);
 }
 
 static int open_adopting(roost_server **out, roost_worker *worker,
@@ -353,7 +354,7 @@ int roost_worker_place_server(roost_worker *worker, const roost_server_config *c
 
 void roost_worker_begin_server(const roost_worker *worker, roost_tls_context *tls) {
   roost_server *server = worker->servers[worker->server_count - 1];
-  if (tls != NULL)
+  if (tls != NULL && server->ops->secure != NULL)
     server->ops->secure(server, tls);
   if (worker->state == ROOST_WORKER_RUNNING)
     start_server(worker, server);
@@ -361,11 +362,12 @@ void roost_worker_begin_server(const roost_worker *worker, roost_tls_context *tl
 
 int roost_worker_listen(roost_worker *worker, const roost_server_config *config,
                         roost_tls_context *tls, const char **why) {
-  if (strcmp(config->transport, "tcp") != 0) {
+  const roost_transport *transport = roost_transport_find(config->transport);
+  if (transport == NULL) {
     *why = "this transport is not in this build";
     return ROOST_EUNSUPPORTED;
   }
-  int status = roost_worker_place_server(worker, config, open_listening, NULL, why);
+  int status = roost_worker_place_server(worker, config, open_of_transport, transport, why);
   if (status == 0)
     roost_worker_begin_server(worker, tls);
   return status;

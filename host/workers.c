@@ -448,7 +448,8 @@ void roost_workers_stats(const roost_workers *workers, roost_stats *out) {
 /* Who waits to be accepted when the first one's listeners close is not sent to the others. */
 static void stop_sharing(const roost_worker *first) {
   for (size_t i = 0; i < first->server_count; i++)
-    (void)roost_tcp_server_share(first->servers[i], NULL, 0, NULL);
+    if (first->servers[i]->config->options == NULL) /* sessions with brokers are not shared */
+      (void)roost_tcp_server_share(first->servers[i], NULL, 0, NULL);
 }
 
 void roost_workers_close(roost_workers *workers) {

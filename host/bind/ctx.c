@@ -332,12 +332,26 @@ static int close_peer(lua_State *lua) {
   return 0;
 }
 
-/* ctx:unwrap() -> { transport, local, remote, close }, nil when the caller has left */
+/* Pushes a table with what the driver knows of the message. */
+static void push_facts(lua_State *lua, const roost_origin *origin) {
+  if (origin->ops->facts == NULL) {
+    lua_createtable(lua, 0, 4);
+    return;
+  }
+  roost_buffer *facts = roost_bind_push_buffer(lua);
+  roost_bind_guard_buffer(lua);
+  if (origin->ops->facts(origin, facts) != 0)
+    luaL_error(lua, "out of memory");
+  push_json(lua, roost_buffer_slice(facts));
+}
+
+/* ctx:unwrap() -> { transport, local, remote, close, and what else the driver knows }, nil when the
+ * caller has left */
 static int unwrap(lua_State *lua) {
   const roost_call *call = roost_bind_check_ctx(lua, 1);
   if (call == NULL || call->origin == NULL)
     return 0;
-  lua_createtable(lua, 0, 4);
+  push_facts(lua, call->origin);
   lua_pushstring(lua, call->server->transport);
   lua_setfield(lua, -2, "transport");
   set_address(lua, "remote", call->origin->ops->remote(call->origin));
@@ -348,11 +362,22 @@ static int unwrap(lua_State *lua) {
   return 1;
 }
 
-/* Where nothing is settled by hand. */
-static int ack(lua_State *lua) {
-  roost_bind_check_ctx(lua, 1);
-  lua_pushboolean(lua, false);
+/* False where the message is settled already, or never is. */
+static int settle(lua_State *lua, roost_settlement how) {
+  const roost_call *call = roost_bind_check_ctx(lua, 1);
+  roost_origin *origin = call != NULL ? call->origin : NULL;
+  const bool settles = origin != NULL && origin->ops->settle != NULL;
+  lua_pushboolean(lua, settles && origin->ops->settle(origin, how));
   return 1;
+}
+
+static int ack(lua_State *lua) {
+  return settle(lua, ROOST_SETTLE_ACK);
+}
+
+/* ctx:nack(requeue) */
+static int nack(lua_State *lua) {
+  return settle(lua, lua_toboolean(lua, 2) ? ROOST_SETTLE_REQUEUE : ROOST_SETTLE_NACK);
 }
 
 /* ------------------------------------------------------------------------- core -------------- */
@@ -420,9 +445,8 @@ static int set_providers(lua_State *lua) {
 }
 
 void roost_bind_open_ctx(lua_State *lua) {
-  static const luaL_Reg methods[] = {{"emit", emit},     {"cancelled", cancelled},
-                                     {"unwrap", unwrap}, {"ack", ack},
-                                     {"nack", ack},      {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"emit", emit}, {"cancelled", cancelled}, {"unwrap", unwrap},
+                                     {"ack", ack},   {"nack", nack},           {NULL, NULL}};
   static const luaL_Reg functions[] = {{"context", context},         {"ctx_target", ctx_target},
                                        {"ctx_wait", ctx_wait},       {"ctx_wake", ctx_wake},
                                        {"ctx_closing", ctx_closing}, {NULL, NULL}};

@@ -206,7 +206,7 @@ static int write_data(lua_State *lua, roost_format format, int index, roost_buff
                                        : roost_value_write_json(lua, index, out);
 }
 
-/* Writes the JSON text of a pattern: an event over TCP carries its route, as text. */
+/* Writes the JSON text of a pattern: an event may carry its route, as text. */
 static void write_pattern(lua_State *lua, int index, bool as_route, roost_buffer *out) {
   const char *why = "out of memory";
   roost_buffer_clear(out);
@@ -293,18 +293,38 @@ static uint64_t timeout_of(lua_State *lua, int index, const roost_outbound *outb
   return due_ms == UINT64_MAX ? 0 : left_of(due_ms, outbound);
 }
 
-/* Sends what stands at 2 (pattern), 3 (data), 4 (timeout in ms or nil), 5 (metadata or nil);
- * due_ms: when its time, of which a part is over, will be (0: none of it is). Returns as
- * roost_outbound_end. Its errors may leave a message half written: the request must be to be
- * closed. */
-static int send(lua_State *lua, roost_outbound *outbound, request *self, lua_KContext due_ms) {
-  int status;
-  write_pattern(lua, 2, self->is_event, &self->said);
+/* Appends the JSON text of the transport's options at index; false where there are none. */
+static bool write_options(lua_State *lua, int index, roost_buffer *out) {
+  if (lua_isnil(lua, index))
+    return false;
+  if (roost_value_write_json(lua, index, out) != 0)
+    roost_error_raise_text(lua, "the options cannot be sent");
+  return true;
+}
+
+/* Writes pattern, metadata and options one after the other into the request's buffer. */
+static roost_message write_head(lua_State *lua, const roost_outbound *outbound, request *self) {
+  write_pattern(lua, 2, self->is_event && outbound->client->ops->routes_events, &self->said);
   const size_t pattern_len = self->said.len;
   const bool has_metadata = write_metadata(lua, 5, &self->said);
-  roost_message said = {.pattern = roost_slice_of(self->said.ptr, pattern_len)};
+  const size_t options_at = self->said.len;
+  const bool has_options = write_options(lua, 6, &self->said);
+  const char *at = self->said.ptr;
+  roost_message said = {.pattern = roost_slice_of(at, pattern_len)};
   if (has_metadata)
-    said.metadata = roost_slice_of(self->said.ptr + pattern_len, self->said.len - pattern_len);
+    said.metadata = roost_slice_of(at + pattern_len, options_at - pattern_len);
+  if (has_options)
+    said.options = roost_slice_of(at + options_at, self->said.len - options_at);
+  return said;
+}
+
+/* Sends what stands at 2 (pattern), 3 (data), 4 (timeout in ms), 5 (metadata), 6 (options); those
+ * from 4 on may be nil; due_ms: when its time, of which a part is over, will be (0: none of it is).
+ * Returns as roost_outbound_end. Its errors may leave a message half written: the request must be
+ * to be closed. */
+static int send(lua_State *lua, roost_outbound *outbound, request *self, lua_KContext due_ms) {
+  int status;
+  const roost_message said = write_head(lua, outbound, self);
   self->pending.timeout_ms = timeout_of(lua, 4, outbound);
   self->pending.waited_ms =
       due_ms == 0 ? 0 : self->pending.timeout_ms - left_of((uint64_t)due_ms, outbound);
@@ -319,8 +339,8 @@ static int send(lua_State *lua, roost_outbound *outbound, request *self, lua_KCo
                                   status == ROOST_EINVAL ? lua_tostring(lua, -1) : "out of memory");
   }
   status = roost_outbound_end(outbound, &self->pending, &said);
-  if (status == ROOST_ESCRIPT)
-    return raise_failure(lua, outbound, status, outbound->client->codec->why);
+  if (status == ROOST_ESCRIPT || status == ROOST_EUNSUPPORTED)
+    return raise_failure(lua, outbound, status, roost_outbound_why(outbound, status));
   if (status < 0)
     return raise_failure(lua, outbound, status, roost_status_name(status));
   return status;
@@ -340,7 +360,7 @@ static void push_failure(lua_State *lua, const char *name, const char *code, con
 
 /* why: an error's name, perhaps with a colon and what is wrong after it. */
 static void push_unconnected(lua_State *lua, const roost_outbound *outbound, const char *why) {
-  const roost_endpoint at = roost_client_endpoint(outbound->client);
+  const roost_endpoint at = outbound->client->ops->place(outbound->client);
   const char *colon = strchr(why, ':');
   const char *code = lua_pushlstring(lua, why, colon != NULL ? (size_t)(colon - why) : strlen(why));
   const char *message = lua_pushfstring(lua, "connect %s %s:%d", code, at.host, (int)at.port);
@@ -361,6 +381,9 @@ void roost_bind_push_failure(lua_State *lua, const roost_outbound *outbound, int
     break;
   case ROOST_ESCRIPT:
     push_failure(lua, "InvalidMessageError", "EINVAL", "the packet cannot be serialized", why);
+    break;
+  case ROOST_EUNSUPPORTED:
+    push_failure(lua, "InvalidMessageError", "EINVAL", why, NULL);
     break;
   case ROOST_EFULL:
     push_failure(lua, "LimitError", "EFULL", "too much waits for this client", NULL);
@@ -440,7 +463,7 @@ static void push_item(lua_State *lua, request *self) {
 
 /* The handle at 1, pattern and data at 2 and 3: the arguments of a function that makes requests. */
 static roost_outbound *check_arguments(lua_State *lua) {
-  lua_settop(lua, 5);
+  lua_settop(lua, 6);
   if (!lua_getmetatable(lua, 1) || !lua_rawequal(lua, -1, lua_upvalueindex(HANDLE_CLASS)))
     luaL_typeerror(lua, 1, "client");
   lua_pop(lua, 1);
@@ -450,9 +473,9 @@ static roost_outbound *check_arguments(lua_State *lua) {
   return roost_bind_client_of(lua, 1);
 }
 
-/* The request lies at index 6, to be closed; the handle at 1. */
+/* The request lies at index 7, to be closed; the handle at 1. */
 static int call_over(lua_State *lua, int status, lua_KContext context) {
-  request *self = lua_touserdata(lua, 6);
+  request *self = lua_touserdata(lua, 7);
   (void)status;
   (void)context;
   roost_task_resumed(lua);
@@ -490,7 +513,7 @@ static int call(lua_State *lua, int status, lua_KContext due_ms) {
     return wait_for_room(lua, outbound, due_ms, call);
   request *self = push_used_request(lua);
   self->only_last = true;
-  lua_toclose(lua, 6);
+  lua_toclose(lua, 7);
   send(lua, outbound, self, due_ms);
   return roost_task_wait_in(lua, &self->waiters, 0, call_over);
 }
@@ -504,8 +527,8 @@ static int call_client(lua_State *lua) {
 static int return_request(lua_State *lua, request *self) {
   self->returned = true;
   roost_buffer_deinit(&self->said);
-  lua_settop(lua, 6);
-  lua_pushvalue(lua, 6);
+  lua_settop(lua, 7);
+  lua_pushvalue(lua, 7);
   return 1;
 }
 
@@ -516,7 +539,7 @@ static int begin_request(lua_State *lua, int status, lua_KContext due_ms) {
   if (roost_outbound_crowded(outbound))
     return wait_for_room(lua, outbound, due_ms, begin_request);
   request *self = push_request(lua);
-  lua_toclose(lua, 6);
+  lua_toclose(lua, 7);
   send(lua, outbound, self, due_ms);
   return return_request(lua, self);
 }
@@ -531,7 +554,7 @@ static int emit_client(lua_State *lua) {
   roost_outbound *outbound = check_arguments(lua);
   request *self = push_request(lua);
   self->is_event = true;
-  lua_toclose(lua, 6);
+  lua_toclose(lua, 7);
   if (send(lua, outbound, self, 0) == 0)
     return return_request(lua, self);
   lua_pushboolean(lua, true);

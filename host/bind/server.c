@@ -131,6 +131,7 @@ static int push_event(lua_State *lua, handle *self) {
   static const char *const names[] = {[ROOST_SERVER_LISTENING] = "listening",
                                       [ROOST_SERVER_CONNECTION] = "connection",
                                       [ROOST_SERVER_LOST] = "lost",
+                                      [ROOST_SERVER_RETRYING] = "retrying",
                                       [ROOST_SERVER_DRAINING] = "draining"};
   event first;
   memcpy(&first, self->events.ptr, sizeof first);

@@ -50,16 +50,19 @@ static int add_pattern(lua_State *lua, roost_generation *generation, roost_handl
   return status;
 }
 
-/* core.add_handler(target or nil, kind, pattern, timeout or nil, transport or nil, function) */
+/* core.add_handler(target or nil, kind, pattern, timeout, transport, queue, qos, function); those
+ * between pattern and function may be nil. */
 static int add_handler(lua_State *lua) {
   const char *why = "out of memory";
   roost_generation *generation = check_target(lua, 1);
-  luaL_checktype(lua, 6, LUA_TFUNCTION);
-  lua_settop(lua, 6);
+  luaL_checktype(lua, 8, LUA_TFUNCTION);
+  lua_settop(lua, 8);
   roost_handler handler = {.event = *luaL_checkstring(lua, 2) == 'e',
                            .timeout_ms = (uint64_t)luaL_optinteger(lua, 4, -1),
                            .transport = (char *)luaL_optstring(lua, 5, NULL),
-                           .wants_ctx = takes_ctx(lua, 6)};
+                           .queue = (char *)luaL_optstring(lua, 6, NULL),
+                           .qos = (int)luaL_optinteger(lua, 7, -1),
+                           .wants_ctx = takes_ctx(lua, 8)};
   handler.function = luaL_ref(lua, LUA_REGISTRYINDEX);
   int status = add_pattern(lua, generation, &handler, &why);
   if (status != 0)

@@ -5,6 +5,7 @@
 #include "config/script.h"
 #include "net/crypto.h"
 #include "roost.h"
+#include "transport/transport.h"
 
 static int run(const roost_command *command, int argc, char **argv) {
   static const roost_option options[] = {{0}};
@@ -16,17 +17,23 @@ static int run(const roost_command *command, int argc, char **argv) {
     return ROOST_EXIT_USAGE;
   if (option != ROOST_ARGS_END)
     return roost_usage_error(command, "unexpected argument \"%s\"", args.value);
-  char text[256];
+  char transports[128] = "";
+  size_t named = 0;
+  for (size_t i = 0; roost_transports[i] != NULL; i++)
+    named += (size_t)snprintf(transports + named, sizeof transports - named, " %s",
+                              roost_transports[i]->name);
+  char text[384];
   const uint32_t version = roost_version();
   int code = ROOST_EXIT_OK;
-  const int len = snprintf(text, sizeof text,
-                           "Roost %u.%u.%u\n"
-                           "Lua %s\n"
-                           "libuv %s\n"
-                           "OpenSSL %s\n"
-                           "transports: tcp\n",
-                           version / 10000, version / 100 % 100, version % 100,
-                           roost_script_lua_version(), uv_version_string(), roost_crypto_version());
+  const int len =
+      snprintf(text, sizeof text,
+               "Roost %u.%u.%u\n"
+               "Lua %s\n"
+               "libuv %s\n"
+               "OpenSSL %s\n"
+               "transports:%s local\n",
+               version / 10000, version / 100 % 100, version % 100, roost_script_lua_version(),
+               uv_version_string(), roost_crypto_version(), transports);
   roost_print(text, (size_t)len, &code);
   return code;
 }

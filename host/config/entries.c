@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/brokers.h"
 #include "config/fingerprint.h"
 #include "config/keys_value.h"
 #include "config/schema.h"
@@ -28,13 +29,31 @@ static void push_member(lua_State *lua, const char *name) {
   lua_rawget(lua, -2);
 }
 
-/* Whether the table on top of the stack names a transport that exists but is not tcp. */
-static bool names_other_transport(lua_State *lua) {
-  const roost_key *row = &roost_schema_tcp_server[0];
-  push_member(lua, row->name);
-  const bool other = lua_type(lua, -1) == LUA_TSTRING && roost_key_choice(lua, row) > 0;
+/* The transport that the table on top of the stack names; a constant. NULL: tcp, local, or
+ * something else, which their rows know of. */
+static const char *broker_named(lua_State *lua) {
+  static const char *const names[] = {"nats", "redis", "mqtt", "rmq", "kafka", NULL};
+  const char *found = NULL;
+  push_member(lua, "transport");
+  for (size_t i = 0; lua_type(lua, -1) == LUA_TSTRING && names[i] != NULL; i++)
+    if (strcmp(lua_tostring(lua, -1), names[i]) == 0)
+      found = names[i];
   lua_pop(lua, 1);
-  return other;
+  return found;
+}
+
+static void say_of(roost_keys_reader *reader, const char *key, const char *problem) {
+  const size_t mark = roost_keys_enter(reader, key);
+  roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "%s", problem);
+  roost_keys_leave(reader, mark);
+}
+
+/* The keys of a broker that the program was built without are not known: only that is said. */
+static const roost_broker_schema *schema_for(roost_keys_reader *reader, const char *broker) {
+  const roost_broker_schema *schema = roost_broker_schema_find(broker);
+  if (schema == NULL)
+    say_of(reader, "transport", "is not in this build");
+  return schema;
 }
 
 static void check_insecure(roost_keys_reader *reader, const roost_server_config *server) {
@@ -96,13 +115,12 @@ static void read_server(roost_keys_reader *reader, size_t index, void *ud) {
     roost_key_problem_kind(reader, &(roost_key){.kinds = ROOST_KEY_RECORD});
     return;
   }
-  if (names_other_transport(lua)) { /* its keys are others, so only this is said */
-    const roost_key *row = &roost_schema_tcp_server[0];
-    const size_t mark = roost_keys_enter(reader, row->name);
-    push_member(lua, row->name);
-    roost_key_read(reader, row, NULL);
-    lua_pop(lua, 1);
-    roost_keys_leave(reader, mark);
+  const char *broker = broker_named(lua);
+  if (broker != NULL) {
+    const roost_broker_schema *schema = schema_for(reader, broker);
+    if (schema != NULL)
+      roost_broker_server_read(reader, schema, server);
+    server->mark = roost_fingerprint(lua, -1, NULL);
     return;
   }
   const size_t errors = reader->problems->errors;
@@ -120,7 +138,8 @@ static void finish_servers(roost_keys_reader *reader, roost_settings *settings) 
   char position[24];
   for (size_t i = 0; i < settings->server_count; i++) {
     roost_server_config *server = &settings->servers[i];
-    server->transport = "tcp";
+    if (server->transport == NULL)
+      server->transport = "tcp";
     if (server->name == NULL) {
       const int len = snprintf(position, sizeof position, "%zu", i + 1);
       server->name = roost_arena_text(reader->arena, (roost_slice){position, (size_t)len});
@@ -181,7 +200,7 @@ static bool read_url(roost_keys_reader *reader, const char *key, const char *url
   } else if (parts.has_port && parts.port == 0) {
     roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "0 is no port to connect to");
   } else if (!*is_tls && !roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) {
-    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "the scheme %.*s is not supported yet",
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "the scheme %.*s is not supported",
                        (int)parts.scheme.len, parts.scheme.ptr);
   } else {
     endpoint->host = roost_arena_text(reader->arena, parts.host);
@@ -193,12 +212,6 @@ static bool read_url(roost_keys_reader *reader, const char *key, const char *url
   }
   roost_keys_leave(reader, mark);
   return taken;
-}
-
-static void say_of(roost_keys_reader *reader, const char *key, const char *problem) {
-  const size_t mark = roost_keys_enter(reader, key);
-  roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "%s", problem);
-  roost_keys_leave(reader, mark);
 }
 
 /* The first URL stands in the place of host and port; the others are tried after it. One by TLS
@@ -234,12 +247,30 @@ static void read_urls(roost_keys_reader *reader, const char *key, const char *co
     client->tls = &tls_defaults;
 }
 
+/* That of a client whose URL says it all; NULL: it does not. */
+static const roost_broker_schema *schema_of_url(lua_State *lua) {
+  const roost_broker_schema *schema = NULL;
+  roost_url_parts parts;
+  push_member(lua, "transport");
+  const bool is_named = !lua_isnil(lua, -1);
+  lua_pop(lua, 1);
+  push_member(lua, "url");
+  if (!is_named && lua_type(lua, -1) == LUA_TSTRING &&
+      roost_url_read(lua_tostring(lua, -1), &parts))
+    schema = roost_broker_schema_of(parts.scheme);
+  lua_pop(lua, 1);
+  return schema;
+}
+
 void roost_client_read_table(roost_keys_reader *reader, roost_client_config *client) {
   roost_client_row row = {.transport = ROOST_CLIENT_TCP};
-  if (names_other_transport(reader->lua)) { /* its keys are others, so only this is said */
-    say_of(reader, "transport", "is not supported yet");
+  const char *broker = broker_named(reader->lua);
+  const roost_broker_schema *schema =
+      broker != NULL ? schema_for(reader, broker) : schema_of_url(reader->lua);
+  if (schema != NULL)
+    roost_broker_client_read(reader, schema, client);
+  if (broker != NULL || schema != NULL)
     return;
-  }
   roost_keys_read(reader, roost_schema_client, &row);
   *client = row.config;
   client->transport = row.transport == ROOST_CLIENT_LOCAL ? "local" : "tcp";

@@ -131,61 +131,8 @@ static void read_table(roost_keys_reader *reader, const roost_key *key, void *ba
   }
 }
 
-static bool is_default(lua_State *lua, const roost_key *key);
-
-/* A record that is stored is always there, so it is as by default when its members are; one that
- * is not stored is there only when it is set. */
-static bool is_default_record(lua_State *lua, const roost_key *key) {
-  bool same = key->size > 0;
-  for (const roost_key *row = key->keys; same && row->name != NULL; row++) {
-    lua_pushstring(lua, row->name);
-    lua_rawget(lua, -2);
-    same = is_default(lua, row);
-    lua_pop(lua, 1);
-  }
-  return same;
-}
-
-/* Whether the value on top of the stack is what the key would be without it. */
-static bool is_default(lua_State *lua, const roost_key *key) {
-  int64_t number;
-  switch (lua_type(lua, -1)) {
-  case LUA_TNIL:
-    return true;
-  case LUA_TBOOLEAN:
-    return key->text == NULL && key->number == lua_toboolean(lua, -1);
-  case LUA_TTABLE:
-    if (key->kinds & ROOST_KEY_RECORD)
-      return is_default_record(lua, key);
-    if ((key->kinds & ROOST_KEY_MAP) == 0)
-      return false;
-    lua_pushnil(lua);
-    if (!lua_next(lua, -2))
-      return true;
-    lua_pop(lua, 2);
-    return false;
-  case LUA_TNUMBER:
-  case LUA_TSTRING:
-    if (roost_key_number(lua, key, &number))
-      return number == key->number;
-    if (key->choices != NULL)
-      return roost_key_choice(lua, key) == key->number;
-    return key->text != NULL && strcmp(key->text, lua_tostring(lua, -1)) == 0;
-  default:
-    return false;
-  }
-}
-
-static void complain_of_later(roost_keys_reader *reader, const roost_key *key) {
-  if (key->later == ROOST_KEY_LATER)
-    roost_keys_problem(reader, ROOST_PROBLEM_WARNING, "is not supported yet and has no effect");
-  else
-    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "is not supported yet");
-}
-
 void roost_key_read(roost_keys_reader *reader, const roost_key *key, void *base) {
   const unsigned tables = ROOST_KEY_RECORD | ROOST_KEY_LIST | ROOST_KEY_MAP;
-  const size_t errors = reader->problems->errors;
   lua_State *lua = reader->lua;
   luaL_checkstack(lua, 10, NULL);
   if (key->read != NULL)
@@ -197,8 +144,6 @@ void roost_key_read(roost_keys_reader *reader, const roost_key *key, void *base)
     roost_key_store_default(reader, key, base);
   else
     roost_key_read_plain(reader, key, base);
-  if (key->later != ROOST_KEY_NOW && reader->problems->errors == errors && !is_default(lua, key))
-    complain_of_later(reader, key);
 }
 
 static const roost_key *find(const roost_key *keys, const char *name) {

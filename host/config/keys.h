@@ -6,7 +6,6 @@
  * such rows, fills a struct, and reports everything that is wrong with the key's full path.
  * Adding a key is adding a row.
  * Kind: what a value may be. Element: the row that all values of a list or map follow.
- * Later: a key of the contract that this version does not serve yet.
  * Rows are constant; texts that are read are owned by the reader's arena. One thread at a time.
  */
 #ifndef ROOST_CONFIG_KEYS_H
@@ -32,16 +31,9 @@ enum {
   ROOST_KEY_ANY = 1 << 8
 };
 
-typedef enum roost_key_later {
-  ROOST_KEY_NOW,         /* served */
-  ROOST_KEY_LATER,       /* a warning when set away from its default */
-  ROOST_KEY_LATER_UNSAFE /* an error then: to ignore it would be unsafe or wrong */
-} roost_key_later;
-
 typedef struct roost_key {
   const char *name;             /* NULL ends a table; elements have none */
   unsigned kinds;               /* what its value may be */
-  roost_key_later later;        /* whether it is served yet */
   size_t offset;                /* of the member it is stored in */
   size_t size;                  /* of that member; 0: checked but not stored */
   const char *unit;             /* "milliseconds" or "bytes", for messages; may be NULL */

@@ -26,6 +26,7 @@
 
 static const roost_key any_text = {.kinds = ROOST_KEY_TEXT, .min = 1};
 
+/* Those of brokers have rows of their own: see brokers.h. */
 static const char *const transports[] = {"tcp", "nats", "redis", "mqtt", "rmq", "kafka", NULL};
 static const char *const framings[] = {[ROOST_FRAMING_NEST] = "nest",
                                        [ROOST_FRAMING_NDJSON] = "ndjson",
@@ -64,10 +65,7 @@ static const roost_key rate_keys[] = {
     {0}};
 
 const roost_key roost_schema_tcp_server[] = {
-    {.name = "transport",
-     .kinds = ROOST_KEY_TEXT,
-     .choices = transports,
-     .later = ROOST_KEY_LATER_UNSAFE},
+    {.name = "transport", .kinds = ROOST_KEY_TEXT, .choices = transports},
     {TEXT("name"), SERVER(name)},
     {TEXT("host"), SERVER(host), .text = "localhost"},
     {.name = "port", .kinds = ROOST_KEY_NUMBER, SERVER(port), .max = 65535, .number = 3000},

@@ -15,8 +15,7 @@ extern const roost_key roost_schema_host[];
 /* One entry of service_options; read into a roost_service_options. */
 extern const roost_key roost_schema_service_options[];
 
-/* One server of transport tcp; read into a roost_server_config. The row of transport is the first.
- */
+/* One server of transport tcp; read into a roost_server_config. */
 extern const roost_key roost_schema_tcp_server[];
 
 /* tls of a server and of a client; read into a roost_tls_config. One entry of its sni; read into a

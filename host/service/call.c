@@ -108,6 +108,14 @@ void roost_call_set_failed(roost_call *call) {
     call->outcome = ROOST_OUTCOME_ERROR;
 }
 
+/* Whoever keeps the message until it is over may want it to come again. */
+static void tell_failure(const roost_call *call) {
+  roost_origin *origin = call->origin;
+  if (call->outcome != ROOST_OUTCOME_OK && origin != NULL && origin->ops->failed != NULL)
+    origin->ops->failed(origin, call->outcome == ROOST_OUTCOME_CUT ? ROOST_SETTLE_REQUEUE
+                                                                   : ROOST_SETTLE_NACK);
+}
+
 static void count_end(const roost_call *call) {
   if (call->handler->forwards)
     return; /* it counts where it runs */
@@ -128,6 +136,7 @@ void roost_call_end(roost_call *call) {
     roost_task_wake_all(&call->waiters);
   if (roost_timer_running(&call->deadline))
     roost_timer_stop(call->dispatch->config.wheel, &call->deadline);
+  tell_failure(call);
   uncount(call);
   count_end(call);
   if (call->pins > 1 && !call->is_kept)

@@ -63,7 +63,9 @@ static int unhandled(roost_dispatch *dispatch, roost_origin *origin, const roost
 static bool is_allowed(const roost_gate *gate, const roost_origin *origin,
                        const roost_message *message, const roost_match *match) {
   roost_slice route = {NULL, 0};
-  if (message->pattern.ptr != NULL)
+  if (message->route.ptr != NULL)
+    route = message->route;
+  else if (message->pattern.ptr != NULL)
     route = roost_table_route(gate->table, match);
   const roost_tls_info *tls = origin->ops->tls != NULL ? origin->ops->tls(origin) : NULL;
   return roost_allow_permits(gate->config->allow, origin->ops->remote(origin), tls, route);
@@ -123,7 +125,11 @@ static int on_event(roost_table *table, roost_dispatch *dispatch, roost_origin *
 static int find_and_start(roost_gate *gate, roost_origin *origin, const roost_message *message) {
   roost_table *table = gate->table;
   roost_match match;
-  int status = roost_table_find(table, message->pattern, &match);
+  int status = 0;
+  if (message->route.ptr != NULL)
+    roost_table_find_route(table, message->route, &match);
+  else
+    status = roost_table_find(table, message->pattern, &match);
   if (status == ROOST_EPROTO)
     return status;
   if (status != 0) {
@@ -324,7 +330,7 @@ int roost_dispatch_remove_service(roost_dispatch *dispatch, roost_service *servi
 
 int roost_dispatch_add_handler(roost_dispatch *dispatch, roost_slice pattern, roost_handler_fn *fn,
                                void *ud, const char **why) {
-  roost_handler from = {.timeout_ms = ROOST_TIMEOUT_DEFAULT, .fn = fn, .ud = ud};
+  roost_handler from = {.timeout_ms = ROOST_TIMEOUT_DEFAULT, .qos = -1, .fn = fn, .ud = ud};
   roost_handler *handler;
   int status = roost_handler_new(&handler, dispatch->config.alloc, &from, pattern, why);
   if (status != 0)

@@ -75,6 +75,7 @@ typedef struct roost_gate {
   roost_table *table;                /* NULL before the first build */
   roost_table *built;                /* to take its place once all gates have one; else NULL */
   roost_table *replaced;             /* freed at the next flush: a message may be in them yet */
+  bool subscribed;                   /* the server was told of the table's routes */
 } roost_gate;
 
 struct roost_dispatch {
@@ -122,7 +123,11 @@ extern const roost_sink_ops roost_dispatch_sink;
 /* Takes out a gate whose server could not be opened, so that its config may go. */
 void roost_dispatch_remove_gate(roost_gate *gate);
 
-/* Frees its tables that were replaced; no message is being dispatched. */
+/* Tells its server what the routes are, where it wants to know and was not told yet. ENOMEM: it is
+ * tried again at the next flush. */
+int roost_gate_subscribe(roost_gate *gate);
+
+/* Frees its tables that were replaced, and tells of the new one; no message is being dispatched. */
 void roost_gate_flush(roost_gate *gate);
 
 /* The server of that name, or the one at that place, from 1; NULL: there is none. */

@@ -84,6 +84,7 @@ static void swap_table(roost_gate *gate) {
   }
   gate->table = gate->built;
   gate->built = NULL;
+  gate->subscribed = false;
 }
 
 void roost_dispatch_swap(roost_dispatch *dispatch) {
@@ -115,7 +116,46 @@ int roost_dispatch_rebuild(roost_dispatch *dispatch, roost_conflict_fn *conflict
   return status;
 }
 
-void roost_gate_flush(roost_gate *gate) {
+/* ------------------------------------------------------------------------- subscriptions ----- */
+
+/* What the first of the entry's handlers says that says anything. */
+static void take_options(roost_subscription *to, const roost_handler *handler) {
+  if (to->queue == NULL)
+    to->queue = handler->queue;
+  if (to->qos < 0)
+    to->qos = handler->qos;
+}
+
+static void fill_subscription(roost_subscription *to, const roost_entry *entry) {
+  *to = (roost_subscription){.route = entry->route,
+                             .qos = -1,
+                             .message = entry->message != NULL,
+                             .event = entry->event_count > 0};
+  if (entry->message != NULL)
+    take_options(to, entry->message);
+  for (size_t i = 0; i < entry->event_count; i++)
+    take_options(to, entry->events[i]);
+}
+
+int roost_gate_subscribe(roost_gate *gate) {
+  const roost_alloc *alloc = gate->dispatch->config.alloc;
+  roost_server *server = gate->server;
+  if (gate->subscribed || server == NULL || server->ops->subscribe == NULL)
+    return 0;
+  const size_t count = gate->table->routes.count;
+  roost_subscription *routes = roost_alloc_get(alloc, (count + 1) * sizeof *routes);
+  if (routes == NULL)
+    return ROOST_ENOMEM;
+  roost_subscription *to = routes;
+  for (const roost_entry *entry = gate->table->first; entry != NULL; entry = entry->next)
+    fill_subscription(to++, entry);
+  const int status = server->ops->subscribe(server, routes, count);
+  roost_alloc_put(alloc, routes, (count + 1) * sizeof *routes);
+  gate->subscribed = status == 0;
+  return status;
+}
+
+static void free_replaced(roost_gate *gate) {
   while (gate->replaced != NULL) {
     roost_table *table = gate->replaced;
     gate->replaced = table->next;
@@ -123,11 +163,16 @@ void roost_gate_flush(roost_gate *gate) {
   }
 }
 
+void roost_gate_flush(roost_gate *gate) {
+  free_replaced(gate);
+  (void)roost_gate_subscribe(gate);
+}
+
 /* ------------------------------------------------------------------------- life -------------- */
 
 void roost_dispatch_remove_gate(roost_gate *gate) {
   roost_list_remove(&gate->link);
-  roost_gate_flush(gate);
+  free_replaced(gate);
   roost_table_free(gate->table);
   roost_alloc_put(gate->dispatch->config.alloc, gate, sizeof *gate);
 }

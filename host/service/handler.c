@@ -2,12 +2,16 @@
 
 #include "wire/pattern.h"
 
-static int copy(roost_handler *handler, const roost_alloc *alloc, const char *transport) {
+static int copy_text(char **to, const roost_alloc *alloc, const char *text) {
+  *to = text != NULL ? roost_alloc_text(alloc, roost_slice_text(text)) : NULL;
+  return text != NULL && *to == NULL ? ROOST_ENOMEM : 0;
+}
+
+static int copy(roost_handler *handler, const roost_alloc *alloc, const roost_handler *from) {
   handler->wildcard = roost_pattern_is_wildcard(roost_buffer_slice(&handler->route));
-  if (transport == NULL)
-    return 0;
-  handler->transport = roost_alloc_text(alloc, roost_slice_text(transport));
-  return handler->transport == NULL ? ROOST_ENOMEM : 0;
+  handler->qos = from->qos;
+  const int status = copy_text(&handler->transport, alloc, from->transport);
+  return status == 0 ? copy_text(&handler->queue, alloc, from->queue) : status;
 }
 
 int roost_handler_new(roost_handler **out, const roost_alloc *alloc, const roost_handler *from,
@@ -18,7 +22,7 @@ int roost_handler_new(roost_handler **out, const roost_alloc *alloc, const roost
   if (handler == NULL)
     return ROOST_ENOMEM;
   *handler = *from;
-  handler->transport = NULL;
+  handler->transport = handler->queue = NULL;
   roost_list_init(&handler->link);
   roost_buffer_init(&handler->route, alloc);
   int status = roost_pattern_normalise(&handler->route, pattern, why);
@@ -26,7 +30,7 @@ int roost_handler_new(roost_handler **out, const roost_alloc *alloc, const roost
     *why = "a pattern is text, a number or an object";
     status = ROOST_EINVAL;
   } else if (status > 0) {
-    status = copy(handler, alloc, from->transport);
+    status = copy(handler, alloc, from);
   }
   if (status != 0)
     roost_handler_free(alloc, handler);
@@ -59,7 +63,7 @@ int roost_handler_copy(roost_handler **out, const roost_alloc *alloc, const roos
   roost_buffer_init(&handler->route, alloc);
   int status = roost_buffer_append_slice(&handler->route, roost_buffer_slice(&of->route));
   if (status == 0)
-    status = copy(handler, alloc, of->transport);
+    status = copy(handler, alloc, of);
   if (status == 0)
     return 0;
   roost_handler_free(alloc, handler);
@@ -81,5 +85,6 @@ void roost_handler_free(const roost_alloc *alloc, roost_handler *handler) {
   roost_list_remove(&handler->link);
   roost_buffer_deinit(&handler->route);
   roost_alloc_put_text(alloc, handler->transport);
+  roost_alloc_put_text(alloc, handler->queue);
   roost_alloc_put(alloc, handler, sizeof *handler);
 }

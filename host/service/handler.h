@@ -25,6 +25,8 @@ typedef struct roost_handler {
   bool wildcard;            /* route has NATS wildcards */
   uint64_t timeout_ms;      /* wait for the next reply; 0: none */
   char *transport;          /* only for servers of this one; NULL: all; owned */
+  char *queue;              /* of brokers that have queue groups; NULL: the server's; owned */
+  int qos;                  /* of brokers that have some; -1: the server's */
   int function;             /* Lua: its place in the registry */
   bool wants_ctx;           /* Lua: it takes a second argument */
   bool forwards;            /* the first worker has the handler: fn passes its calls there */

@@ -205,8 +205,10 @@ bool roost_outbound_crowded(const roost_outbound *outbound) {
 /* What the client is given: what the caller said, and the id. */
 static roost_message head_of(const roost_outbound *outbound, const roost_pending *pending,
                              const roost_message *said, char id[ID_DIGITS + 2]) {
-  roost_message head = {
-      .format = pending->format, .pattern = said->pattern, .metadata = said->metadata};
+  roost_message head = {.format = pending->format,
+                        .pattern = said->pattern,
+                        .metadata = said->metadata,
+                        .options = said->options};
   if (pending->slot != 0)
     head.id = write_id(outbound, pending->slot, id);
   return head;
@@ -229,8 +231,11 @@ static roost_message held_head(const roost_outbound *outbound, const roost_pendi
                                char id[ID_DIGITS + 2]) {
   const char *at = pending->held.ptr;
   roost_message said = {.pattern = roost_slice_of(at, pending->pattern_len)};
+  at += pending->pattern_len;
   if (pending->has_metadata)
-    said.metadata = roost_slice_of(at + pending->pattern_len, pending->metadata_len);
+    said.metadata = roost_slice_of(at, pending->metadata_len);
+  if (pending->has_options)
+    said.options = roost_slice_of(at + pending->metadata_len, pending->options_len);
   return head_of(outbound, pending, &said, id);
 }
 
@@ -239,7 +244,7 @@ static int send_held(roost_outbound *outbound, const roost_pending *pending) {
   char id[ID_DIGITS + 2];
   const roost_client_ops *ops = outbound->client->ops;
   const roost_message head = held_head(outbound, pending, id);
-  const size_t before = pending->pattern_len + pending->metadata_len;
+  const size_t before = pending->pattern_len + pending->metadata_len + pending->options_len;
   roost_buffer *out = ops->begin(outbound->client, &head);
   if (out == NULL)
     return ROOST_ENOMEM;
@@ -250,11 +255,18 @@ static int send_held(roost_outbound *outbound, const roost_pending *pending) {
   return ops->end(outbound->client, &head);
 }
 
+const char *roost_outbound_why(const roost_outbound *outbound, int status) {
+  const roost_client *client = outbound->client;
+  if (status == ROOST_EUNSUPPORTED && client->refusal != NULL)
+    return client->refusal;
+  return status == ROOST_ESCRIPT ? client->codec->why : "out of memory";
+}
+
 static void send_one(roost_outbound *outbound, roost_pending *pending) {
   const bool is_event = pending->slot == 0;
   const int status = send_held(outbound, pending);
   if (status != 0) {
-    fail(pending, status, status == ROOST_ESCRIPT ? outbound->client->codec->why : "out of memory");
+    fail(pending, status, roost_outbound_why(outbound, status));
   } else if (is_event) {
     leave(pending);
     pending->ops->sent(pending);
@@ -304,10 +316,14 @@ static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending
     return NULL;
   pending->pattern_len = said->pattern.len;
   pending->metadata_len = said->metadata.len;
+  pending->options_len = said->options.len;
   pending->has_metadata = said->metadata.ptr != NULL;
+  pending->has_options = said->options.ptr != NULL;
   *status = roost_buffer_append_slice(&pending->held, said->pattern);
-  if (*status == 0 && said->metadata.ptr != NULL)
+  if (*status == 0 && pending->has_metadata)
     *status = roost_buffer_append_slice(&pending->held, said->metadata);
+  if (*status == 0 && pending->has_options)
+    *status = roost_buffer_append_slice(&pending->held, said->options);
   return *status == 0 ? &pending->held : NULL;
 }
 

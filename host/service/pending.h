@@ -33,7 +33,7 @@ typedef struct roost_pending_ops {
   /* An event was handed to the transport; it is out. */
   void (*sent)(roost_pending *pending);
   /* It is out. status: ETIMEDOUT; EGONE: the connection has ended; ECONNECT: it could not be made;
-   * EFULL, ENOMEM; ESCRIPT: its serializer raised. why is as roost_client_sink.on_closed has it. */
+   * EFULL, ENOMEM; ESCRIPT: its serializer raised; EUNSUPPORTED: the transport cannot send it. why is as roost_client_sink.on_closed has it. */
   void (*failed)(roost_pending *pending, int status, const char *why);
 } roost_pending_ops;
 
@@ -46,10 +46,12 @@ struct roost_pending {
   uint64_t timeout_ms; /* wait for the next reply; 0: none */
   uint64_t waited_ms;  /* of the first wait, before it was begun */
   roost_timer deadline;
-  roost_buffer held;   /* what is to be sent: pattern, metadata, data */
+  roost_buffer held;   /* what is to be sent: pattern, metadata, options, data */
   size_t pattern_len;  /* of held */
   size_t metadata_len; /* of held */
+  size_t options_len;  /* of held */
   bool has_metadata;
+  bool has_options;
   roost_format format; /* of the data */
 };
 
@@ -126,7 +128,7 @@ roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pend
                                    const roost_message *said, int *status);
 
 /* Sends it, or holds it and connects. Returns 1 where an event was sent at once (its sent is not
- * called), 0 where ops will tell, ENOMEM, EINVAL or ESCRIPT: it is out, and ops are not called. */
+ * called), 0 where ops will tell, ENOMEM, EINVAL, ESCRIPT or EUNSUPPORTED: it is out, and ops are not called. */
 int roost_outbound_end(roost_outbound *outbound, roost_pending *pending, const roost_message *said);
 
 /* Lets go of one that may be pending: no op of it is called any more. */
@@ -141,6 +143,9 @@ void roost_pending_init(roost_pending *pending, const roost_alloc *alloc,
 
 /* Drops it and frees what it holds. */
 void roost_pending_deinit(roost_pending *pending);
+
+/* What was wrong where that has returned ESCRIPT or EUNSUPPORTED. */
+const char *roost_outbound_why(const roost_outbound *outbound, int status);
 
 /* True while the transport has enough to send. */
 bool roost_outbound_crowded(const roost_outbound *outbound);

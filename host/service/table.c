@@ -47,6 +47,11 @@ static int entry_for(roost_entry **out, roost_table *table, const roost_handler 
     entry_free(table->alloc, entry);
     return status;
   }
+  if (table->last != NULL)
+    table->last->next = entry;
+  else
+    table->first = entry;
+  table->last = entry;
   if (wildcard) {
     if (table->last_wildcard != NULL)
       table->last_wildcard->next_wildcard = entry;
@@ -147,6 +152,11 @@ int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match
   else if (table->wildcards == NULL)
     remember(slot, pattern, match->entry);
   return 0;
+}
+
+void roost_table_find_route(roost_table *table, roost_slice route, roost_match *match) {
+  *match = (roost_match){NULL, NULL, NULL};
+  match->entry = match->exact = roost_map_get(&table->routes, route);
 }
 
 roost_slice roost_table_route(const roost_table *table, const roost_match *match) {

@@ -21,7 +21,8 @@ typedef struct roost_entry {
   size_t event_count;
   size_t event_cap;
   roost_slice route;                 /* borrowed from a handler */
-  struct roost_entry *next_wildcard; /* in order of registration */
+  struct roost_entry *next;          /* in order of registration */
+  struct roost_entry *next_wildcard; /* likewise */
 } roost_entry;
 
 typedef struct roost_cache_slot {
@@ -32,6 +33,8 @@ typedef struct roost_cache_slot {
 
 typedef struct roost_table {
   roost_map routes;       /* route -> roost_entry */
+  roost_entry *first;     /* of all; NULL: there is none */
+  roost_entry *last;
   roost_entry *wildcards; /* the first that is one; NULL: none */
   roost_entry *last_wildcard;
   roost_buffer route;       /* of the pattern being looked up */
@@ -62,6 +65,9 @@ const roost_entry *roost_table_recall(const roost_table *table, roost_slice patt
 
 /* pattern is JSON text. Returns 0 with the first entry (or NULL) in match, EPROTO, ENOMEM. */
 int roost_table_find(roost_table *table, roost_slice pattern, roost_match *match);
+
+/* Finds the entry of a registered route; match->entry is NULL where there is none. */
+void roost_table_find_route(roost_table *table, roost_slice route, roost_match *match);
 
 /* The route of the pattern that was found last; empty where it has none (it was no text, number or
  * object). */

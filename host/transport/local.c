@@ -201,6 +201,11 @@ static void close_client(roost_client *client) {
   self->server.sink->on_gone(self->server.sink_ud, &self->origin, false);
 }
 
+static roost_endpoint no_place(const roost_client *client) {
+  (void)client;
+  return (roost_endpoint){NULL, 0};
+}
+
 static const roost_address *no_end(const roost_client *client) {
   (void)client;
   return NULL;
@@ -221,13 +226,15 @@ static void free_client(roost_client *client) {
   roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
 }
 
-static const roost_client_ops client_ops = {.connect = connect_client,
+static const roost_client_ops client_ops = {.routes_events = true,
+                                            .connect = connect_client,
                                             .format = format,
                                             .begin = begin,
                                             .end = end,
                                             .undo = undo,
                                             .crowded = crowded,
                                             .close = close_client,
+                                            .place = no_place,
                                             .remote = no_end,
                                             .local = no_end,
                                             .descriptor = no_descriptor,

@@ -1,10 +1,11 @@
 /*
  * transport/transport.h - where messages come from and where their replies go.
  *
- * Server: one entry of the configuration's servers. Origin: one peer of a server that messages
- * come from (for tcp: one connection; for a broker: its session). Sink: who takes the messages,
- * the service layer. Start reading at roost_sink_ops, then roost_origin_ops: the first is called by
- * transports, the second by the sink. Everything on the worker's thread.
+ * Server: one entry of the configuration's servers: a listener, or a session with a broker. Origin:
+ * where a message comes from and its replies go (for tcp: one connection; for a broker: the one
+ * message, see transport/delivery.h). Sink: who takes the messages, the service layer. Start
+ * reading at roost_sink_ops, then roost_origin_ops: the first is called by transports, the second
+ * by the sink. Everything on the worker's thread.
  *
  * Ownership: a server owns its origins. The sink may keep a pointer to an origin from on_message
  * until on_gone with reachable = false returns; calls in flight are linked into origin->calls.
@@ -45,7 +46,8 @@ typedef struct roost_rate {
  * which outlives the server. Times in ms, sizes in bytes, 0 as stated. */
 typedef struct roost_server_config {
   const char *name;      /* of the listener, for logs and status */
-  const char *transport; /* "tcp" */
+  const char *transport; /* "tcp", or a broker's */
+  const void *options;   /* the transport's own, as its header has them; NULL: it has none */
   const char *host;
   uint16_t port;                       /* 0: any free one */
   const roost_tls_config *tls;         /* NULL: none */
@@ -80,9 +82,10 @@ typedef struct roost_server_stats {
 } roost_server_stats;
 
 typedef enum roost_server_event {
-  ROOST_SERVER_LISTENING,
+  ROOST_SERVER_LISTENING,  /* or connected to its broker */
   ROOST_SERVER_CONNECTION, /* of peer */
-  ROOST_SERVER_LOST,       /* its listener, and why; it may be listening again later */
+  ROOST_SERVER_LOST,       /* its listener or its broker, and why; it may be there again later */
+  ROOST_SERVER_RETRYING,   /* after that: it tries to connect again */
   ROOST_SERVER_DRAINING    /* it accepts nothing any more */
 } roost_server_event;
 
@@ -110,6 +113,15 @@ typedef struct roost_sink_ops {
   roost_format (*format)(void *ud, roost_slice pattern);
 } roost_sink_ops;
 
+/* What becomes of a message that a broker keeps until it is told. */
+typedef enum roost_settlement {
+  ROOST_SETTLE_ACK,       /* its handlers have returned */
+  ROOST_SETTLE_NACK,      /* one of them has failed */
+  ROOST_SETTLE_REQUEUE,   /* it is to come again: by hand, or cut off by a drain */
+  ROOST_SETTLE_UNHANDLED, /* there is no handler for it, or nobody may send it */
+  ROOST_SETTLE_BROKEN     /* its data is not JSON */
+} roost_settlement;
+
 /* What the sink does with an origin. reply_begin, the value's JSON text appended to the buffer,
  * then reply_end or reply_undo; nothing else in between. id is the message's, JSON text. */
 typedef struct roost_origin_ops {
@@ -136,6 +148,15 @@ typedef struct roost_origin_ops {
   const roost_tls_info *(*tls)(const roost_origin *origin);
   /* Drops the peer. */
   void (*close)(roost_origin *origin);
+  /* A call of it has failed (NACK), or was cut off by a drain (REQUEUE); eased follows. May be
+   * NULL.
+   */
+  void (*failed)(roost_origin *origin, roost_settlement how);
+  /* Tells the broker by hand what becomes of the message; false where it was told already, or is
+   * told nothing. NULL: there is nobody to tell. */
+  bool (*settle)(roost_origin *origin, roost_settlement how);
+  /* Appends what the driver knows of the message, a JSON object. ENOMEM. May be NULL. */
+  int (*facts)(const roost_origin *origin, roost_buffer *out);
 } roost_origin_ops;
 
 struct roost_origin {
@@ -149,6 +170,15 @@ struct roost_origin {
   roost_format value_format; /* of the value being written; JSON after reply_begin */
 };
 
+/* A route that some handler of a server is registered for. Texts are borrowed. */
+typedef struct roost_subscription {
+  roost_slice route; /* the normalised pattern */
+  const char *queue; /* of its first handler that says one; NULL: the server's */
+  int qos;           /* likewise; -1: the server's */
+  bool message;      /* it has a message handler */
+  bool event;        /* it has event handlers */
+} roost_subscription;
+
 typedef struct roost_server_ops {
   /* Begins to accept messages. */
   int (*start)(roost_server *server);
@@ -157,8 +187,12 @@ typedef struct roost_server_ops {
   void (*drain)(roost_server *server);
   /* Ends everything at once and frees the server in a later turn. */
   void (*close)(roost_server *server);
-  /* Has connections accepted from now on begin with TLS. Holds context. */
+  /* Has connections accepted from now on begin with TLS. Holds context. NULL where none are. */
   void (*secure)(roost_server *server, roost_tls_context *context);
+  /* Says what its routes are now, in order of registration: before start, and whenever that has
+   * changed. Borrowed for the call. ENOMEM: those it has not subscribed to are tried again with the
+   * next call, or when it connects. NULL: it takes whatever comes. */
+  int (*subscribe)(roost_server *server, const roost_subscription *routes, size_t count);
 } roost_server_ops;
 
 struct roost_server {
@@ -223,7 +257,8 @@ typedef struct roost_endpoint {
  * outlive the client. Times in ms, sizes in bytes, 0 as stated. */
 typedef struct roost_client_config {
   const char *name;      /* of a named one; NULL: made from a table */
-  const char *transport; /* "tcp" or "local" */
+  const char *transport; /* "tcp", "local", or a broker's */
+  const void *options;   /* the transport's own, as its header has them; NULL: it has none */
   const char *host;
   uint16_t port;
   const roost_endpoint *others; /* tried in turn where that one takes no connection */
@@ -257,14 +292,16 @@ typedef struct roost_client_sink {
 
 /* What its owner does with a client. */
 typedef struct roost_client_ops {
+  bool routes_events; /* an event goes out with its route, as text, in the place of its pattern */
   /* Begins to connect; on_open or on_closed follows in a later turn. ENOMEM, EINVAL. */
   int (*connect)(roost_client *client);
   /* How data for a pattern (JSON text) is to be written. */
   roost_format (*format)(const roost_client *client, roost_slice pattern);
   /* While it is open: begin, the data appended to the buffer in head's format, then end or
-   * undo, nothing in between. head has pattern, metadata, and for end also the id (ptr NULL: an
-   * event) and the format. NULL where memory is short; end: ENOMEM, ESCRIPT (the codec's why says
-   * what was wrong; nothing was sent). */
+   * undo, nothing in between. head has pattern, metadata, options, and for end also the id (ptr
+   * NULL: an event) and the format. NULL where memory is short; end: ENOMEM, ESCRIPT (the codec's
+   * why says what was wrong; nothing was sent), EUNSUPPORTED (the client's refusal says what cannot
+   * be sent so). */
   roost_buffer *(*begin)(roost_client *client, const roost_message *head);
   int (*end)(roost_client *client, const roost_message *head);
   void (*undo)(roost_client *client);
@@ -273,6 +310,8 @@ typedef struct roost_client_ops {
   /* Ends the connection once what was handed over is sent, or stops making it; no on_closed
    * follows. */
   void (*close)(roost_client *client);
+  /* Where it is connected, or was last tried; host NULL: nowhere in particular. */
+  roost_endpoint (*place)(const roost_client *client);
   /* Addresses of both ends and the descriptor of an open connection; NULL and -1 where there are
    * none. */
   const roost_address *(*remote)(const roost_client *client);
@@ -290,16 +329,9 @@ struct roost_client {
   const roost_client_config *config; /* borrowed */
   const roost_client_sink *sink;     /* borrowed */
   void *sink_ud;
-  roost_codec *codec; /* borrowed, set before connect; NULL: JSON */
-  size_t place; /* where it is connected, or was last tried: 0 is config's host, then others */
+  roost_codec *codec;  /* borrowed, set before connect; NULL: JSON */
+  const char *refusal; /* why the last end has returned EUNSUPPORTED; the client's */
 };
-
-/* Where it is connected, or was last tried. */
-static inline roost_endpoint roost_client_endpoint(const roost_client *client) {
-  const roost_client_config *config = client->config;
-  return client->place == 0 ? (roost_endpoint){config->host, config->port}
-                            : config->others[client->place - 1];
-}
 
 /* A client of a Nest TCP server; it connects when told. ENOMEM. */
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
@@ -316,6 +348,42 @@ int roost_local_client_new(roost_client **out, roost_loop *loop, const roost_cli
                            const roost_server_config *server, const roost_sink_ops *sink,
                            void *sink_ud, const roost_client_sink *client_sink,
                            void *client_sink_ud);
+
+/* ------------------------------------------------------------------------- brokers ----------- */
+
+/* Where a broker is, and who one is there: what a broker's options begin with. Texts are never
+ * logged but for host and port. */
+typedef struct roost_broker {
+  roost_endpoint endpoint;
+  const roost_endpoint *others; /* tried in turn where that one takes no connection */
+  size_t other_count;
+  bool by_tls;                 /* the URL's scheme said so */
+  const char *user;            /* of the URL; NULL: none */
+  const char *password;        /* likewise */
+  const char *path;            /* likewise, without its slash: a virtual host, or a database */
+  const roost_tls_config *tls; /* NULL: none */
+} roost_broker;
+
+/* ------------------------------------------------------------------------- registry ---------- */
+
+/* A kind of transport that configurations name. */
+typedef struct roost_transport {
+  const char *name;
+  /* Opens a server: binds a listener (as roost_tcp_server_open), or makes a session that connects
+   * when it is started. *why is what is wrong, on failure. ESYSTEM, EINVAL, ENOMEM. */
+  int (*open_server)(roost_server **out, roost_loop *loop, const roost_server_config *config,
+                     roost_log *log, const roost_sink_ops *sink, void *sink_ud, const char **why);
+  /* Makes a client that connects when told. ENOMEM, EINVAL. */
+  int (*new_client)(roost_client **out, roost_loop *loop, const roost_client_config *config,
+                    const roost_client_sink *sink, void *sink_ud);
+  bool listens; /* its server binds an address, and takes connections; else it is a broker's */
+} roost_transport;
+
+/* NULL: it is not in this build. Any thread. */
+const roost_transport *roost_transport_find(const char *name);
+
+/* Those in this build, the last one NULL. Any thread. */
+extern const roost_transport *const roost_transports[];
 
 /* Fills the defaults: tcp to 127.0.0.1:3000, no time-out, no retry and so on. */
 void roost_client_config_init(roost_client_config *config);

@@ -21,6 +21,10 @@ typedef struct roost_message {
   roost_slice data;     /* NOT validated: who decodes it does, or who skips it */
   roost_slice id;       /* JSON text, validated; missing makes it an event */
   roost_slice metadata; /* JSON text, validated */
+  roost_slice options;  /* of one that is sent: JSON text, an object; see client.lua */
+  /* The registered route that the message came by, where the transport knows (a broker's
+   * subscription); missing: the pattern says it. */
+  roost_slice route;
 } roost_message;
 
 /* A message that came as the answer to one of our requests. */

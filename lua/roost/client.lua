@@ -35,6 +35,18 @@ local function check(name, options, level)
   end
 end
 
+-- What the transport makes of the message; nil where nothing is said.
+local function transport_options(options)
+  local found
+  for key in pairs(options) do
+    if key ~= "timeout" and key ~= "metadata" then
+      found = found or {}
+      found[key] = options[key]
+    end
+  end
+  return found
+end
+
 local function timeout_of(options)
   return options and options.timeout and math.max(0, math.ceil(options.timeout))
 end
@@ -47,7 +59,8 @@ local call_client, request_client, emit_client = core.call_client, core.request_
 function Client:call(pattern, data, options)
   if options == nil then return call_client(self.handle, pattern, data) end
   check("call", options, 3)
-  return call_client(self.handle, pattern, data, timeout_of(options), options.metadata)
+  return call_client(self.handle, pattern, data, timeout_of(options), options.metadata,
+    transport_options(options))
 end
 
 -- Raises at once where nothing could be sent.
@@ -65,7 +78,7 @@ function Client:send(pattern, data, options)
   return stream.create(function(out)
     local handle = self.handle
     local request <close> = request_client(handle, pattern, data, timeout_of(options),
-      options and options.metadata)
+      options and options.metadata, options and transport_options(options))
     repeat
       local any, value = request:next(handle)
     until not any or not out:next(value)
@@ -92,7 +105,7 @@ function Client:emit(pattern, data, options)
   core.check_begun()
   local result = outcome()
   local ok, sent, trace = core.catch(emit_client, self.handle, pattern, data, nil,
-    options and options.metadata)
+    options and options.metadata, options and transport_options(options))
   if ok and sent == true then
     result:complete()
     return result

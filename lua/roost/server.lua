@@ -13,6 +13,8 @@ watched.extend(Server, "server", { "listening", "connection", "close", "error" }
 local function announce(self, change, value)
   if change == "connection" then
     watched.tell(self, "connection", value)
+  elseif change == "retrying" then
+    watched.set_status(self, "reconnecting")
   elseif change == "listening" then
     watched.set_status(self, "connected")
     watched.tell(self, "listening")

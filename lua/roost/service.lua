@@ -88,7 +88,8 @@ local function add(self, kind, pattern, options, handler)
   local run = pipeline.compose(self.stages, taken, handler)
   local timeout = taken.timeout and math.ceil(taken.timeout)
   for _, each in ipairs(alternatives(pattern)) do
-    local added, err = pcall(core.add_handler, self.target, kind, each, timeout, taken.transport, run)
+    local added, err = pcall(core.add_handler, self.target, kind, each, timeout, taken.transport,
+      taken.queue, taken.qos and math.tointeger(taken.qos), run)
     if not added then error(err, 3) end
   end
 end

@@ -82,9 +82,13 @@ static inline void fake_client_close(roost_client *client) {
   fake_client_of(client)->closes++;
 }
 
+static inline roost_endpoint fake_client_place(const roost_client *client) {
+  return (roost_endpoint){client->config->host, client->config->port};
+}
+
 #define FAKE_CLIENT_OPS                                                                            \
   .connect = fake_client_connect, .format = fake_client_format, .begin = fake_client_begin,        \
   .end = fake_client_end, .undo = fake_client_undo, .crowded = fake_client_crowded,                \
-  .close = fake_client_close
+  .close = fake_client_close, .place = fake_client_place, .routes_events = true
 
 #endif

@@ -44,10 +44,10 @@ static void try_number(walk *w, const char *key, const roost_key *row) {
   assert_names(w, key, "must be ");
   snprintf(value, sizeof value, "%lld", (long long)row->min);
   try(w, key, value);
-  assert_int_equal(w->load->problems.errors, row->later == ROOST_KEY_LATER_UNSAFE);
+  assert_int_equal(w->load->problems.errors, 0);
   snprintf(value, sizeof value, "%lld", (long long)row->max);
   try(w, key, value);
-  assert_int_equal(w->load->problems.errors, row->later == ROOST_KEY_LATER_UNSAFE);
+  assert_int_equal(w->load->problems.errors, 0);
 }
 
 /* What the row's default looks like in Lua, NULL where it has none. */
@@ -93,7 +93,7 @@ static void visit_row(walk *w, const char *key, const roost_key *row) {
   }
   if (row->kinds & ROOST_KEY_RECORD) {
     snprintf(inner, sizeof inner, "%s.no_such_key", key);
-    if (row->keys != NULL && row->later != ROOST_KEY_LATER_UNSAFE) {
+    if (row->keys != NULL) {
       try(w, inner, "1");
       assert_names(w, inner, "unknown key");
       visit(w, key, row->keys);
@@ -146,8 +146,7 @@ static void every_row_of_a_client(void **state) {
   assert_names(&w, "clients.A.tls.no_such_key", "unknown key");
 }
 
-/* Tables below keys that are not served yet are checked all the same. */
-static void tables_of_later_keys_are_checked(void **state) {
+static void tables_below_keys(void **state) {
   static const char *const cases[][3] = {
       {"servers.1.tls", "{ cret = 'x' }",
        "servers[1].tls.cret: unknown key (did you mean \"cert\"?)"},
@@ -178,58 +177,12 @@ static void tables_of_later_keys_are_checked(void **state) {
   }
 }
 
-static void later_keys_warn_or_refuse(void **state) {
-  static const struct {
-    const char *key;
-    const char *value;
-    int severity; /* -1: no problem */
-  } cases[] = {
-      {"workers", "2", -1},
-      {"workers", "auto", -1},
-      {"workers", "1", -1},
-      {"workers", "'1'", -1},
-      {"reload.watch", "true", -1},
-      {"limits.service_memory", "1000000", -1},
-      {"limits.service_memory", "67108864", -1},
-      {"limits.handler_cpu", "5", -1},
-      {"limits.stuck", "abort", -1},
-      {"limits.stuck", "log", -1},
-      {"admin.socket", "x.sock", -1},
-      {"admin.http", "127.0.0.1:9464", -1},
-      {"clients", "{ A = {} }", -1},
-      {"service_options.a", "{ memory = 1000000 }", -1},
-      {"service_options.a", "{ cpu = 100 }", -1},
-      {"service_options.a", "{ sandbox = true }", -1},
-      {"service_options.a", "{ sandbox = false }", -1},
-      {"service_options", "{}", -1},
-      {"servers.1.tls", "{ key = 'k', cert = 'c' }", -1},
-      {"servers.1.transport", "nats", ROOST_PROBLEM_ERROR},
-      {"servers.1.transport", "tcp", -1},
-      {"servers.1.handshake_timeout", "5", -1},
-  };
-  walk w = {.load = *state};
-  load_write(w.load, "host.lua", "return { services = {}, servers = { {} } }");
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    try(&w, cases[i].key, cases[i].value);
-    if (w.load->problems.count != (cases[i].severity >= 0 ? 1 : 0))
-      fail_msg("%s=%s: %zu problems, \"%s\"", cases[i].key, cases[i].value, w.load->problems.count,
-               w.load->problems.count ? w.load->problems.items[0].text : "");
-    if (cases[i].severity < 0)
-      continue;
-    const roost_problem *problem = &w.load->problems.items[0];
-    assert_int_equal(problem->severity, cases[i].severity);
-    if (strstr(problem->text, ": is not supported yet") == NULL)
-      fail_msg("%s=%s: \"%s\"", cases[i].key, cases[i].value, problem->text);
-    assert_true((strstr(problem->text, " and has no effect") != NULL) ==
-                (cases[i].severity == ROOST_PROBLEM_WARNING));
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-      LOAD_TEST(every_row_of_the_host),     LOAD_TEST(every_row_of_a_server),
-      LOAD_TEST(every_row_of_a_client),     LOAD_TEST(tables_of_later_keys_are_checked),
-      LOAD_TEST(later_keys_warn_or_refuse),
+      LOAD_TEST(every_row_of_the_host),
+      LOAD_TEST(every_row_of_a_server),
+      LOAD_TEST(every_row_of_a_client),
+      LOAD_TEST(tables_below_keys),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,6 +196,8 @@ static inline void service_test_prepare(service_test *self) {
   roost_runner_init(&self->runner);
   roost_server_config_init(&self->server_config);
   self->server_config.name = "public";
+  static const roost_server_ops no_ops = {0};
+  self->server.ops = &no_ops;
   self->server.config = &self->server_config;
   service_test_peer(self, &self->peer);
   service_test_peer(self, &self->other);
