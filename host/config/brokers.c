@@ -10,21 +10,8 @@
 
 const roost_key roost_any_text = {.kinds = ROOST_KEY_TEXT, .min = 1};
 
-#ifdef ROOST_HAVE_NATS
-extern const roost_broker_schema roost_nats_schema;
-#endif
-#ifdef ROOST_HAVE_REDIS
-extern const roost_broker_schema roost_redis_schema;
-#endif
-#ifdef ROOST_HAVE_MQTT
-extern const roost_broker_schema roost_mqtt_schema;
-#endif
-#ifdef ROOST_HAVE_RMQ
-extern const roost_broker_schema roost_rmq_schema;
-#endif
-#ifdef ROOST_HAVE_KAFKA
-extern const roost_broker_schema roost_kafka_schema;
-#endif
+extern const roost_broker_schema roost_nats_schema, roost_redis_schema, roost_mqtt_schema,
+    roost_rmq_schema, roost_kafka_schema;
 
 static const roost_broker_schema *const schemas[] = {
 #ifdef ROOST_HAVE_NATS

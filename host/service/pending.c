@@ -1,11 +1,11 @@
 #include "service/pending.h"
 
 #include "core/hex.h"
+#include "core/backoff.h"
 #include "core/slice.h"
 #include "vm/task.h"
 
 #define ID_DIGITS        21
-#define LONGEST_DELAY_MS 30000
 #define KEEP_BYTES       4096 /* a pending that is used again holds no larger buffer */
 
 static const char closed_text[] = "Connection closed";
@@ -148,15 +148,9 @@ static int dial(roost_outbound *outbound) {
   return outbound->client->ops->connect(outbound->client);
 }
 
-/* Doubled by each attempt, and between half of that and all of it, so that not all try at once. */
 static uint64_t delay_of(const roost_outbound *outbound) {
-  uint64_t ms = outbound->config->retry_delay;
-  for (unsigned i = 1; i < outbound->attempts && ms < LONGEST_DELAY_MS; i++)
-    ms *= 2;
-  if (ms > LONGEST_DELAY_MS && ms > outbound->config->retry_delay)
-    ms = LONGEST_DELAY_MS;
-  const uint64_t spread = ((outbound->wheel->now_ms + (uintptr_t)outbound / 64) * 2654435761u) >> 7;
-  return ms < 2 ? ms : ms - spread % (ms / 2 + 1);
+  return roost_backoff_ms(outbound->config->retry_delay, outbound->attempts,
+                          outbound->wheel->now_ms + (uintptr_t)outbound / 64);
 }
 
 static void on_retry(roost_timer *timer) {

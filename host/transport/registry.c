@@ -11,21 +11,8 @@ static const roost_transport tcp = {.name = "tcp",
                                     .new_client = roost_tcp_client_new,
                                     .listens = true};
 
-#ifdef ROOST_HAVE_NATS
-extern const roost_transport roost_nats_transport;
-#endif
-#ifdef ROOST_HAVE_REDIS
-extern const roost_transport roost_redis_transport;
-#endif
-#ifdef ROOST_HAVE_MQTT
-extern const roost_transport roost_mqtt_transport;
-#endif
-#ifdef ROOST_HAVE_RMQ
-extern const roost_transport roost_rmq_transport;
-#endif
-#ifdef ROOST_HAVE_KAFKA
-extern const roost_transport roost_kafka_transport;
-#endif
+extern const roost_transport roost_nats_transport, roost_redis_transport, roost_mqtt_transport,
+    roost_rmq_transport, roost_kafka_transport;
 
 const roost_transport *const roost_transports[] = {&tcp,
 #ifdef ROOST_HAVE_NATS

@@ -13,7 +13,8 @@ local may_include = {
   transport = { "net", "wire", "core" },
   service = { "vm", "transport/transport.h", "wire/message.h", "wire/pattern.h", "wire/json.h",
               "core" },
-  config = { "vm", "transport/transport.h", "core" },
+  config = { "vm", "transport/transport.h", "transport/nats.h", "transport/redis.h",
+             "transport/mqtt.h", "transport/rmq.h", "transport/kafka.h", "core" },
   bind = { "config", "service", "vm", "wire", "core" },
   host = { "cli", "admin", table.unpack(lower) },
   cli = { "host", "admin", table.unpack(lower) },
@@ -33,7 +34,7 @@ local libraries = {
   { headers = { "^microhttpd%.h$" }, files = { "^admin/" } },
   { headers = { "^hiredis/" }, files = { "^transport/redis_codec%.c$" } },
   { headers = { "^amqp", "^rabbitmq%-c/" }, files = { "^transport/rmq_codec" } },
-  { headers = { "^librdkafka/" }, files = { "^transport/kafka%.c$" } },
+  { headers = { "^librdkafka/" }, files = { "^transport/kafka" } },
   { headers = { "^sys/socket%.h$", "^sys/un%.h$", "^netinet/", "^arpa/", "^netdb%.h$", "^poll%.h$",
                 "^sys/epoll%.h$" }, files = socket_files },
 }
