@@ -1,12 +1,12 @@
 #include "service/pending.h"
 
-#include "core/hex.h"
 #include "core/backoff.h"
+#include "core/hex.h"
 #include "core/slice.h"
 #include "vm/task.h"
 
-#define ID_DIGITS        21
-#define KEEP_BYTES       4096 /* a pending that is used again holds no larger buffer */
+#define ID_DIGITS  21
+#define KEEP_BYTES 4096 /* a pending that is used again holds no larger buffer */
 
 static const char closed_text[] = "Connection closed";
 
@@ -62,6 +62,9 @@ static void leave(roost_pending *pending) {
   if (pending->slot != 0)
     roost_slots_remove(&outbound->slots, pending->slot);
   pending->slot = 0;
+  if (pending->is_sent && outbound->client->ops->forget != NULL)
+    outbound->client->ops->forget(outbound->client, pending->token);
+  pending->is_sent = false;
 }
 
 static void fail(roost_pending *pending, int status, const char *why) {
@@ -256,6 +259,12 @@ const char *roost_outbound_why(const roost_outbound *outbound, int status) {
   return status == ROOST_ESCRIPT ? client->codec->why : "out of memory";
 }
 
+/* The client has taken it, and may have noted something that it wants to be told. */
+static void note_sent(roost_outbound *outbound, roost_pending *pending) {
+  pending->is_sent = pending->slot != 0;
+  pending->token = outbound->client->token;
+}
+
 static void send_one(roost_outbound *outbound, roost_pending *pending) {
   const bool is_event = pending->slot == 0;
   const int status = send_held(outbound, pending);
@@ -268,6 +277,7 @@ static void send_one(roost_outbound *outbound, roost_pending *pending) {
     outbound->held_bytes -= pending->held.len;
     roost_buffer_clear(&pending->held);
     roost_list_remove(&pending->link);
+    note_sent(outbound, pending);
     wait_for_reply(outbound, pending);
   }
 }
@@ -356,6 +366,8 @@ static int end_now(roost_outbound *outbound, roost_pending *pending, const roost
   if (!is_event)
     wait_for_reply(outbound, pending);
   const int status = outbound->client->ops->end(outbound->client, &head);
+  if (status == 0)
+    note_sent(outbound, pending);
   if (status != 0 || is_event)
     leave(pending);
   return status != 0 ? status : is_event;

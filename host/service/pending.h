@@ -33,7 +33,8 @@ typedef struct roost_pending_ops {
   /* An event was handed to the transport; it is out. */
   void (*sent)(roost_pending *pending);
   /* It is out. status: ETIMEDOUT; EGONE: the connection has ended; ECONNECT: it could not be made;
-   * EFULL, ENOMEM; ESCRIPT: its serializer raised; EUNSUPPORTED: the transport cannot send it. why is as roost_client_sink.on_closed has it. */
+   * EFULL, ENOMEM; ESCRIPT: its serializer raised; EUNSUPPORTED: the transport cannot send it. why
+   * is as roost_client_sink.on_closed has it. */
   void (*failed)(roost_pending *pending, int status, const char *why);
 } roost_pending_ops;
 
@@ -43,6 +44,7 @@ struct roost_pending {
   const roost_pending_ops *ops;
   const void *owner;   /* the caller's, for roost_outbound_drop */
   uint64_t slot;       /* of its id; 0: an event */
+  uint64_t token;      /* the client's, where is_sent */
   uint64_t timeout_ms; /* wait for the next reply; 0: none */
   uint64_t waited_ms;  /* of the first wait, before it was begun */
   roost_timer deadline;
@@ -52,6 +54,7 @@ struct roost_pending {
   size_t options_len;  /* of held */
   bool has_metadata;
   bool has_options;
+  bool is_sent;        /* the client has taken it */
   roost_format format; /* of the data */
 };
 
@@ -128,7 +131,8 @@ roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pend
                                    const roost_message *said, int *status);
 
 /* Sends it, or holds it and connects. Returns 1 where an event was sent at once (its sent is not
- * called), 0 where ops will tell, ENOMEM, EINVAL, ESCRIPT or EUNSUPPORTED: it is out, and ops are not called. */
+ * called), 0 where ops will tell, ENOMEM, EINVAL, ESCRIPT or EUNSUPPORTED: it is out, and ops are
+ * not called. */
 int roost_outbound_end(roost_outbound *outbound, roost_pending *pending, const roost_message *said);
 
 /* Lets go of one that may be pending: no op of it is called any more. */

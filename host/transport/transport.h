@@ -305,6 +305,9 @@ typedef struct roost_client_ops {
   roost_buffer *(*begin)(roost_client *client, const roost_message *head);
   int (*end)(roost_client *client, const roost_message *head);
   void (*undo)(roost_client *client);
+  /* A request that end has taken is over: it was answered, or nobody waits any more, also because
+   * the connection has ended. token: what end left in client->token. May be NULL. */
+  void (*forget)(roost_client *client, uint64_t token);
   /* True while the send buffer is over half full. */
   bool (*crowded)(const roost_client *client);
   /* Ends the connection once what was handed over is sent, or stops making it; no on_closed
@@ -331,6 +334,7 @@ struct roost_client {
   void *sink_ud;
   roost_codec *codec;  /* borrowed, set before connect; NULL: JSON */
   const char *refusal; /* why the last end has returned EUNSUPPORTED; the client's */
+  uint64_t token;      /* the client's, of the request that the last end took, for forget */
 };
 
 /* A client of a Nest TCP server; it connects when told. ENOMEM. */

@@ -10,6 +10,8 @@ typedef struct played_client {
   bool freed;
   int connect_status;     /* what connect returns */
   unsigned crowded_after; /* messages until it is; 0: never */
+  uint64_t tokens;        /* of requests it has taken, one more for each */
+  uint64_t tokens_sum;    /* of those that it was not told to forget */
 } played_client;
 
 typedef struct waiting {
@@ -86,7 +88,17 @@ static int played_end(roost_client *client, const roost_message *head) {
   }
   if (self->crowded_after > 0 && --self->crowded_after == 0)
     self->crowded = true;
+  if (head->id.ptr != NULL) {
+    client->token = ++self->tokens;
+    self->tokens_sum += client->token;
+  }
   return fake_client_end(client, head);
+}
+
+static void played_forget(roost_client *client, uint64_t token) {
+  assert_in_range(token, 1, played_of(client)->tokens);
+  assert_in_range(played_of(client)->tokens_sum, token, UINT64_MAX);
+  played_of(client)->tokens_sum -= token;
 }
 
 static bool played_crowded(const roost_client *client) {
@@ -103,6 +115,7 @@ static const roost_client_ops *ops(void) {
   own.format = played_format;
   own.begin = played_begin;
   own.end = played_end;
+  own.forget = played_forget;
   own.crowded = played_crowded;
   own.free = played_free;
   return &own;
@@ -157,6 +170,7 @@ static void stop(pending_test *self) {
   for (waiting *who = self->all; who != NULL; who = who->next)
     roost_pending_deinit(&who->pending);
   fake_client_deinit(&self->client.fake);
+  assert_int_equal(self->client.tokens_sum, 0); /* each was forgotten once */
   assert_int_equal(self->probe.bytes, 0);
 }
 
