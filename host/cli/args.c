@@ -85,13 +85,9 @@ int roost_args_next(roost_args *args) {
 }
 
 bool roost_args_url(const char *text, roost_url *url, const char **why) {
-  static const char *const later[] = {"nats", "redis", "mqtt", "amqp", "kafka"};
   roost_url_parts parts;
   const bool is_url = roost_url_split(text, &parts);
   *why = "expected tcp://HOST:PORT or tls://HOST:PORT";
-  for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-    if (roost_slice_equal(parts.scheme, roost_slice_text(later[i])))
-      *why = "this scheme is not supported yet, only tcp:// and tls:// are";
   url->tls = roost_slice_equal(parts.scheme, ROOST_SLICE("tls"));
   if (!is_url || (!url->tls && !roost_slice_equal(parts.scheme, ROOST_SLICE("tcp"))) ||
       parts.host.len >= sizeof url->host || (parts.has_port && parts.port == 0))

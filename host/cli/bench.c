@@ -71,13 +71,10 @@ static int probe(bench *b) {
   const roost_message message = {.pattern = roost_buffer_slice(&b->pattern),
                                  .data = roost_buffer_slice(&b->data),
                                  .id = ROOST_SLICE(PROBE_ID)};
-  if (roost_envelope_write_request(&b->packet, &message) != 0)
-    return roost_input_out_of_memory(b->command);
   b->deadline_us = roost_clock_now_us(&b->clock) + b->args.timeout_ms * 1000;
-  int status = roost_cli_client_open(&client, &b->args.target.url, b->args.target.tls.context,
-                                     b->args.timeout_ms);
+  int status = roost_cli_client_open(&client, &b->args.target.config, b->args.timeout_ms);
   if (status == 0)
-    status = roost_cli_client_send(&client, roost_buffer_slice(&b->packet));
+    status = roost_cli_client_send(&client, &message);
   if (status == 0)
     status = roost_cli_client_replies(&client, message.id, on_reply, b);
   if (b->late)

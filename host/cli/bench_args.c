@@ -124,7 +124,11 @@ static int check(roost_bench_args *bench, const roost_command *command) {
   }
   if (bench->in_flight > ROOST_BENCH_PLACES_MAX / bench->connections)
     return roost_usage_error(command, "-c times -p is more than %u", ROOST_BENCH_PLACES_MAX);
-  return roost_cli_target_find(&bench->target, command);
+  const int code = roost_cli_target_find(&bench->target, command);
+  if (code == ROOST_EXIT_OK && strcmp(bench->target.config.transport, "tcp") != 0)
+    return roost_usage_error(command, "it loads tcp:// and tls:// addresses, not %s",
+                             bench->target.config.transport);
+  return code;
 }
 
 int roost_bench_args_read(roost_bench_args *bench, const roost_command *command, int argc,

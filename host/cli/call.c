@@ -9,9 +9,7 @@
 #include "core/error_text.h"
 #include "core/slice.h"
 #include "net/crypto.h"
-#include "wire/envelope.h"
 #include "wire/json.h"
-#include "wire/pattern.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
 #define MAX_TIMEOUT_MS     1000000000
@@ -19,7 +17,6 @@
 
 enum { OPTION_URL, OPTION_TIMEOUT, OPTION_META, OPTION_CLIENT };
 
-#define LATER "is not supported yet"
 static const roost_option options[] = {{"--url", "URL", NULL},        {"--timeout", "MS", NULL},
                                        {"--meta", "KEY=VALUE", NULL}, {"--client", "NAME", NULL},
                                        ROOST_CLI_TLS_OPTIONS,         {0}};
@@ -34,9 +31,8 @@ typedef struct request {
   roost_buffer pattern;     /* JSON text */
   roost_buffer data;        /* JSON text */
   roost_buffer metadata;    /* JSON text, or empty; unclosed while arguments are read */
-  roost_buffer packet;
-  roost_buffer line; /* to be printed */
-  int code;          /* to exit with */
+  roost_buffer line;        /* to be printed */
+  int code;                 /* to exit with */
 } request;
 
 static bool is_emit(const request *r) {
@@ -103,26 +99,6 @@ static int read_args(request *r, int argc, char **argv, bool *over) {
   return code == ROOST_EXIT_OK ? roost_cli_target_find(&r->target, r->command) : code;
 }
 
-/* An event names its route, as a text; a request its pattern, as it was given. */
-static int read_pattern(request *r) {
-  int code = roost_input_pattern(&r->pattern, r->command, r->pattern_text);
-  if (code != ROOST_EXIT_OK || !is_emit(r))
-    return code;
-  roost_buffer route;
-  const char *why = "";
-  roost_buffer_init(&route, r->pattern.alloc);
-  int status = roost_pattern_normalise(&route, roost_buffer_slice(&r->pattern), &why);
-  roost_buffer_clear(&r->pattern);
-  if (status == 0) /* true or false: what no handler can have */
-    status = roost_buffer_append_slice(&r->pattern, roost_slice_text(r->pattern_text));
-  else if (status == 1)
-    status = roost_json_write_string(&r->pattern, roost_buffer_slice(&route));
-  roost_buffer_deinit(&route);
-  if (status == ROOST_EINVAL)
-    return roost_usage_error(r->command, "PATTERN: %s", why);
-  return status == 0 ? ROOST_EXIT_OK : roost_input_out_of_memory(r->command);
-}
-
 /* ------------------------------------------------------------------------- replies ----------- */
 
 static bool print_error(request *r, roost_slice err) {
@@ -182,13 +158,13 @@ static int make_id(char id[ID_DIGITS + 3]) {
   return status;
 }
 
-static int exchange(request *r, roost_cli_client *client, roost_slice id) {
-  int status = roost_cli_client_open(client, &r->target.url, r->target.tls.context, r->timeout_ms);
+static int exchange(request *r, roost_cli_client *client, const roost_message *message) {
+  int status = roost_cli_client_open(client, &r->target.config, r->timeout_ms);
   if (status == 0)
-    status = roost_cli_client_send(client, roost_buffer_slice(&r->packet));
+    status = roost_cli_client_send(client, message);
   if (status == 0)
     status = is_emit(r) ? roost_cli_client_flush(client)
-                        : roost_cli_client_replies(client, id, on_reply, r);
+                        : roost_cli_client_replies(client, message->id, on_reply, r);
   return status;
 }
 
@@ -209,9 +185,7 @@ static int talk(request *r) {
     }
     message.id = roost_slice_text(id);
   }
-  if (roost_envelope_write_request(&r->packet, &message) != 0)
-    return roost_input_out_of_memory(r->command);
-  const int status = exchange(r, &client, message.id);
+  const int status = exchange(r, &client, &message);
   const int code = status == 0 ? r->code : explain(r, &client, status);
   roost_cli_client_close(&client);
   return code;
@@ -219,14 +193,14 @@ static int talk(request *r) {
 
 static int run(const roost_command *command, int argc, char **argv) {
   request r = {.command = command, .timeout_ms = DEFAULT_TIMEOUT_MS};
-  roost_buffer *const buffers[] = {&r.pattern, &r.data, &r.metadata, &r.packet, &r.line};
+  roost_buffer *const buffers[] = {&r.pattern, &r.data, &r.metadata, &r.line};
   const size_t count = sizeof buffers / sizeof buffers[0];
   bool over = false;
   for (size_t i = 0; i < count; i++)
     roost_buffer_init(buffers[i], roost_alloc_default());
   int code = read_args(&r, argc, argv, &over);
   if (!over && code == ROOST_EXIT_OK)
-    code = read_pattern(&r);
+    code = roost_input_pattern(&r.pattern, command, r.pattern_text);
   if (!over && code == ROOST_EXIT_OK)
     code = roost_input_data(&r.data, command, r.data_text);
   if (!over && code == ROOST_EXIT_OK)
@@ -241,7 +215,8 @@ static int run(const roost_command *command, int argc, char **argv) {
   "PATTERN and DATA are JSON, or plain text where they are none: sum, 7, '{\"cmd\":\"sum\"}'.\n"   \
   "Without DATA {} is sent; - reads it from stdin.\n"                                              \
   "\n"                                                                                             \
-  "  --url URL          where to (tcp://127.0.0.1:3000), tls:// with TLS\n"                        \
+  "  --url URL          where to (tcp://127.0.0.1:3000), tls:// with TLS; or a broker:\n"          \
+  "                     nats, redis, mqtt, amqp, kafka\n"                                          \
   "  --client NAME      where that client of config/host.lua connects to\n"                        \
   "  --meta KEY=VALUE   metadata, as text; may be given several times\n" ROOST_CLI_TLS_HELP
 

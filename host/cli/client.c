@@ -3,11 +3,13 @@
 #include <stdio.h>
 
 #include "core/slice.h"
-#include "wire/envelope.h"
+#include "wire/json.h"
+#include "wire/pattern.h"
 
-#define MAX_REPLY_BYTES ((size_t)1 << 30)
 #define LONGEST_POLL_MS 1000
 #define WRITE_POLL_MS   20
+
+static const char out_of_memory[] = "out of memory";
 
 static uint64_t now_ms(const roost_cli_client *client) {
   return roost_clock_now_us(&client->clock) / 1000;
@@ -42,32 +44,7 @@ static int wait(roost_cli_client *client) {
   return client->status;
 }
 
-/* ------------------------------------------------------------------------- the connection ---- */
-
-static void take_packet(roost_cli_client *client, roost_slice packet) {
-  roost_reply reply;
-  const int status = roost_envelope_read_reply(&reply, packet);
-  if (status < 0)
-    finish(client, ROOST_EPROTO, "a reply is not JSON");
-  if (status <= 0 || client->over || client->on_reply == NULL ||
-      !roost_slice_equal(reply.id, client->id))
-    return;
-  start_timeout(client);
-  if (!client->on_reply(client->ud, &reply) || reply.last)
-    finish(client, ROOST_OK, "");
-}
-
-static void on_bytes(void *ud, roost_slice bytes) {
-  roost_cli_client *client = ud;
-  roost_slice packet;
-  int status = 1;
-  while (!client->over && (status = roost_frame_read(&client->reader, &bytes, &packet)) == 1)
-    take_packet(client, packet);
-  if (status == ROOST_ENOMEM)
-    finish(client, status, "out of memory");
-  else if (status < 0)
-    finish(client, ROOST_EPROTO, client->reader.error);
-}
+/* ------------------------------------------------------------------------- what it is told --- */
 
 static void on_open(void *ud) {
   roost_cli_client *client = ud;
@@ -75,71 +52,92 @@ static void on_open(void *ud) {
   finish(client, ROOST_OK, "");
 }
 
-static void on_eof(void *ud) {
-  finish(ud, ROOST_EGONE, "Connection closed");
+static void on_reply(void *ud, const roost_reply *reply) {
+  roost_cli_client *client = ud;
+  if (client->over || client->on_reply == NULL || !roost_slice_equal(reply->id, client->id))
+    return;
+  start_timeout(client);
+  if (!client->on_reply(client->ud, reply) || reply->last)
+    finish(client, ROOST_OK, "");
+}
+
+static void on_closed(void *ud, int status, const char *why) {
+  roost_cli_client *client = ud;
+  snprintf(client->text, sizeof client->text, "%s", why);
+  finish(client, client->open || status == ROOST_EPROTO ? status : ROOST_ECONNECT, client->text);
 }
 
 static void on_writable(void *ud) {
   (void)ud;
 }
 
-static void on_closed(void *ud, int status, const char *why) {
-  roost_cli_client *client = ud;
-  const bool refused = strncmp(why, "ETLS", 4) == 0; /* maybe only after the handshake */
-  (void)status;
-  client->conn = NULL;
-  snprintf(client->text, sizeof client->text, "%s", why);
-  if (client->open && !refused)
-    finish(client, ROOST_EGONE, "Connection closed");
-  else
-    finish(client, ROOST_ECONNECT, client->text);
-}
-
-static const roost_conn_ops conn_ops = {.on_open = on_open,
-                                        .on_bytes = on_bytes,
-                                        .on_eof = on_eof,
-                                        .on_writable = on_writable,
-                                        .on_closed = on_closed};
+static const roost_client_sink sink = {on_open, on_reply, on_closed, on_writable};
 
 /* ------------------------------------------------------------------------- what call does ---- */
 
-int roost_cli_client_open(roost_cli_client *client, const roost_url *url, roost_tls_context *tls,
+int roost_cli_client_open(roost_cli_client *client, const roost_client_config *config,
                           uint64_t timeout_ms) {
-  *client = (roost_cli_client){.timeout_ms = timeout_ms, .why = "out of memory"};
-  const roost_alloc *alloc = roost_alloc_default();
-  roost_frame_reader_init(&client->reader, alloc, ROOST_FRAMING_NEST, MAX_REPLY_BYTES);
-  int status = roost_loop_new(&client->loop, alloc, &client->clock);
+  *client = (roost_cli_client){.timeout_ms = timeout_ms, .why = out_of_memory};
+  int status = roost_loop_new(&client->loop, roost_alloc_default(), &client->clock);
   if (status == 0)
-    status = roost_conn_dial(&client->conn, client->loop, url->host, url->port, timeout_ms,
-                             &conn_ops, client);
-  if (status == 0 && tls != NULL)
-    status = roost_conn_start_tls(client->conn, tls, url->host, timeout_ms);
+    status = roost_transport_find(config->transport)
+                 ->new_client(&client->client, client->loop, config, &sink, client);
+  if (status == 0)
+    status = client->client->ops->connect(client->client);
   if (status != 0)
     return status;
-  client->deadline_ms = UINT64_MAX; /* the dial has the time-out */
-  return wait(client);
+  start_timeout(client);
+  status = wait(client);
+  if (status == ROOST_ETIMEDOUT) {
+    client->why = "ETIMEDOUT";
+    return ROOST_ECONNECT;
+  }
+  return status;
 }
 
-int roost_cli_client_send(roost_cli_client *client, roost_slice packet) {
-  roost_frame_mark mark;
-  roost_buffer *out = roost_conn_out(client->conn);
-  int status = roost_frame_begin(out, &mark, ROOST_FRAMING_NEST, 3);
+/* Events may want their route in the place of the pattern; true and false have none, and stay. */
+static int take_route(roost_message *message, roost_buffer *text) {
+  const char *why;
+  roost_buffer route;
+  roost_buffer_init(&route, text->alloc);
+  int status = roost_pattern_normalise(&route, message->pattern, &why);
+  if (status > 0)
+    status = roost_json_write_string(text, roost_buffer_slice(&route));
+  if (status == 0 && text->len > 0)
+    message->pattern = roost_buffer_slice(text);
+  roost_buffer_deinit(&route);
+  return status;
+}
+
+static int send(roost_client *to, const roost_message *message) {
+  roost_buffer *out = to->ops->begin(to, message);
+  if (out == NULL)
+    return ROOST_ENOMEM;
+  const int status = roost_buffer_append_slice(out, message->data);
   if (status == 0)
-    status = roost_buffer_append_slice(out, packet);
+    return to->ops->end(to, message);
+  to->ops->undo(to);
+  return status;
+}
+
+int roost_cli_client_send(roost_cli_client *client, const roost_message *message) {
+  roost_message said = *message;
+  roost_buffer route;
+  int status = 0;
+  roost_buffer_init(&route, roost_alloc_default());
+  if (roost_message_is_event(message) && client->client->ops->routes_events)
+    status = take_route(&said, &route);
   if (status == 0)
-    status = roost_frame_end(out, &mark);
-  if (status < 0) {
-    client->why = "out of memory";
-    return status;
-  }
-  roost_conn_dirty(client->conn);
-  return 0;
+    status = send(client->client, &said);
+  client->why = status == ROOST_EUNSUPPORTED ? client->client->refusal : out_of_memory;
+  roost_buffer_deinit(&route);
+  return status;
 }
 
 int roost_cli_client_replies(roost_cli_client *client, roost_slice id,
-                             bool (*on_reply)(void *ud, const roost_reply *reply), void *ud) {
+                             bool (*on_reply_)(void *ud, const roost_reply *reply), void *ud) {
   client->id = id;
-  client->on_reply = on_reply;
+  client->on_reply = on_reply_;
   client->ud = ud;
   client->over = false;
   start_timeout(client);
@@ -150,12 +148,14 @@ int roost_cli_client_flush(roost_cli_client *client) {
   uint32_t wait_ms = 0; /* the first turn writes, mostly all of it */
   client->over = false;
   start_timeout(client);
+  client->client->ops->free(client->client);
+  client->client = NULL;
   while (!client->over) {
     const int status = roost_loop_poll(client->loop, wait_ms);
     wait_ms = WRITE_POLL_MS;
     if (status != 0)
       finish(client, status, "the event loop failed");
-    else if (client->conn != NULL && roost_conn_queued(client->conn) == 0)
+    else if (roost_loop_conn_count(client->loop) == 0)
       finish(client, ROOST_OK, "");
     else if (now_ms(client) >= client->deadline_ms)
       finish(client, ROOST_ETIMEDOUT, "timed out");
@@ -165,10 +165,10 @@ int roost_cli_client_flush(roost_cli_client *client) {
 
 void roost_cli_client_close(roost_cli_client *client) {
   client->over = true;
-  if (client->conn != NULL)
-    roost_conn_close(client->conn);
+  if (client->client != NULL)
+    client->client->ops->free(client->client);
   if (client->loop != NULL)
     roost_loop_free(client->loop);
-  roost_frame_reader_deinit(&client->reader);
+  client->client = NULL;
   client->loop = NULL;
 }

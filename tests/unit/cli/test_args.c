@@ -156,14 +156,6 @@ static void reads_urls(void **state) {
       assert_string_equal(why, "expected tcp://HOST:PORT or tls://HOST:PORT");
     }
   }
-  static const char *const later[] = {"nats://a", "redis://a", "mqtt://a:1", "amqp://a",
-                                      "kafka://a"};
-  for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-    roost_url url;
-    const char *why;
-    assert_false(roost_args_url(later[i], &url, &why));
-    assert_string_equal(why, "this scheme is not supported yet, only tcp:// and tls:// are");
-  }
 }
 
 static void long_hosts_are_refused(void **state) {
