@@ -148,8 +148,10 @@ static void read_url(roost_keys_reader *reader, size_t index, void *ud) {
   const char *host = roost_arena_text(reader->arena, parts.host);
   if (host == NULL)
     reader->status = ROOST_ENOMEM;
+  const bool has_tls_port = is_tls && list->key->max > 0;
+  const int64_t usual = has_tls_port ? list->key->max : list->key->number;
   list->endpoints[list->count++] =
-      (roost_endpoint){host, parts.has_port ? parts.port : (uint16_t)list->key->number};
+      (roost_endpoint){host, parts.has_port ? parts.port : (uint16_t)usual};
 }
 
 static void take_list(const url_list *list) {

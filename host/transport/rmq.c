@@ -1,0 +1,330 @@
+/*
+ * The server behind RabbitMQ: its session with the broker, from start to drain.
+ */
+#include "transport/rmq.h"
+
+#include <string.h>
+
+#include "core/backoff.h"
+#include "core/slice.h"
+#include "transport/rmq_server.h"
+
+#define GOODBYE_MS 5000 /* for the broker to take what it was sent */
+
+static roost_rmq_server *of(roost_server *server) {
+  return (roost_rmq_server *)server;
+}
+
+static void say(const roost_rmq_server *self, roost_log_level level, const char *msg,
+                const char *err) {
+  roost_log *log = self->server.log;
+  const roost_endpoint at = roost_dialer_place(&self->connection.dialer);
+  roost_log_line line;
+  if (log == NULL || !roost_log_enabled(log, level))
+    return;
+  roost_log_begin(&line, log, level, roost_slice_text(msg));
+  roost_log_text(&line, "server", roost_slice_text(self->server.config->name));
+  if (err[0] != '\0')
+    roost_log_text(&line, "err", roost_slice_text(err));
+  roost_log_text(&line, "host", roost_slice_text(at.host));
+  roost_log_integer(&line, "port", at.port);
+  roost_log_end(&line);
+}
+
+void roost_rmq_log(const roost_rmq_server *self, roost_log_level level, roost_log_kind kind,
+                   const char *msg, const char *err) {
+  roost_log *log = self->server.log;
+  roost_log_line line;
+  if (log == NULL || !roost_log_enabled(log, level) || !roost_log_limited(log, kind))
+    return;
+  roost_log_begin(&line, log, level, roost_slice_text(msg));
+  roost_log_text(&line, "server", roost_slice_text(self->server.config->name));
+  roost_log_text(&line, "err", roost_slice_text(err));
+  roost_log_end(&line);
+}
+
+bool roost_rmq_is_full(const roost_rmq_server *self) {
+  const uint32_t most = self->server.config->max_in_flight;
+  const roost_rmq_session *session = roost_rmq_session_of(&self->connection);
+  return (most > 0 && self->pool.count - self->streams >= most) ||
+         (session != NULL && roost_conn_crowded(session->link.conn));
+}
+
+/* ------------------------------------------------------------------------- the connection ---- */
+
+static void connect_again(roost_rmq_server *self, const char *why) {
+  const unsigned most = self->server.config->retry_attempts;
+  if (most > 0 && self->attempts >= most) {
+    say(self, ROOST_LOG_ERROR, "gave up connecting", why);
+    return;
+  }
+  self->attempts++;
+  roost_wheel *wheel = roost_loop_wheel(self->loop);
+  const uint64_t salt = wheel->now_ms + (uintptr_t)self / 64;
+  roost_timer_start(wheel, &self->timer,
+                    roost_backoff_ms(self->server.config->retry_delay, self->attempts, salt));
+}
+
+static void on_closed(void *ud, int status, const char *why) {
+  roost_rmq_server *self = ud;
+  const bool was_there = self->is_consuming;
+  self->is_consuming = false;
+  roost_delivery_pool_abandon(&self->pool);
+  if (self->closing)
+    return;
+  if (self->server.draining) {
+    self->has_ended = self->has_left = true;
+    roost_loop_defer(self->loop, &self->end);
+    return;
+  }
+  if (status == ROOST_EFULL)
+    why = "max_send_buffer_size";
+  say(self, ROOST_LOG_WARN, was_there ? "disconnected" : "cannot connect", why);
+  roost_server_tell(&self->server, ROOST_SERVER_LOST, NULL, why);
+  connect_again(self, why);
+}
+
+static void try_to_connect(roost_rmq_server *self) {
+  const int status = roost_rmq_connection_open(&self->connection);
+  if (status != 0)
+    on_closed(self, status, roost_status_name(status));
+}
+
+static void on_timer(roost_timer *timer) {
+  roost_rmq_server *self = ROOST_LIST_ENTRY(timer, roost_rmq_server, timer);
+  if (self->server.draining) { /* the broker has had time enough */
+    self->has_left = true;
+    roost_loop_defer(self->loop, &self->end);
+    return;
+  }
+  say(self, ROOST_LOG_INFO, "reconnecting", "");
+  roost_server_tell(&self->server, ROOST_SERVER_RETRYING, NULL, "");
+  try_to_connect(self);
+}
+
+static void on_ready(void *ud, roost_rmq_session *session) {
+  roost_rmq_server *self = ud;
+  const char *why = "";
+  roost_conn_count(session->link.conn, &self->server.stats.bytes);
+  if (roost_rmq_sent(session, roost_rmq_setup(self, session, &why)) == ROOST_EINVAL)
+    roost_rmq_connection_fail(&self->connection, ROOST_ECONNECT, why);
+}
+
+/* ------------------------------------------------------------------------- events ------------ */
+
+static void ask_to_end(roost_rmq_server *self, roost_rmq_session *session) {
+  const int status =
+      roost_rmq_write_cancel(session->codec, roost_rmq_out(session), ROOST_RMQ_CHANNEL,
+                             (roost_slice){self->tag, self->tag_len});
+  (void)roost_rmq_sent(session, status);
+}
+
+/* The broker will send us the queue's messages. */
+static void on_consuming(roost_rmq_server *self, roost_rmq_session *session, roost_slice tag) {
+  self->is_consuming = true;
+  self->attempts = 0;
+  self->tag_len = tag.len;
+  if (tag.len > 0)
+    memcpy(self->tag, tag.ptr, tag.len);
+  self->server.address = *roost_conn_remote(session->link.conn);
+  self->server.stats.accepted++;
+  if (self->server.draining) {
+    ask_to_end(self, session);
+    return;
+  }
+  say(self, ROOST_LOG_INFO, "connected", "");
+  roost_server_tell(&self->server, ROOST_SERVER_LISTENING, NULL, "");
+}
+
+static void on_blocked(const roost_rmq_server *self, const roost_rmq_event *event) {
+  char why[256];
+  const size_t len = event->text.len < sizeof why - 1 ? event->text.len : sizeof why - 1;
+  if (len > 0)
+    memcpy(why, event->text.ptr, len);
+  why[len] = '\0';
+  if (event->kind == ROOST_RMQ_BLOCKED)
+    roost_rmq_log(self, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "the broker takes no messages", why);
+  else
+    roost_rmq_log(self, ROOST_LOG_INFO, ROOST_LOG_KIND_LIMIT, "the broker takes messages again",
+                  "");
+}
+
+/* Whoever waits to emit is told that there is room, message by message. */
+static void on_writable(void *ud) {
+  roost_rmq_server *self = ud;
+  roost_list all;
+  roost_list_init(&all);
+  roost_list_move(&all, &self->pool.live);
+  while (!roost_list_empty(&all)) {
+    roost_delivery *delivery = ROOST_LIST_ENTRY(all.next, roost_delivery, link);
+    roost_list_remove(&delivery->link);
+    roost_list_append(&self->pool.live, &delivery->link);
+    self->server.sink->on_writable(self->server.sink_ud, &delivery->origin);
+  }
+  if (!roost_rmq_is_full(self))
+    roost_rmq_connection_resume(&self->connection);
+}
+
+static bool on_event(void *ud, roost_rmq_session *session, const roost_rmq_event *event) {
+  roost_rmq_server *self = ud;
+  switch (event->kind) {
+  case ROOST_RMQ_DELIVERY:
+    roost_rmq_take_delivery(self, event);
+    break;
+  case ROOST_RMQ_CONSUME_OK:
+    on_consuming(self, session, event->text);
+    break;
+  case ROOST_RMQ_CANCEL:
+    roost_rmq_connection_fail(&self->connection, ROOST_EGONE, "the queue is gone");
+    break;
+  case ROOST_RMQ_CANCEL_OK:
+  case ROOST_RMQ_CLOSE_OK:
+    self->has_ended = true;
+    self->has_left = self->has_left || event->kind == ROOST_RMQ_CLOSE_OK;
+    roost_loop_defer(self->loop, &self->end);
+    break;
+  case ROOST_RMQ_BLOCKED:
+  case ROOST_RMQ_UNBLOCKED:
+    on_blocked(self, event);
+    if (event->kind == ROOST_RMQ_UNBLOCKED)
+      on_writable(self);
+    break;
+  default:
+    break;
+  }
+  return !roost_rmq_is_full(self);
+}
+
+static const roost_rmq_connection_ops connection_ops = {
+    .on_ready = on_ready, .on_event = on_event, .on_writable = on_writable, .on_closed = on_closed};
+
+/* ------------------------------------------------------------------------- the end ----------- */
+
+static void free_server(roost_rmq_server *self) {
+  roost_timer_stop(roost_loop_wheel(self->loop), &self->timer);
+  roost_rmq_connection_deinit(&self->connection);
+  roost_rmq_routes_free(self);
+  roost_buffer_deinit(&self->body);
+  roost_buffer_deinit(&self->coded);
+  roost_buffer_deinit(&self->packet);
+  roost_buffer_deinit(&self->text);
+  roost_buffer_deinit(&self->route);
+  roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
+}
+
+/* Everything is answered and settled: it goes once the broker has all that, which its answer to a
+ * goodbye says. */
+static void leave(roost_rmq_server *self) {
+  roost_rmq_session *session = roost_rmq_ready(&self->connection);
+  self->is_leaving = true;
+  if (session == NULL) {
+    self->has_left = true;
+    return;
+  }
+  const int status = roost_rmq_write_close(session->codec, roost_rmq_out(session),
+                                           ROOST_RMQ_GOODBYE_CODE, ROOST_SLICE(""));
+  (void)roost_rmq_sent(session, status);
+  roost_timer_start(roost_loop_wheel(self->loop), &self->timer, GOODBYE_MS);
+}
+
+static void on_end(void *ud) {
+  roost_rmq_server *self = ud;
+  if (self->closing) {
+    free_server(self);
+    return;
+  }
+  if (!self->server.draining || !self->has_ended || self->pool.count > 0)
+    return;
+  if (!self->is_leaving)
+    leave(self);
+  if (!self->has_left)
+    return;
+  roost_timer_stop(roost_loop_wheel(self->loop), &self->timer);
+  roost_dialer_close(&self->connection.dialer);
+  if (self->server.on_drained != NULL)
+    self->server.on_drained(self->server.on_drained_ud, &self->server);
+}
+
+/* ------------------------------------------------------------------------- the server's verbs  */
+
+static int start(roost_server *server) {
+  try_to_connect(of(server));
+  return 0;
+}
+
+static void drain(roost_server *server) {
+  roost_rmq_server *self = of(server);
+  roost_rmq_session *session = roost_rmq_ready(&self->connection);
+  if (server->draining || self->closing)
+    return;
+  server->draining = true;
+  roost_timer_stop(roost_loop_wheel(self->loop), &self->timer);
+  if (self->is_consuming && session != NULL) {
+    ask_to_end(self, session);
+  } else if (session == NULL) { /* else it is asked to end as soon as it has begun */
+    roost_dialer_close(&self->connection.dialer);
+    self->has_ended = true;
+  }
+  roost_server_tell(server, ROOST_SERVER_DRAINING, NULL, "");
+  roost_loop_defer(self->loop, &self->end);
+}
+
+static void close_server(roost_server *server) {
+  roost_rmq_server *self = of(server);
+  if (self->closing)
+    return;
+  self->closing = true;
+  roost_server_let_go(server);
+  roost_timer_stop(roost_loop_wheel(self->loop), &self->timer);
+  roost_delivery_pool_deinit(&self->pool);
+  roost_rmq_connection_close(&self->connection);
+  roost_loop_defer(self->loop, &self->end);
+}
+
+static int subscribe(roost_server *server, const roost_subscription *routes, size_t count) {
+  return roost_rmq_routes_set(of(server), routes, count);
+}
+
+static const roost_server_ops server_ops = {
+    .start = start, .drain = drain, .close = close_server, .subscribe = subscribe};
+
+/* ------------------------------------------------------------------------- making ------------ */
+
+int roost_rmq_server_open(roost_server **out, roost_loop *loop, const roost_server_config *config,
+                          roost_log *log, const roost_sink_ops *sink, void *sink_ud,
+                          const char **why) {
+  const roost_alloc *alloc = roost_loop_alloc(loop);
+  roost_rmq_server *self = roost_alloc_get(alloc, sizeof *self);
+  *out = NULL;
+  *why = "out of memory";
+  if (self == NULL)
+    return ROOST_ENOMEM;
+  self->server = (roost_server){
+      .ops = &server_ops, .config = config, .log = log, .sink = sink, .sink_ud = sink_ud};
+  roost_list_init(&self->server.watchers);
+  self->loop = loop;
+  self->options = config->options;
+  roost_rmq_connection_init(&self->connection, loop, self->options, config->max_send_buffer_size,
+                            &connection_ops, self);
+  self->connection.name = config->name;
+  self->connection.max_body = config->max_buffer_size;
+  roost_delivery_pool_init(&self->pool, &roost_rmq_delivery_ops, alloc, &self->server, self);
+  if (self->options->no_ack)
+    self->pool.origin_ops.settle = NULL; /* the broker wants to know nothing */
+  roost_timer_init(&self->timer, on_timer);
+  self->end = (roost_loop_hook){.fn = on_end, .ud = self};
+  roost_list_init(&self->end.link);
+  roost_buffer *buffers[] = {&self->body, &self->coded, &self->packet, &self->text, &self->route};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+    roost_buffer_init(buffers[i], alloc);
+  *out = &self->server;
+  return 0;
+}
+
+void roost_rmq_server_set_dial(roost_server *server, roost_dial_fn *fn, void *ud) {
+  of(server)->connection.dialer.dial = fn;
+  of(server)->connection.dialer.dial_ud = ud;
+}
+
+const roost_transport roost_rmq_transport = {
+    .name = "rmq", .open_server = roost_rmq_server_open, .new_client = roost_rmq_client_new};
