@@ -198,9 +198,12 @@ export async function startHost(t, options = {}) {
   const { service, files, server = {}, servers = [server], launch = [], args = [], env = {},
     ...config } = options;
   for (let attempt = 1; ; attempt++) {
-    const ports = await Promise.all(servers.map(async ({ port }) => port ?? freePort()));
-    const listeners = servers.map((keys, i) =>
-      ({ transport: 'tcp', host: '127.0.0.1', ...keys, port: ports[i] }));
+    const listening = servers.filter(({ transport = 'tcp' }) => transport === 'tcp');
+    const ports = await Promise.all(listening.map(async ({ port }) => port ?? freePort()));
+    const given = new Map(listening.map((keys, i) => [keys, ports[i]]));
+    const listeners = servers.map((keys) => (given.has(keys)
+      ? { transport: 'tcp', host: '127.0.0.1', ...keys, port: given.get(keys) }
+      : keys)); // a broker's entry, which says where that is
     const dir = temporaryDir(t, {
       ...(service && { 'services/test.lua': service }),
       ...files,
@@ -210,8 +213,8 @@ export async function startHost(t, options = {}) {
     const child = spawn(command, rest, { cwd: dir, env: { ...process.env, ...env } });
     const host = new Host(child, dir, ports);
     try {
-      await until(() => !host.running || ports.every((port) => listens(port, host.pid)),
-        'listening');
+      await until(() => !host.running || (host.find(/^ready$/).length > 0 &&
+        ports.every((port) => listens(port, host.pid))), 'listening');
     } catch (err) {
       await host.kill();
       throw new Error(`${err.message}; the log is:\n${host.log}`);
@@ -223,7 +226,7 @@ export async function startHost(t, options = {}) {
     }
     await host.exited;
     const taken = /address already in use|EADDRINUSE/i.test(host.log);
-    if (!taken || attempt === 3 || servers.some(({ port }) => port)) {
+    if (!taken || attempt === 3 || listening.some(({ port }) => port)) {
       throw new Error(`the host did not start; its log is:\n${host.log}`);
     }
   }

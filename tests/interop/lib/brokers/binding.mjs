@@ -10,7 +10,7 @@
 //   nobody        what a request without a handler ends in: 'told' (Nest's text), 'empty' (NATS), or
 //                 'silent' (nothing)
 //   holds         whether Nest's client needs a request held open on a pattern while many are made
-//   fragile       whether Nest's client takes its process along where the broker dies
+//   fragile       whether Nest's client or server may take its process along where the broker dies
 //   withHeaders(nest, client, method, pattern, data, headers)
 //                 sends or emits with headers: { sent: Observable, done() }
 //   headersOf(ctx), subjectOf(ctx)   of a Nest context: a plain object, a text
