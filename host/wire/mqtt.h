@@ -134,7 +134,8 @@ typedef struct roost_mqtt_limits {
 
 void roost_mqtt_limits_read(roost_mqtt_limits *limits, const roost_mqtt_packet *connack);
 
-/* What a reason means, of CONNACK where is_connack (level 4 has its own numbers there). */
+/* What a reason means, of CONNACK where is_connack (level 4 has its own numbers there, and a broker
+ * of before level 5 refuses that with one of them). */
 const char *roost_mqtt_reason_text(uint8_t level, bool is_connack, uint8_t reason);
 
 /* ------------------------------------------------------------------------- writing ----------- */

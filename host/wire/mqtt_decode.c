@@ -45,8 +45,11 @@ static bool decode_connack(roost_mqtt_packet *packet, uint8_t level, roost_slice
   packet->session_present = flags == 1;
   if (packet->session_present && packet->reason != 0)
     return false;
+  const bool is_level_4 = packet->reason <= CONNACK_LEVEL_4_REASONS;
   if (level < 5)
-    return packet->reason <= CONNACK_LEVEL_4_REASONS;
+    return is_level_4;
+  if (rest->len == 0) /* a broker of before level 5, which refuses it */
+    return is_level_4 && packet->reason != 0;
   return (packet->reason == 0 || packet->reason >= FAILED) &&
          roost_mqtt_take_properties(rest, packet->type, &packet->properties);
 }

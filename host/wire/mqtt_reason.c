@@ -14,6 +14,8 @@ static const meaning connack_4[] = {
     {5, "Not authorized"},
 };
 
+#define CONNACK_4_MAX 5 /* at level 5 a broker of before that may say so, too */
+
 static const meaning all[] = {
     {0x00, "Success"},
     {0x10, "No matching subscribers"},
@@ -66,7 +68,7 @@ static const char *find(const meaning *meanings, size_t count, uint8_t reason) {
 }
 
 const char *roost_mqtt_reason_text(uint8_t level, bool is_connack, uint8_t reason) {
-  if (level < 5 && is_connack)
+  if (is_connack && (level < 5 || reason <= CONNACK_4_MAX))
     return find(connack_4, sizeof connack_4 / sizeof *connack_4, reason);
   return find(all, sizeof all / sizeof *all, reason);
 }

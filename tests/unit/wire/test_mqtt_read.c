@@ -22,6 +22,8 @@ static const row rows[] = {
     {5, ROOST_EPROTO, "20 05 00 00 02 7f 00", ""}, /* no property at all */
     {5, ROOST_EPROTO, "20 05 00 00 02 ff 00", ""},
     {5, ROOST_EPROTO, "20 03 00 05 00", ""}, /* no reason */
+    {5, 0, "20 02 00 01", "2 x01\n"},        /* of a broker that knows no level 5 */
+    {5, ROOST_EPROTO, "20 02 00 06", ""},
     {5, ROOST_EPROTO, "20 03 02 00 00", ""},
     {5, ROOST_EPROTO, "20 03 01 87 00", ""},
     {5, ROOST_EPROTO, "20 02 00 00", ""},
@@ -258,6 +260,7 @@ static void reasons_have_texts(void **state) {
   (void)state;
   assert_string_equal(roost_mqtt_reason_text(4, true, 5), "Not authorized");
   assert_string_equal(roost_mqtt_reason_text(5, true, 0x87), "Not authorized");
+  assert_string_equal(roost_mqtt_reason_text(5, true, 1), "Unacceptable protocol version");
   assert_string_equal(roost_mqtt_reason_text(4, false, 0x80), "Unspecified error");
   assert_string_equal(roost_mqtt_reason_text(5, false, 0x9d), "Server moved");
   assert_string_equal(roost_mqtt_reason_text(5, false, 0xfe), "Unknown reason");
