@@ -65,7 +65,7 @@ static void write_dirty(roost_loop *loop) {
   roost_list_init(&now);
   roost_list_move(&now, &loop->dirty);
   for (size_t n = 0; !roost_list_empty(&now); n++) {
-    if (n >= ROOST_LOOP_WRITES_LEAST && roost_loop_is_spent(loop))
+    if (n > 0 && roost_loop_is_spent(loop))
       break;
     roost_list *link = now.next;
     roost_list_remove(link);

@@ -73,7 +73,7 @@ int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms);
 void roost_loop_set_sockets(roost_loop *loop, roost_sockets *sockets);
 
 /* Bounds the work of each poll from the next on to about us microseconds; 0: no bound. One thing of
- * each kind is done in any case (a message, a task, a few writes), none is cut short, and
+ * each kind is done in any case (a message, a task, a write), none is cut short, and
  * connections take turns: one that was passed over goes before those that were not. */
 void roost_loop_set_quota(roost_loop *loop, uint32_t us);
 

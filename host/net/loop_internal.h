@@ -18,7 +18,6 @@
 #include "net/loop.h"
 
 #define ROOST_LOOP_READ_BYTES   262144  /* one read takes at most this */
-#define ROOST_LOOP_WRITES_LEAST 8       /* connections written in a turn, whatever the quota */
 #define ROOST_LOOP_SPARES       64      /* buffers kept */
 #define ROOST_LOOP_SPARE_BYTES  262144  /* larger ones are freed */
 #define ROOST_LOOP_SPARES_BYTES 1048576 /* kept in all */
