@@ -14,6 +14,11 @@ void roost_lane_send(roost_lane *lane, roost_note *note) {
     roost_loop_post_job(lane->to, &lane->wake);
 }
 
+void roost_trip_send(roost_trip *trip, roost_lane *lane, roost_note *note) {
+  if (!atomic_load(&trip->forwards->closed))
+    roost_lane_send(lane, note);
+}
+
 static void run_notes(void *ud) {
   roost_lane *lane = ud;
   roost_list notes;
@@ -56,12 +61,12 @@ static void init_note(roost_trip *trip, roost_note *note, void (*run)(roost_note
   roost_list_init(&note->link);
 }
 
-static roost_trip *trip_new(roost_forwards *forwards, roost_near *near) {
+static roost_trip *trip_new(roost_forwards *forwards, roost_way *way) {
   roost_trip *trip = roost_alloc_get(forwards->alloc, sizeof *trip);
   if (trip == NULL)
     return NULL;
   trip->forwards = forwards;
-  trip->near = near;
+  trip->way = way;
   roost_list_init(&trip->near_link);
   roost_list_init(&trip->home_link);
   roost_buffer_init(&trip->bytes, forwards->alloc);
@@ -74,6 +79,7 @@ static roost_trip *trip_new(roost_forwards *forwards, roost_near *near) {
   init_note(trip, &trip->over, roost_trip_over);
   init_note(trip, &trip->unhandled, roost_trip_unhandled);
   init_note(trip, &trip->drop, roost_trip_drop);
+  init_note(trip, &trip->settle, roost_trip_settle);
   return trip;
 }
 
@@ -93,11 +99,16 @@ static roost_slice service_of(const roost_call *call) {
                                   : (roost_slice){NULL, 0};
 }
 
-static int copy_message(roost_trip *trip, const roost_call *call) {
+/* What the broker's driver knows, into the buffer; it is no more than a few numbers. */
+static int write_facts(roost_buffer *facts, const roost_origin *origin) {
+  return origin->ops->facts != NULL ? origin->ops->facts(origin, facts) : 0;
+}
+
+static int copy_texts(roost_trip *trip, const roost_call *call, roost_slice facts) {
   const roost_slice route = roost_buffer_slice(&call->handler->route);
   const roost_slice service = service_of(call);
   const size_t bytes = call->pattern.len + call->id.len + call->metadata.len + call->data.len +
-                       route.len + service.len + 1;
+                       route.len + service.len + facts.len + 1;
   if (roost_buffer_reserve(&trip->bytes, bytes) != 0)
     return ROOST_ENOMEM;
   trip->message = (roost_message){.pattern = put(&trip->bytes, call->pattern),
@@ -107,7 +118,19 @@ static int copy_message(roost_trip *trip, const roost_call *call) {
                                   .format = call->format};
   trip->route = put(&trip->bytes, route);
   trip->service = put(&trip->bytes, service);
+  if (call->origin->ops->facts != NULL)
+    trip->facts = put(&trip->bytes, facts);
   return 0;
+}
+
+static int copy_message(roost_trip *trip, const roost_call *call) {
+  roost_buffer facts;
+  roost_buffer_init(&facts, trip->forwards->alloc);
+  int status = write_facts(&facts, call->origin);
+  if (status == 0)
+    status = copy_texts(trip, call, roost_buffer_slice(&facts));
+  roost_buffer_deinit(&facts);
+  return status;
 }
 
 static int copy_origin(roost_trip *trip, const roost_call *call) {
@@ -122,8 +145,9 @@ static int copy_origin(roost_trip *trip, const roost_call *call) {
   if (local != NULL)
     trip->local = *local;
   trip->origin.takes_packed = origin->takes_packed;
+  trip->settles = origin->ops->settle != NULL;
   trip->server.config = roost_worker_first_config(
-      trip->near->worker, roost_workers_get(trip->forwards->workers, 0), call->server);
+      trip->way->near, roost_workers_get(trip->forwards->workers, 0), call->server);
   return tls != NULL ? roost_tls_info_copy(&trip->tls, trip->forwards->alloc, tls) : 0;
 }
 
@@ -140,7 +164,7 @@ static void ease(roost_trip *trip) {
     return;
   atomic_store(&trip->waits, false);
   if (!atomic_exchange(&trip->easing, true))
-    roost_lane_send(&trip->near->there, &trip->ease);
+    roost_trip_send(trip, &trip->way->there, &trip->ease);
 }
 
 static void on_change(roost_call *call, roost_call_change change) {
@@ -152,12 +176,12 @@ static void on_change(roost_call *call, roost_call_change change) {
     break;
   case ROOST_CALL_LEAVING:
     if (!trip->said_leaving)
-      roost_lane_send(&trip->near->there, &trip->leaving);
+      roost_trip_send(trip, &trip->way->there, &trip->leaving);
     trip->said_leaving = true;
     break;
   case ROOST_CALL_LEFT:
     if (!trip->said_left)
-      roost_lane_send(&trip->near->there, &trip->left);
+      roost_trip_send(trip, &trip->way->there, &trip->left);
     trip->said_left = true;
     break;
   }
@@ -218,22 +242,39 @@ void roost_trip_drop(roost_note *note) {
     trip->call->origin->ops->close(trip->call->origin);
 }
 
+void roost_trip_settle(roost_note *note) {
+  const roost_trip *trip = note->trip;
+  roost_origin *origin = trip->call != NULL ? trip->call->origin : NULL;
+  if (origin != NULL)
+    (void)origin->ops->settle(origin, trip->hand);
+}
+
 void roost_trip_over(roost_note *note) {
   roost_trip *trip = note->trip;
   roost_call *call = trip->call;
   trip->call = NULL;
   call->on_change = NULL;
+  if (trip->how == ROOST_SETTLE_REQUEUE)
+    call->outcome = ROOST_OUTCOME_CUT;
+  else if (trip->how == ROOST_SETTLE_NACK)
+    roost_call_set_failed(call);
   roost_call_finish(call);
   roost_list_remove(&trip->near_link);
-  roost_lane_send(&trip->near->there, &trip->end);
+  roost_trip_send(trip, &trip->way->there, &trip->end);
 }
 
 /* ------------------------------------------------------------------------- the handler ------- */
 
+/* From the first worker it is to the one that spread has chosen. */
+static roost_way *way_of(roost_forwards *forwards, const roost_call *call) {
+  const unsigned number = call->dispatch->config.worker;
+  return number > 0 ? &forwards->inward[number - 1] : &forwards->outward[forwards->turn - 1];
+}
+
 static void forward_call(void *ud, roost_call *call) {
   roost_forwards *forwards = ud;
-  roost_near *near = &forwards->near[call->dispatch->config.worker - 1];
-  roost_trip *trip = trip_new(forwards, near);
+  roost_way *way = way_of(forwards, call);
+  roost_trip *trip = trip_new(forwards, way);
   if (trip == NULL || copy_message(trip, call) != 0 || copy_origin(trip, call) != 0) {
     if (trip != NULL)
       roost_trip_free(trip);
@@ -246,8 +287,18 @@ static void forward_call(void *ud, roost_call *call) {
   trip->is_event = call->event;
   call->on_change = on_change;
   call->on_change_ud = trip;
-  roost_list_append(&near->trips, &trip->near_link);
-  roost_lane_send(&near->there, &trip->go);
+  roost_list_append(&way->near_trips, &trip->near_link);
+  roost_trip_send(trip, &way->there, &trip->go);
+}
+
+/* In turn, the first worker among them. What comes while it drains it does alone: the others may
+ * have nothing left to do. */
+static bool spread(void *ud) {
+  roost_forwards *forwards = ud;
+  if (roost_workers_get(forwards->workers, 0)->state != ROOST_WORKER_RUNNING)
+    return false;
+  forwards->turn = (forwards->turn + 1) % (forwards->count + 1);
+  return forwards->turn > 0;
 }
 
 /* ------------------------------------------------------------------------- life -------------- */
@@ -264,36 +315,48 @@ static int join(roost_worker *worker, void *ud) {
   return status;
 }
 
+static void way_init(roost_way *way, roost_worker *near, roost_worker *home) {
+  way->near = near;
+  way->home = home;
+  roost_list_init(&way->near_trips);
+  roost_list_init(&way->home_trips);
+  lane_init(&way->there, home->loop);
+  lane_init(&way->back, near->loop);
+}
+
+static void begin_spreading(roost_forwards *forwards, roost_worker *first) {
+  first->dispatch->config.forward = forward_call;
+  first->dispatch->config.forward_ud = forwards;
+  first->dispatch->config.spread = spread;
+}
+
 int roost_forwards_new(roost_forwards **out, roost_workers *workers, const roost_alloc *alloc) {
   const size_t count = roost_workers_count(workers) - 1;
+  roost_worker *first = roost_workers_get(workers, 0);
   *out = NULL;
   if (count == 0)
     return 0;
   roost_forwards *forwards = roost_alloc_get(alloc, sizeof *forwards);
-  if (forwards == NULL)
-    return ROOST_ENOMEM;
-  *forwards = (roost_forwards){.alloc = alloc, .workers = workers};
-  roost_list_init(&forwards->trips);
-  forwards->near = roost_alloc_get(alloc, count * sizeof *forwards->near);
-  if (forwards->near == NULL) {
+  roost_way *ways = roost_alloc_get(alloc, 2 * count * sizeof *ways);
+  if (forwards == NULL || ways == NULL) {
+    roost_alloc_put(alloc, ways, 2 * count * sizeof *ways);
     roost_alloc_put(alloc, forwards, sizeof *forwards);
     return ROOST_ENOMEM;
   }
-  forwards->count = count;
+  *forwards = (roost_forwards){
+      .alloc = alloc, .workers = workers, .inward = ways, .outward = ways + count, .count = count};
   for (size_t i = 0; i < count; i++) {
-    roost_near *near = &forwards->near[i];
-    near->worker = roost_workers_get(workers, i + 1);
-    roost_list_init(&near->trips);
-    lane_init(&near->there, roost_workers_get(workers, 0)->loop);
-    lane_init(&near->back, near->worker->loop);
+    way_init(&forwards->inward[i], roost_workers_get(workers, i + 1), first);
+    way_init(&forwards->outward[i], first, roost_workers_get(workers, i + 1));
   }
   *out = forwards;
+  begin_spreading(forwards, first);
   return roost_workers_each(workers, join, forwards);
 }
 
 void roost_forwards_close(roost_forwards *forwards) {
   if (forwards != NULL)
-    forwards->closed = true;
+    atomic_store(&forwards->closed, true);
 }
 
 /* Of notes in a lane only replies are not part of their trip. */
@@ -308,20 +371,23 @@ static void drop_notes(const roost_forwards *forwards, roost_lane *lane) {
   }
 }
 
+static void way_deinit(const roost_forwards *forwards, roost_way *way) {
+  drop_notes(forwards, &way->there);
+  drop_notes(forwards, &way->back);
+  while (!roost_list_empty(&way->near_trips))
+    roost_trip_free(ROOST_LIST_ENTRY(way->near_trips.next, roost_trip, near_link));
+  while (!roost_list_empty(&way->home_trips))
+    roost_trip_free(ROOST_LIST_ENTRY(way->home_trips.next, roost_trip, home_link));
+  lane_deinit(&way->there);
+  lane_deinit(&way->back);
+}
+
 void roost_forwards_free(roost_forwards *forwards) {
   if (forwards == NULL)
     return;
-  for (size_t i = 0; i < forwards->count; i++) {
-    roost_near *near = &forwards->near[i];
-    drop_notes(forwards, &near->there);
-    drop_notes(forwards, &near->back);
-    while (!roost_list_empty(&near->trips))
-      roost_trip_free(ROOST_LIST_ENTRY(near->trips.next, roost_trip, near_link));
-    lane_deinit(&near->there);
-    lane_deinit(&near->back);
-  }
-  while (!roost_list_empty(&forwards->trips))
-    roost_trip_free(ROOST_LIST_ENTRY(forwards->trips.next, roost_trip, home_link));
-  roost_alloc_put(forwards->alloc, forwards->near, forwards->count * sizeof *forwards->near);
+  const size_t ways = 2 * forwards->count;
+  for (size_t i = 0; i < ways; i++)
+    way_deinit(forwards, &forwards->inward[i]); /* and those outward, which lie behind */
+  roost_alloc_put(forwards->alloc, forwards->inward, ways * sizeof *forwards->inward);
   roost_alloc_put(forwards->alloc, forwards, sizeof *forwards);
 }

@@ -1,5 +1,5 @@
 /*
- * Forwarded calls on the first worker, where the handlers are.
+ * Forwarded calls on the worker where their handlers run.
  */
 #include "core/slice.h"
 #include "forward_internal.h"
@@ -9,8 +9,7 @@ static roost_trip *of_origin(const roost_origin *origin) {
 }
 
 static void send(roost_trip *trip, roost_note *note) {
-  if (!trip->forwards->closed)
-    roost_lane_send(&trip->near->back, note);
+  roost_trip_send(trip, &trip->way->back, note);
 }
 
 /* The last that near hears of it. */
@@ -26,7 +25,7 @@ static void say_over(roost_trip *trip) {
 static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
   roost_trip *trip = of_origin(origin);
   (void)kind;
-  if (trip->forwards->closed)
+  if (atomic_load(&trip->forwards->closed))
     return NULL;
   roost_buffer_clear(&trip->value);
   origin->value_format = ROOST_FORMAT_JSON;
@@ -50,7 +49,7 @@ static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id
   roost_trip *trip = of_origin(origin);
   const size_t len = trip->value.len;
   (void)id;
-  if (trip->forwards->closed)
+  if (atomic_load(&trip->forwards->closed))
     return ROOST_EGONE;
   roost_parcel *parcel = roost_alloc_get(trip->forwards->alloc, sizeof *parcel + len);
   if (parcel == NULL)
@@ -82,6 +81,26 @@ static void reply_unhandled(roost_origin *origin, roost_slice id) {
 static void eased(roost_origin *origin) {
   if (origin->in_flight == 0 && origin->streams == 0)
     say_over(of_origin(origin));
+}
+
+/* Told with the end. */
+static void failed(roost_origin *origin, roost_settlement how) {
+  of_origin(origin)->how = how;
+}
+
+static bool settle(roost_origin *origin, roost_settlement how) {
+  roost_trip *trip = of_origin(origin);
+  if (!trip->settles || trip->is_settled || trip->is_over)
+    return false;
+  trip->is_settled = true;
+  trip->hand = how;
+  send(trip, &trip->settle);
+  return true;
+}
+
+static int facts(const roost_origin *origin, roost_buffer *out) {
+  const roost_trip *trip = of_origin(origin);
+  return roost_buffer_append_slice(out, trip->facts.ptr != NULL ? trip->facts : ROOST_SLICE("{}"));
 }
 
 static const roost_address *remote(const roost_origin *origin) {
@@ -116,7 +135,10 @@ static const roost_origin_ops origin_ops = {.reply_begin = reply_begin,
                                             .remote = remote,
                                             .local = local,
                                             .tls = tls,
-                                            .close = close_origin};
+                                            .close = close_origin,
+                                            .failed = failed,
+                                            .settle = settle,
+                                            .facts = facts};
 
 /* ------------------------------------------------------------------------- what near says ---- */
 
@@ -149,9 +171,9 @@ static void init_origin(roost_trip *trip) {
 
 void roost_trip_go(roost_note *note) {
   roost_trip *trip = note->trip;
-  roost_dispatch *dispatch = roost_workers_get(trip->forwards->workers, 0)->dispatch;
+  roost_dispatch *dispatch = trip->way->home->dispatch;
   const roost_handler *handler = find_handler(trip, dispatch);
-  roost_list_append(&trip->forwards->trips, &trip->home_link);
+  roost_list_append(&trip->way->home_trips, &trip->home_link);
   init_origin(trip);
   if (handler == NULL) {
     if (!trip->is_event)

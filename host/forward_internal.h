@@ -27,21 +27,23 @@ typedef struct roost_lane {
   roost_loop_job wake; /* under way while notes is not empty */
 } roost_lane;
 
-/* One of the other workers. */
-typedef struct roost_near {
-  roost_lane there; /* to the first worker */
-  roost_lane back;
-  roost_list trips; /* roost_trip.near_link; this worker's */
-  roost_worker *worker;
-} roost_near;
+typedef struct roost_way {
+  roost_worker *near;
+  roost_worker *home;
+  roost_lane there;      /* to home */
+  roost_lane back;       /* to near */
+  roost_list near_trips; /* roost_trip.near_link; near's */
+  roost_list home_trips; /* roost_trip.home_link; home's */
+} roost_way;
 
 struct roost_forwards {
   const roost_alloc *alloc; /* borrowed */
   roost_workers *workers;   /* borrowed */
-  roost_near *near;         /* worker 1 and up; owned */
+  roost_way *inward;        /* from worker 1 and up to the first; count of them; owned */
+  roost_way *outward;       /* back; likewise */
   size_t count;
-  roost_list trips; /* roost_trip.home_link; the first worker's */
-  bool closed;      /* the host's thread's */
+  size_t turn;        /* of the workers, by number: whose the next message of a broker is */
+  atomic_bool closed; /* nothing is sent any more */
 };
 
 /* A reply; owned by the lane until it is run, which frees it. */
@@ -54,10 +56,10 @@ typedef struct roost_parcel {
 } roost_parcel;
 
 struct roost_trip {
-  roost_list near_link; /* in near->trips until near has no more to say */
-  roost_list home_link; /* in forwards->trips since it came */
+  roost_list near_link; /* in way->near_trips until near has no more to say */
+  roost_list home_link; /* in way->home_trips since it came */
   roost_forwards *forwards;
-  roost_near *near;
+  roost_way *way;
 
   /* Near. */
   roost_call *call; /* NULL: it is over */
@@ -68,10 +70,13 @@ struct roost_trip {
   /* Home. */
   roost_server server; /* as the call sees it */
   roost_origin origin;
-  roost_buffer value; /* of the reply being written */
-  bool is_over;       /* and near is told so */
-  bool is_dropped;    /* near is told to drop the caller */
-  roost_note over, unhandled, drop;
+  roost_buffer value;    /* of the reply being written */
+  bool is_over;          /* and near is told so */
+  bool is_dropped;       /* near is told to drop the caller */
+  bool is_settled;       /* near is told what the broker is to be told */
+  roost_settlement how;  /* as the call has ended, for over */
+  roost_settlement hand; /* as a handler has said, for settle */
+  roost_note over, unhandled, drop, settle;
 
   /* Both. */
   atomic_size_t unread; /* bytes of replies that near has not taken yet */
@@ -89,6 +94,8 @@ struct roost_trip {
   bool is_event; /* no reply is wanted */
   bool has_peer;
   bool has_local;
+  bool settles;      /* a broker wants to know what becomes of it */
+  roost_slice facts; /* ptr NULL: there are none */
   roost_address peer;
   roost_address local;
   const roost_tls_info *tls; /* its own copy; NULL: none */
@@ -99,6 +106,9 @@ void roost_lane_send(roost_lane *lane, roost_note *note);
 
 /* A trip that was never sent, or that both sides are through with. */
 void roost_trip_free(roost_trip *trip);
+
+/* Sends it, unless the host is being closed. Either side. */
+void roost_trip_send(roost_trip *trip, roost_lane *lane, roost_note *note);
 
 /* forward_home.c: has arrived: begins the call. */
 void roost_trip_go(roost_note *note);
@@ -111,6 +121,7 @@ void roost_trip_end(roost_note *note);
 void roost_trip_reply(roost_note *note);
 void roost_trip_unhandled(roost_note *note);
 void roost_trip_drop(roost_note *note);
+void roost_trip_settle(roost_note *note);
 void roost_trip_over(roost_note *note);
 
 /* Replies beyond this are not made before near has taken some. */

@@ -117,7 +117,7 @@ static void tell_failure(const roost_call *call) {
 }
 
 static void count_end(const roost_call *call) {
-  if (call->handler->forwards)
+  if (call->forwarded)
     return; /* it counts where it runs */
   roost_service *service = service_of(call);
   call->dispatch->stats.in_flight--;
@@ -348,7 +348,7 @@ static bool is_refused(const roost_call *call) {
   if (call->data.ptr == NULL)
     return false;
   return call->format == ROOST_FORMAT_JSON ? roost_json_validate(call->data) != 0
-                                           : !call->handler->forwards;
+                                           : !call->forwarded;
 }
 
 static int run_c(roost_call *call) {
@@ -359,9 +359,12 @@ static int run_c(roost_call *call) {
   }
   link_call(call); /* whose end a C handler may bring about */
   call->running = true;
-  call->handler->fn(call->handler->ud, call);
+  if (call->handler->fn != NULL)
+    call->handler->fn(call->handler->ud, call);
+  else
+    call->dispatch->config.forward(call->dispatch->config.forward_ud, call);
   call->running = false;
-  if ((call->event && !call->handler->forwards) || call->finished) {
+  if ((call->event && !call->forwarded) || call->finished) {
     roost_call_end(call);
     return 0;
   }
@@ -387,7 +390,7 @@ static void count_start(roost_call *call) {
   bool event = call->event;
   call->counted = true;
   call->origin->in_flight++;
-  if (call->handler->forwards)
+  if (call->forwarded)
     return;
   dispatch->stats.in_flight++;
   *(event ? &dispatch->stats.events : &dispatch->stats.requests) += 1;
@@ -396,6 +399,16 @@ static void count_start(roost_call *call) {
   roost_service_stats *stats = &service_of(call)->stats;
   stats->in_flight++;
   *(event ? &stats->events : &stats->requests) += 1;
+}
+
+/* A broker's session is one for all workers: its messages are everybody's, but for what only the
+ * first one has. */
+static bool is_spread(const roost_dispatch *dispatch, const roost_origin *origin,
+                      const roost_handler *handler) {
+  const roost_dispatch_config *config = &dispatch->config;
+  return config->spread != NULL && origin->server->config->options != NULL &&
+         handler->generation != NULL && !handler->generation->singleton &&
+         config->spread(config->forward_ud);
 }
 
 /* A call that has not begun; NULL where memory is short. */
@@ -422,6 +435,9 @@ static roost_call *call_make(roost_dispatch *dispatch, roost_origin *origin,
   call->timeout_ms = handler->timeout_ms == ROOST_TIMEOUT_DEFAULT
                          ? dispatch->config.request_timeout_ms
                          : handler->timeout_ms;
+  call->forwarded = handler->forwards || is_spread(dispatch, origin, handler);
+  if (call->forwarded)
+    call->timeout_ms = 0; /* it is bounded where it runs */
   count_start(call);
   if (call->generation != NULL)
     roost_generation_pin(call->generation);
@@ -433,7 +449,7 @@ int roost_call_start(roost_dispatch *dispatch, roost_origin *origin, const roost
   roost_call *call = call_make(dispatch, origin, message, handler, event);
   if (call == NULL)
     return ROOST_ENOMEM;
-  return handler->fn != NULL ? run_c(call) : run_lua(call);
+  return handler->fn != NULL || call->forwarded ? run_c(call) : run_lua(call);
 }
 
 /* The request that its caller has sent after this one, if it is there already, begins where this

@@ -57,6 +57,7 @@ struct roost_call {
   uint32_t pins;             /* its own run, and tasks spawned in it */
   roost_outcome outcome;
   bool event;     /* no reply is wanted */
+  bool forwarded; /* it runs on another worker, and counts there */
   bool counted;   /* in origin->in_flight or ->streams */
   bool streaming; /* an item was sent, or a stream is being sent */
   bool item_sent; /* counted in origin->streams, no longer in ->in_flight */

@@ -45,8 +45,11 @@ typedef struct roost_dispatch_config {
   void *on_reloaded_ud;
   const roost_reload_team *team; /* NULL: there are no other workers */
   void *team_ud;
-  roost_handler_fn *forward; /* of handlers that forward */
-  void *forward_ud;
+  roost_handler_fn *forward; /* runs a call on another worker */
+  /* Whether the next message of a broker's is for another worker, which forward then knows. NULL:
+   * none is. */
+  bool (*spread)(void *forward_ud);
+  void *forward_ud;            /* handed to both */
   const char *working_dir;     /* for lua/?.lua, and for relative paths of roost.client{...} */
   const char *lua_dir;         /* the Lua half of the API; NULL: compiled in */
   uint64_t start_timeout_ms;   /* of a main chunk, and of on_start; 0: no limit */

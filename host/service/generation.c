@@ -345,6 +345,7 @@ int roost_generation_add(roost_generation *generation, const roost_handler *hand
   if (status != 0)
     return status;
   own->generation = generation;
+  own->ordinal = roost_handler_ordinal(&generation->handlers, own);
   generation->handler_bytes += bytes;
   roost_list_append(&generation->handlers, &own->link);
   return 0;

@@ -43,7 +43,7 @@ static bool is_alike(const roost_handler *handler, roost_slice route, bool event
   return handler->event == event && roost_slice_equal(roost_buffer_slice(&handler->route), route);
 }
 
-static size_t ordinal_of(const roost_list *owners, const roost_handler *of) {
+size_t roost_handler_ordinal(const roost_list *owners, const roost_handler *of) {
   size_t ordinal = 0;
   for (const roost_list *at = owners->next; at != owners && at != &of->link; at = at->next)
     ordinal += is_alike(ROOST_LIST_ENTRY(at, const roost_handler, link),
@@ -57,8 +57,8 @@ int roost_handler_copy(roost_handler **out, const roost_alloc *alloc, const roos
   *out = handler;
   if (handler == NULL)
     return ROOST_ENOMEM;
-  *handler =
-      (roost_handler){.event = of->event, .forwards = true, .ordinal = ordinal_of(owners, of)};
+  *handler = (roost_handler){
+      .event = of->event, .forwards = true, .ordinal = roost_handler_ordinal(owners, of)};
   roost_list_init(&handler->link);
   roost_buffer_init(&handler->route, alloc);
   int status = roost_buffer_append_slice(&handler->route, roost_buffer_slice(&of->route));

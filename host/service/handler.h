@@ -30,7 +30,7 @@ typedef struct roost_handler {
   int function;             /* Lua: its place in the registry */
   bool wants_ctx;           /* Lua: it takes a second argument */
   bool forwards;            /* the first worker has the handler: fn passes its calls there */
-  size_t ordinal;           /* of such a copy: among its owner's of the same route and kind */
+  size_t ordinal;           /* among its owner's of the same route and kind; not of C handlers */
   roost_handler_fn *fn;     /* C */
   void *ud;                 /* handed to fn */
 } roost_handler;
@@ -39,6 +39,9 @@ typedef struct roost_handler {
  * *why where it is no pattern, ENOMEM. */
 int roost_handler_new(roost_handler **out, const roost_alloc *alloc, const roost_handler *from,
                       roost_slice pattern, const char **why);
+
+/* How many in an owner's list, up to that one where it is in it, are of its route and kind. */
+size_t roost_handler_ordinal(const roost_list *owners, const roost_handler *of);
 
 /* A copy, in no list yet, of one that is in its owner's list and perhaps another thread's: it
  * forwards, by a function still to be set, and bounds no wait. ENOMEM. */

@@ -32,8 +32,8 @@ typedef struct roost_cache_slot {
 } roost_cache_slot;
 
 typedef struct roost_table {
-  roost_map routes;       /* route -> roost_entry */
-  roost_entry *first;     /* of all; NULL: there is none */
+  roost_map routes;   /* route -> roost_entry */
+  roost_entry *first; /* of all; NULL: there is none */
   roost_entry *last;
   roost_entry *wildcards; /* the first that is one; NULL: none */
   roost_entry *last_wildcard;
