@@ -146,8 +146,10 @@ static int copy_origin(roost_trip *trip, const roost_call *call) {
     trip->local = *local;
   trip->origin.takes_packed = origin->takes_packed;
   trip->settles = origin->ops->settle != NULL;
-  trip->server.config = roost_worker_first_config(
-      trip->way->near, roost_workers_get(trip->forwards->workers, 0), call->server);
+  const roost_worker *first = roost_workers_get(trip->forwards->workers, 0);
+  trip->server.config = trip->way->near == first
+                            ? call->server
+                            : roost_worker_first_config(trip->way->near, first, call->server);
   return tls != NULL ? roost_tls_info_copy(&trip->tls, trip->forwards->alloc, tls) : 0;
 }
 
