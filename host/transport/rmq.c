@@ -178,9 +178,11 @@ static bool on_event(void *ud, roost_rmq_session *session, const roost_rmq_event
     roost_rmq_connection_fail(&self->connection, ROOST_EGONE, "the queue is gone");
     break;
   case ROOST_RMQ_CANCEL_OK:
-  case ROOST_RMQ_CLOSE_OK:
     self->has_ended = true;
-    self->has_left = self->has_left || event->kind == ROOST_RMQ_CLOSE_OK;
+    roost_loop_defer(self->loop, &self->end);
+    break;
+  case ROOST_RMQ_CHANNEL_CLOSE_OK:
+    self->has_left = true;
     roost_loop_defer(self->loop, &self->end);
     break;
   case ROOST_RMQ_BLOCKED:
@@ -212,8 +214,8 @@ static void free_server(roost_rmq_server *self) {
   roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
 }
 
-/* Everything is answered and settled: it goes once the broker has all that, which its answer to a
- * goodbye says. */
+/* Everything is answered and settled: it goes once the broker has all that, which the end of the
+ * channel says. */
 static void leave(roost_rmq_server *self) {
   roost_rmq_session *session = roost_rmq_ready(&self->connection);
   self->is_leaving = true;
@@ -221,10 +223,19 @@ static void leave(roost_rmq_server *self) {
     self->has_left = true;
     return;
   }
-  const int status = roost_rmq_write_close(session->codec, roost_rmq_out(session),
-                                           ROOST_RMQ_GOODBYE_CODE, ROOST_SLICE(""));
+  const int status =
+      roost_rmq_write_channel_close(session->codec, roost_rmq_out(session), ROOST_RMQ_CHANNEL);
   (void)roost_rmq_sent(session, status);
   roost_timer_start(roost_loop_wheel(self->loop), &self->timer, GOODBYE_MS);
+}
+
+/* The connection, whose channel has ended, does so, too. */
+static void say_goodbye(roost_rmq_server *self) {
+  const roost_rmq_session *session = roost_rmq_ready(&self->connection);
+  if (session != NULL && roost_rmq_write_close(session->codec, roost_rmq_out(session),
+                                               ROOST_RMQ_GOODBYE_CODE, ROOST_SLICE("")) == 0)
+    roost_conn_dirty(session->link.conn);
+  roost_dialer_close(&self->connection.dialer);
 }
 
 static void on_end(void *ud) {
@@ -240,7 +251,7 @@ static void on_end(void *ud) {
   if (!self->has_left)
     return;
   roost_timer_stop(roost_loop_wheel(self->loop), &self->timer);
-  roost_dialer_close(&self->connection.dialer);
+  say_goodbye(self);
   if (self->server.on_drained != NULL)
     self->server.on_drained(self->server.on_drained_ud, &self->server);
 }

@@ -130,6 +130,7 @@ int roost_rmq_write_close(roost_rmq_codec *codec, roost_buffer *out, uint16_t co
 int roost_rmq_write_close_ok(roost_rmq_codec *codec, roost_buffer *out);
 
 int roost_rmq_write_channel_open(roost_rmq_codec *codec, roost_buffer *out, uint16_t channel);
+int roost_rmq_write_channel_close(roost_rmq_codec *codec, roost_buffer *out, uint16_t channel);
 int roost_rmq_write_channel_close_ok(roost_rmq_codec *codec, roost_buffer *out, uint16_t channel);
 int roost_rmq_write_flow_ok(roost_rmq_codec *codec, roost_buffer *out, uint16_t channel,
                             bool active);

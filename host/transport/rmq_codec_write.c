@@ -137,6 +137,11 @@ int roost_rmq_write_channel_open(roost_rmq_codec *codec, roost_buffer *out, uint
   return encode(codec, out, channel, AMQP_CHANNEL_OPEN_METHOD, &fields, 0);
 }
 
+int roost_rmq_write_channel_close(roost_rmq_codec *codec, roost_buffer *out, uint16_t channel) {
+  amqp_channel_close_t fields = {.reply_code = AMQP_REPLY_SUCCESS};
+  return encode(codec, out, channel, AMQP_CHANNEL_CLOSE_METHOD, &fields, 0);
+}
+
 int roost_rmq_write_channel_close_ok(roost_rmq_codec *codec, roost_buffer *out, uint16_t channel) {
   amqp_channel_close_ok_t fields = {0};
   return encode(codec, out, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &fields, 0);

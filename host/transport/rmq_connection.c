@@ -344,11 +344,8 @@ int roost_rmq_connection_open(roost_rmq_connection *connection) {
 }
 
 void roost_rmq_connection_close(roost_rmq_connection *connection) {
-  roost_rmq_session *session = roost_rmq_ready(connection);
-  if (session != NULL && roost_rmq_write_close(session->codec, roost_rmq_out(session),
-                                               ROOST_RMQ_GOODBYE_CODE, ROOST_SLICE("")) == 0)
-    roost_conn_dirty(session->link.conn);
   roost_loop_remove_hook(&connection->resume);
+  (void)roost_rmq_farewell(connection);
   roost_dialer_close(&connection->dialer);
 }
 

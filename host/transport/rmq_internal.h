@@ -65,8 +65,13 @@ void roost_rmq_connection_deinit(roost_rmq_connection *connection);
 /* As roost_dialer_connect. */
 int roost_rmq_connection_open(roost_rmq_connection *connection);
 
-/* Says goodbye, and ends it once that is sent; no on_closed follows. */
+/* Lets go of it: what was handed over is still sent, and the broker heard out that it has that; no
+ * on_closed follows. */
 void roost_rmq_connection_close(roost_rmq_connection *connection);
+
+/* rmq_farewell.c: takes the session that is ready, and sees to its end; false: there is none, or no
+ * memory. */
+bool roost_rmq_farewell(roost_rmq_connection *connection);
 
 /* Ends it; on_closed follows at once. */
 void roost_rmq_connection_fail(roost_rmq_connection *connection, int status, const char *why);
