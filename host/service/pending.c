@@ -333,7 +333,9 @@ static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending
 
 static roost_buffer *begin_now(roost_outbound *outbound, roost_pending *pending,
                                const roost_message *said) {
-  roost_buffer *out = outbound->client->ops->begin(outbound->client, said);
+  char id[ID_DIGITS + 2];
+  const roost_message head = head_of(outbound, pending, said, id);
+  roost_buffer *out = outbound->client->ops->begin(outbound->client, &head);
   if (out != NULL)
     outbound->writing = pending;
   return out;

@@ -298,8 +298,8 @@ typedef struct roost_client_ops {
   /* How data for a pattern (JSON text) is to be written. */
   roost_format (*format)(const roost_client *client, roost_slice pattern);
   /* While it is open: begin, the data appended to the buffer in head's format, then end or
-   * undo, nothing in between. head has pattern, metadata, options, and for end also the id (ptr
-   * NULL: an event) and the format. NULL where memory is short; end: ENOMEM, ESCRIPT (the codec's
+   * undo, nothing in between. head has pattern, metadata, options and the id (ptr NULL: an event),
+   * and for end the format. NULL where memory is short; end: ENOMEM, ESCRIPT (the codec's
    * why says what was wrong; nothing was sent), EUNSUPPORTED (the client's refusal says what cannot
    * be sent so). */
   roost_buffer *(*begin)(roost_client *client, const roost_message *head);

@@ -1,0 +1,14 @@
+// Over nats-server.
+import { before } from 'node:test';
+import { binding } from '../lib/brokers/nats.mjs';
+import { suiteScope } from '../lib/wait.mjs';
+import { inboundSuite } from './inbound.mjs';
+import { outboundSuite } from './outbound.mjs';
+
+let broker;
+const suite = suiteScope();
+before(async () => (broker = await binding.start(suite)));
+for (const version of [12, 11]) {
+  inboundSuite(version, binding, () => broker);
+  outboundSuite(version, binding, () => broker);
+}
