@@ -247,6 +247,12 @@ static void read_urls(roost_keys_reader *reader, const char *key, const char *co
     client->tls = &tls_defaults;
 }
 
+/* Schemes of our own, though brokers may have them, too, where their transport is named. */
+static bool is_own_scheme(roost_slice scheme) {
+  return roost_slice_equal(scheme, ROOST_SLICE("tcp")) ||
+         roost_slice_equal(scheme, ROOST_SLICE("tls"));
+}
+
 /* That of a client whose URL says it all; NULL: it does not. */
 static const roost_broker_schema *schema_of_url(lua_State *lua) {
   const roost_broker_schema *schema = NULL;
@@ -256,7 +262,7 @@ static const roost_broker_schema *schema_of_url(lua_State *lua) {
   lua_pop(lua, 1);
   push_member(lua, "url");
   if (!is_named && lua_type(lua, -1) == LUA_TSTRING &&
-      roost_url_read(lua_tostring(lua, -1), &parts))
+      roost_url_read(lua_tostring(lua, -1), &parts) && !is_own_scheme(parts.scheme))
     schema = roost_broker_schema_of(parts.scheme);
   lua_pop(lua, 1);
   return schema;
