@@ -67,7 +67,7 @@ static void failed(roost_origin *origin, roost_settlement how) {
 }
 
 static bool settle_by_hand(roost_origin *origin, roost_settlement how) {
-  return settle(of(origin), how);
+  return !of(origin)->fleeting && settle(of(origin), how);
 }
 
 static bool never_crowded(const roost_origin *origin) {
@@ -112,7 +112,7 @@ roost_delivery *roost_delivery_take(roost_delivery_pool *pool) {
   }
   roost_list_append(&pool->live, &delivery->link);
   pool->count++;
-  delivery->dispatching = delivery->handled = delivery->settled = false;
+  delivery->dispatching = delivery->handled = delivery->settled = delivery->fleeting = false;
   delivery->how = ROOST_SETTLE_ACK;
   delivery->origin.gone = false;
   return delivery;

@@ -47,6 +47,7 @@ struct roost_delivery {
   bool dispatching; /* inside roost_delivery_dispatch: more calls may start */
   bool handled;     /* a call was started, and has ended */
   bool settled;
+  bool fleeting; /* its transport says: the broker keeps it no longer, so nothing is told by hand */
   roost_settlement how; /* as its calls have ended until now */
 };
 

@@ -268,8 +268,11 @@ void roost_nats_event_settled(roost_delivery *at, roost_settlement how) {
   roost_nats_delivery *delivery = (roost_nats_delivery *)at;
   roost_nats_server *self = (roost_nats_server *)at->pool->server;
   const roost_slice ack = roost_buffer_slice(&delivery->reply);
-  if (!delivery->kept)
+  if (!delivery->kept) {
+    if (how == ROOST_SETTLE_BROKEN)
+      roost_nats_server_broken(self, delivery);
     return;
+  }
   switch (how) {
   case ROOST_SETTLE_ACK:
     tell(self, ack, ROOST_SLICE("+ACK"));

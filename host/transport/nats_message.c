@@ -10,6 +10,7 @@
 #include "wire/utf8.h"
 
 static const char full_text[] = "Too many requests";
+static const char not_json[] = "Could not parse JSON";
 
 /* ------------------------------------------------------------------------- reading ----------- */
 
@@ -70,6 +71,13 @@ static int add_rest(roost_nats_server *self, const roost_nats_input *input,
   return status;
 }
 
+void roost_nats_server_broken(roost_nats_server *self, const roost_nats_delivery *delivery) {
+  roost_nats_server_log(self, ROOST_LOG_WARN, ROOST_LOG_KIND_FRAME, "a message is refused",
+                        (roost_slice){NULL, 0}, not_json);
+  if (delivery->reply.len > 0)
+    roost_nats_server_refuse(self, roost_buffer_slice(&delivery->reply), not_json);
+}
+
 int roost_nats_server_read(roost_nats_server *self, const roost_nats_input *input,
                            roost_message *message) {
   const char *why;
@@ -79,7 +87,7 @@ int roost_nats_server_read(roost_nats_server *self, const roost_nats_input *inpu
   *message = (roost_message){.format = ROOST_FORMAT_JSON};
   const int status = text.len > 0 ? roost_envelope_read(message, text) : ROOST_EPROTO;
   if (status < 0)
-    return refuse(self, input, "Could not parse JSON");
+    return refuse(self, input, not_json);
   if (status == 0) /* of somebody who knows no envelopes: all of it is an event's data */
     *message = (roost_message){.format = ROOST_FORMAT_JSON, .data = text};
   switch (add_rest(self, input, message)) {
@@ -109,7 +117,7 @@ static void dispatch(roost_nats_server *self, const roost_nats_input *input) {
     (void)refuse(self, input, "out of memory");
     return;
   }
-  delivery->settled = true;
+  delivery->fleeting = true;
   roost_delivery_dispatch(delivery, &message);
 }
 

@@ -100,6 +100,9 @@ void roost_nats_server_drop_crowd(roost_nats_server *self);
 int roost_nats_server_read(roost_nats_server *self, const roost_nats_input *input,
                            roost_message *message);
 
+/* The data of a message that was dispatched is no JSON. */
+void roost_nats_server_broken(roost_nats_server *self, const roost_nats_delivery *delivery);
+
 /* nats_reply.c: of the deliveries' ops. */
 extern const roost_delivery_ops roost_nats_delivery_ops;
 
