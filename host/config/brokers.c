@@ -48,6 +48,12 @@ static int scheme_index(const char *const *schemes, roost_slice scheme) {
 }
 
 const roost_broker_schema *roost_broker_schema_of(roost_slice scheme) {
+  /* Nobody's but the tcp transport's own, though some brokers take them where the transport is
+   * said.
+   */
+  if (roost_slice_equal(scheme, ROOST_SLICE("tcp")) ||
+      roost_slice_equal(scheme, ROOST_SLICE("tls")))
+    return NULL;
   for (size_t i = 0; schemas[i] != NULL; i++)
     if (scheme_index(schemas[i]->schemes, scheme) >= 0)
       return schemas[i];

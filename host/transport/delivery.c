@@ -118,19 +118,32 @@ roost_delivery *roost_delivery_take(roost_delivery_pool *pool) {
   return delivery;
 }
 
-void roost_delivery_dispatch(roost_delivery *delivery, const roost_message *message) {
+int roost_delivery_dispatch(roost_delivery *delivery, const roost_message *message) {
   const roost_server *server = delivery->pool->server;
   delivery->dispatching = true;
   const int status = server->sink->on_message(server->sink_ud, &delivery->origin, message);
   delivery->dispatching = false;
   if (runs(delivery))
-    return;
+    return status;
   if (status != 0)
     end(delivery, ROOST_SETTLE_BROKEN);
   else if (!delivery->handled)
     end(delivery, ROOST_SETTLE_UNHANDLED);
   else
     end(delivery, delivery->how);
+  return status;
+}
+
+void roost_delivery_abandon(roost_delivery *delivery) {
+  const roost_server *server = delivery->pool->server;
+  const bool was_dispatching = delivery->dispatching;
+  delivery->settled = true;
+  delivery->origin.gone = true;
+  delivery->dispatching = true; /* not given back by the last of its calls, but here */
+  server->sink->on_gone(server->sink_ud, &delivery->origin, false);
+  delivery->dispatching = was_dispatching;
+  if (!was_dispatching)
+    roost_delivery_give(delivery);
 }
 
 /* ------------------------------------------------------------------------- pools ------------- */
@@ -151,9 +164,7 @@ void roost_delivery_pool_init(roost_delivery_pool *pool, const roost_delivery_op
   roost_list_init(&pool->idle);
 }
 
-/* Each is over when its last call has gone. */
 void roost_delivery_pool_abandon(roost_delivery_pool *pool) {
-  const roost_server *server = pool->server;
   roost_list all;
   roost_list_init(&all);
   roost_list_move(&all, &pool->live);
@@ -161,14 +172,7 @@ void roost_delivery_pool_abandon(roost_delivery_pool *pool) {
     roost_delivery *delivery = ROOST_LIST_ENTRY(all.next, roost_delivery, link);
     roost_list_remove(&delivery->link);
     roost_list_append(&pool->live, &delivery->link);
-    delivery->settled = true;
-    delivery->origin.gone = true;
-    const bool was_dispatching = delivery->dispatching;
-    delivery->dispatching = true; /* not given back by the last of its calls, but here */
-    server->sink->on_gone(server->sink_ud, &delivery->origin, false);
-    delivery->dispatching = was_dispatching;
-    if (!was_dispatching)
-      roost_delivery_give(delivery);
+    roost_delivery_abandon(delivery);
   }
 }
 

@@ -62,11 +62,15 @@ void roost_delivery_pool_deinit(roost_delivery_pool *pool);
 roost_delivery *roost_delivery_take(roost_delivery_pool *pool);
 void roost_delivery_give(roost_delivery *delivery);
 
-/* Hands message to the sink. The delivery may be over, and settled, when it returns. */
-void roost_delivery_dispatch(roost_delivery *delivery, const roost_message *message);
+/* Hands message to the sink, and returns what that does. The delivery may be over, and settled,
+ * when it returns. */
+int roost_delivery_dispatch(roost_delivery *delivery, const roost_message *message);
 
-/* The session has ended: nobody can be told anything of the messages that came in it. Their calls
- * go on without a caller; streams end. settled is not called for them any more. */
+/* Nobody waits for its replies any more, nor is told anything of it: its calls go on without a
+ * caller, its streams end, and it is over. */
+void roost_delivery_abandon(roost_delivery *delivery);
+
+/* The session has ended: all that came in it are abandoned. */
 void roost_delivery_pool_abandon(roost_delivery_pool *pool);
 
 #endif

@@ -2,17 +2,21 @@
  * The local transport: a client of the services on its own worker, without a socket and, between
  * two Lua states, without JSON.
  *
- * It is a client towards who calls, and a server with one origin towards the sink; a message is
+ * It is a client towards who calls, and a server towards the sink; a message, a delivery, is
  * dispatched when it ends, its replies are handed back as they are made, but for those made before
- * the sender's end has returned: they wait for the next turn, and those after them, too.
+ * the sender's end has returned: they wait for the next turn, and those after them, too. Whose
+ * replies nobody waits for any more is told so, in the next turn, too.
  */
 #include "core/slice.h"
-#include "transport/transport.h"
+#include "core/slots.h"
+#include "transport/delivery.h"
 
 typedef struct local_client {
   roost_client client; /* first: a local_client is a roost_client */
   roost_server server; /* as the sink sees it */
-  roost_origin origin; /* of all its messages */
+  roost_delivery_pool pool;
+  roost_slots requests;   /* deliveries that may still be answered */
+  roost_buffer forgotten; /* their numbers: nobody waits for them any more */
   roost_loop *loop;
   roost_loop_hook later; /* tells what must not be told at once */
   roost_buffer data;     /* of the message being written */
@@ -21,6 +25,12 @@ typedef struct local_client {
   bool sending;          /* inside end */
   bool opening;          /* later tells that it is open */
 } local_client;
+
+/* A message, while calls of it run. */
+typedef struct local_delivery {
+  roost_delivery delivery; /* first: a local_delivery is a roost_delivery */
+  uint64_t number;         /* in requests; 0: an event */
+} local_delivery;
 
 /* A reply that waits: this, then its id and its value. */
 typedef struct early_reply {
@@ -34,8 +44,8 @@ static local_client *of(roost_client *client) {
   return (local_client *)client;
 }
 
-static local_client *of_origin(roost_origin *origin) {
-  return ROOST_LIST_ENTRY(origin, local_client, origin);
+static local_client *of_origin(const roost_origin *origin) {
+  return ((const roost_delivery *)origin)->pool->ud;
 }
 
 /* ------------------------------------------------------------------------- replies ----------- */
@@ -53,8 +63,9 @@ static void deliver(local_client *self, roost_reply_kind kind, roost_format form
   self->client.sink->on_reply(self->client.sink_ud, &reply);
 }
 
-static int keep(local_client *self, roost_reply_kind kind, roost_slice id, roost_slice value) {
-  const early_reply head = {kind, self->origin.value_format, id.len, value.len};
+static int keep(local_client *self, roost_reply_kind kind, roost_format format, roost_slice id,
+                roost_slice value) {
+  const early_reply head = {kind, format, id.len, value.len};
   const size_t before = self->early.len;
   int status = roost_buffer_append(&self->early, &head, sizeof head);
   if (status == 0)
@@ -82,6 +93,18 @@ static void deliver_early(local_client *self) {
   roost_buffer_deinit(&all);
 }
 
+/* Its calls learn that their caller has left, unless they are over. */
+static void abandon_forgotten(local_client *self) {
+  uint64_t number;
+  while (self->forgotten.len >= sizeof number) {
+    memcpy(&number, self->forgotten.ptr, sizeof number);
+    roost_buffer_consume(&self->forgotten, sizeof number);
+    roost_delivery *delivery = roost_slots_get(&self->requests, number);
+    if (delivery != NULL)
+      roost_delivery_abandon(delivery);
+  }
+}
+
 static void on_later(void *ud) {
   local_client *self = ud;
   if (self->opening) {
@@ -89,6 +112,7 @@ static void on_later(void *ud) {
     self->client.sink->on_open(self->client.sink_ud);
   }
   deliver_early(self);
+  abandon_forgotten(self);
 }
 
 static roost_buffer *reply_begin(roost_origin *origin, roost_reply_kind kind) {
@@ -103,7 +127,7 @@ static int reply_end(roost_origin *origin, roost_reply_kind kind, roost_slice id
   local_client *self = of_origin(origin);
   const roost_slice value = roost_buffer_slice(&self->value);
   if (self->sending || self->early.len > 0) /* none overtakes those that wait */
-    return keep(self, kind, id, value);
+    return keep(self, kind, origin->value_format, id, value);
   deliver(self, kind, origin->value_format, id, value);
   return 0;
 }
@@ -112,42 +136,41 @@ static void reply_undo(roost_origin *origin) {
   roost_buffer_clear(&of_origin(origin)->value);
 }
 
+static void answer_unhandled(local_client *self, roost_slice id) {
+  const roost_slice text =
+      ROOST_SLICE("\"There is no matching message handler defined in the remote service.\"");
+  if (self->sending || self->early.len > 0)
+    (void)keep(self, ROOST_REPLY_ERROR, ROOST_FORMAT_JSON, id, text);
+  else
+    deliver(self, ROOST_REPLY_ERROR, ROOST_FORMAT_JSON, id, text);
+}
+
 static void reply_unhandled(roost_origin *origin, roost_slice id) {
-  static const char text[] =
-      "\"There is no matching message handler defined in the remote service.\"";
-  local_client *self = of_origin(origin);
-  reply_begin(origin, ROOST_REPLY_ERROR);
-  if (roost_buffer_append(&self->value, text, sizeof text - 1) == 0)
-    (void)reply_end(origin, ROOST_REPLY_ERROR, id);
+  answer_unhandled(of_origin(origin), id);
 }
 
-static void eased(roost_origin *origin) {
-  (void)origin;
+/* ------------------------------------------------------------------------- deliveries -------- */
+
+static void init_delivery(roost_delivery *delivery) {
+  const local_client *self = delivery->pool->ud;
+  delivery->origin.takes_packed = !self->client.config->json;
 }
 
-static bool never_crowded(const roost_origin *origin) {
-  (void)origin;
-  return false;
+static void clear_delivery(roost_delivery *delivery) {
+  local_delivery *own = (local_delivery *)delivery;
+  local_client *self = delivery->pool->ud;
+  roost_slots_remove(&self->requests, own->number);
+  own->number = 0;
 }
 
-static const roost_address *no_address(const roost_origin *origin) {
-  (void)origin;
-  return NULL;
-}
-
-static void close_origin(roost_origin *origin) {
-  (void)origin; /* there is no connection to drop */
-}
-
-static const roost_origin_ops origin_ops = {.reply_begin = reply_begin,
-                                            .reply_end = reply_end,
-                                            .reply_undo = reply_undo,
-                                            .reply_unhandled = reply_unhandled,
-                                            .eased = eased,
-                                            .crowded = never_crowded,
-                                            .remote = no_address,
-                                            .local = no_address,
-                                            .close = close_origin};
+static const roost_delivery_ops delivery_ops = {.size = sizeof(local_delivery),
+                                                .origin = {.reply_begin = reply_begin,
+                                                           .reply_end = reply_end,
+                                                           .reply_undo = reply_undo,
+                                                           .reply_unhandled = reply_unhandled},
+                                                .init = init_delivery,
+                                                .clear = clear_delivery,
+                                                .deinit = clear_delivery};
 
 /* ------------------------------------------------------------------------- messages ---------- */
 
@@ -176,16 +199,43 @@ static void undo(roost_client *client) {
   roost_buffer_clear(&of(client)->data);
 }
 
+/* One for the message; NULL where memory is short. */
+static roost_delivery *new_delivery(local_client *self, bool is_event) {
+  roost_delivery *delivery = roost_delivery_take(&self->pool);
+  if (delivery == NULL || is_event)
+    return delivery;
+  const uint64_t number = roost_slots_add(&self->requests, delivery);
+  ((local_delivery *)delivery)->number = number;
+  self->client.token = number;
+  if (number != 0)
+    return delivery;
+  roost_delivery_give(delivery);
+  return NULL;
+}
+
 static int end(roost_client *client, const roost_message *head) {
   local_client *self = of(client);
   roost_message message = *head;
   message.data = roost_buffer_slice(&self->data);
+  roost_delivery *delivery = new_delivery(self, roost_message_is_event(&message));
+  if (delivery == NULL)
+    return ROOST_ENOMEM;
   self->sending = true;
-  int status = self->server.sink->on_message(self->server.sink_ud, &self->origin, &message);
+  const int status = roost_delivery_dispatch(delivery, &message);
   if (status == ROOST_EPROTO && message.id.ptr != NULL) /* its handlers have changed meanwhile */
-    reply_unhandled(&self->origin, message.id);
+    answer_unhandled(self, message.id);
   self->sending = false;
   return 0;
+}
+
+/* In the next turn: this may be called by whoever is being handed a reply. Where memory is short
+ * its calls go on for nobody, until they are over. */
+static void forget(roost_client *client, uint64_t token) {
+  local_client *self = of(client);
+  if (roost_slots_get(&self->requests, token) == NULL)
+    return;
+  (void)roost_buffer_append(&self->forgotten, &token, sizeof token);
+  roost_loop_defer(self->loop, &self->later);
 }
 
 static bool crowded(const roost_client *client) {
@@ -198,7 +248,8 @@ static void close_client(roost_client *client) {
   local_client *self = of(client);
   self->opening = false;
   roost_buffer_clear(&self->early);
-  self->server.sink->on_gone(self->server.sink_ud, &self->origin, false);
+  roost_buffer_clear(&self->forgotten);
+  roost_delivery_pool_abandon(&self->pool);
 }
 
 static roost_endpoint no_place(const roost_client *client) {
@@ -220,6 +271,9 @@ static void free_client(roost_client *client) {
   local_client *self = of(client);
   close_client(client);
   roost_loop_remove_hook(&self->later);
+  roost_delivery_pool_deinit(&self->pool);
+  roost_slots_deinit(&self->requests);
+  roost_buffer_deinit(&self->forgotten);
   roost_buffer_deinit(&self->data);
   roost_buffer_deinit(&self->value);
   roost_buffer_deinit(&self->early);
@@ -232,6 +286,7 @@ static const roost_client_ops client_ops = {.routes_events = true,
                                             .begin = begin,
                                             .end = end,
                                             .undo = undo,
+                                            .forget = forget,
                                             .crowded = crowded,
                                             .close = close_client,
                                             .place = no_place,
@@ -254,10 +309,9 @@ int roost_local_client_new(roost_client **out, roost_loop *loop, const roost_cli
   self->server.config = server;
   self->server.sink = sink;
   self->server.sink_ud = sink_ud;
-  self->origin.ops = &origin_ops;
-  self->origin.server = &self->server;
-  self->origin.takes_packed = !config->json;
-  roost_list_init(&self->origin.calls);
+  roost_delivery_pool_init(&self->pool, &delivery_ops, alloc, &self->server, self);
+  roost_slots_init(&self->requests, alloc);
+  roost_buffer_init(&self->forgotten, alloc);
   self->loop = loop;
   self->later = (roost_loop_hook){.fn = on_later, .ud = self};
   roost_list_init(&self->later.link);

@@ -24,6 +24,12 @@ typedef struct local_test {
 
 /* --------------------------------------------------------------------- both sinks ------------ */
 
+/* What the service layer does when a call is over, or goes on without its caller. */
+static void end_call(roost_origin *origin) {
+  origin->in_flight--;
+  origin->ops->eased(origin);
+}
+
 static int reply(local_test *self, roost_reply_kind kind, const char *id, const char *value,
                  roost_format format) {
   roost_buffer *out = self->origin->ops->reply_begin(self->origin, kind);
@@ -33,13 +39,17 @@ static int reply(local_test *self, roost_reply_kind kind, const char *id, const 
     return ROOST_ENOMEM;
   }
   self->origin->value_format = format;
-  return self->origin->ops->reply_end(self->origin, kind, roost_slice_text(id));
+  const int status = self->origin->ops->reply_end(self->origin, kind, roost_slice_text(id));
+  if (kind == ROOST_REPLY_LAST || kind == ROOST_REPLY_END || kind == ROOST_REPLY_ERROR)
+    end_call(self->origin);
+  return status;
 }
 
 static int on_message(void *ud, roost_origin *origin, const roost_message *message) {
   local_test *self = ud;
   self->messages++;
   self->origin = origin;
+  origin->in_flight += self->message_status == 0;
   snprintf(self->message, sizeof self->message, "%.*s %.*s %.*s %.*s %d", (int)message->pattern.len,
            message->pattern.ptr, (int)message->data.len, message->data.ptr,
            (int)message->metadata.len, message->metadata.len ? message->metadata.ptr : "",
@@ -52,9 +62,10 @@ static int on_message(void *ud, roost_origin *origin, const roost_message *messa
 }
 
 static void on_gone(void *ud, roost_origin *origin, bool reachable) {
-  (void)origin;
   assert_false(reachable);
   ((local_test *)ud)->gone++;
+  while (origin->in_flight > 0)
+    end_call(origin);
 }
 
 static void on_writable_again(void *ud, roost_origin *origin) {
@@ -234,6 +245,7 @@ static void closing_leaves_nobody_to_answer(void **state) {
   (void)state;
   start(&self);
   assert_int_equal(try_send(&self, "\"now\"", "1", "\"i\""), 0);
+  assert_int_equal(try_send(&self, "\"later\"", "1", "\"j\""), 0);
   self.client->ops->close(self.client);
   net_test_turns(&self.test, 2);
   assert_int_equal(self.gone, 1);
@@ -243,6 +255,25 @@ static void closing_leaves_nobody_to_answer(void **state) {
   self.client->ops->close(self.client); /* before it is open */
   net_test_turns(&self.test, 2);
   assert_int_equal(self.opened, 1);
+  stop(&self);
+}
+
+/* In the next turn; what is over already is nobody's business. */
+static void whose_replies_nobody_waits_for_is_told(void **state) {
+  static local_test self;
+  (void)state;
+  start(&self);
+  assert_int_equal(try_send(&self, "\"now\"", "1", "\"i\""), 0);
+  self.client->ops->forget(self.client, self.client->token);
+  assert_int_equal(try_send(&self, "\"later\"", "1", "\"j\""), 0);
+  const uint64_t token = self.client->token;
+  self.client->ops->forget(self.client, token);
+  assert_int_equal(self.gone, 0);
+  net_test_turns(&self.test, 2);
+  assert_int_equal(self.gone, 1);
+  self.client->ops->forget(self.client, token);
+  net_test_turns(&self.test, 2);
+  assert_int_equal(self.gone, 1);
   stop(&self);
 }
 
@@ -295,6 +326,7 @@ int main(void) {
       cmocka_unit_test(data_nobody_can_read_is_answered),
       cmocka_unit_test(one_that_is_undone_leaves_nothing),
       cmocka_unit_test(closing_leaves_nobody_to_answer),
+      cmocka_unit_test(whose_replies_nobody_waits_for_is_told),
       cmocka_unit_test(it_may_be_closed_inside_a_reply),
       cmocka_unit_test(each_allocation_may_fail),
   };
