@@ -14,12 +14,18 @@ static void free_link(roost_link *link, const roost_alloc *alloc) {
   roost_alloc_put(alloc, link, link->ops->size);
 }
 
+/* Whoever counts its bytes may not live as long. */
+static void part(roost_dialer *dialer, roost_link *link) {
+  dialer->link = NULL;
+  link->dialer = NULL;
+  roost_conn_count(link->conn, NULL);
+}
+
 static void let_go(roost_dialer *dialer) {
   roost_link *link = dialer->link;
   if (link == NULL)
     return;
-  dialer->link = NULL;
-  link->dialer = NULL;
+  part(dialer, link);
   roost_conn_close(link->conn);
 }
 
@@ -43,8 +49,7 @@ static void retire(roost_dialer *dialer) {
     let_go(dialer);
     return;
   }
-  dialer->link = NULL;
-  link->dialer = NULL;
+  part(dialer, link);
   roost_conn_shutdown(link->conn);
   start_linger(link);
 }

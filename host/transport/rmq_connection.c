@@ -195,70 +195,87 @@ static bool take_own(roost_rmq_session *session, const roost_rmq_event *event) {
 
 /* ------------------------------------------------------------------------- reading ----------- */
 
-/* Takes events from the front of *input until it is over, or on_event has had enough. */
-static void take_events(roost_rmq_connection *self, roost_rmq_session *session,
-                        roost_slice *input) {
+/* The bytes make no sense. */
+static void on_nonsense(roost_rmq_session *session, int status, const char *why) {
+  roost_rmq_connection *owner = session->owner;
+  if (session->is_ready) {
+    roost_rmq_connection_fail(owner, ROOST_EPROTO, why);
+    return;
+  }
+  snprintf(owner->why, sizeof owner->why, "%s: %s", status == ROOST_ENOMEM ? "ENOMEM" : "EPROTO",
+           why);
+  roost_rmq_connection_fail(owner, ROOST_ECONNECT, owner->why);
+}
+
+/* Takes events from the front of *input until it is over, or on_event has had enough. The session
+ * may have another owner after each of them (rmq_farewell.c), and the one before be gone. */
+static void take_events(roost_rmq_session *session, roost_slice *input) {
   roost_rmq_event event;
   const char *why = "";
   int status = 1;
-  while (status > 0 && !is_gone(session) && !self->is_paused) {
+  while (status > 0 && !is_gone(session) && !session->owner->is_paused) {
+    roost_rmq_connection *owner = session->owner;
     status = roost_rmq_read(session->codec, input, &event, &why);
     if (status <= 0 || take_own(session, &event))
       continue;
     if (event.kind == ROOST_RMQ_BLOCKED || event.kind == ROOST_RMQ_UNBLOCKED)
       session->is_blocked = event.kind == ROOST_RMQ_BLOCKED;
-    if (session->is_ready && !self->ops->on_event(self->ud, session, &event) && !is_gone(session))
-      self->is_paused = true;
+    if (session->is_ready && !owner->ops->on_event(owner->ud, session, &event) &&
+        !is_gone(session) && session->owner == owner)
+      owner->is_paused = true;
   }
   if (status < 0 && !is_gone(session))
-    roost_rmq_connection_fail(self, session->is_ready ? ROOST_EPROTO : ROOST_ECONNECT,
-                              status == ROOST_ENOMEM ? "ENOMEM" : why);
+    on_nonsense(session, status, why);
 }
 
-static void account(const roost_rmq_connection *self, const roost_rmq_session *session) {
-  roost_conn_account(session->link.conn, self->carry.cap + roost_rmq_codec_memory(session->codec));
+/* After a round of reading: decides whether there is to be more. */
+static void settle(const roost_rmq_session *session) {
+  const roost_rmq_connection *owner = session->owner;
+  if (owner->is_paused)
+    roost_conn_pause(session->link.conn);
+  else
+    roost_conn_resume(session->link.conn);
+  roost_conn_account(session->link.conn, owner->carry.cap + roost_rmq_codec_memory(session->codec));
 }
 
 static void on_bytes(void *ud, roost_link *link, roost_slice bytes) {
-  roost_rmq_connection *self = ud;
+  const roost_rmq_connection *self = ud;
   roost_rmq_session *session = of(link);
   session->silent = 0;
   if (self->carry.len == 0)
-    take_events(self, session, &bytes);
+    take_events(session, &bytes);
   if (is_gone(session))
     return;
-  if (bytes.len > 0 && roost_buffer_append_slice(&self->carry, bytes) != 0) {
-    roost_rmq_connection_fail(self, ROOST_EGONE, "out of memory");
-    return;
-  }
-  if (self->is_paused)
-    roost_conn_pause(link->conn);
-  account(self, session);
+  if (bytes.len > 0 && roost_buffer_append_slice(&session->owner->carry, bytes) != 0)
+    roost_rmq_connection_fail(session->owner, ROOST_EGONE, "out of memory");
+  else
+    settle(session);
 }
 
+/* What was kept is the session's owner's, who may have changed meanwhile. */
 static void on_resume(void *ud) {
   roost_rmq_connection *self = ud;
   roost_rmq_session *session = roost_rmq_session_of(self);
   if (session == NULL)
     return;
-  self->is_paused = false;
-  roost_slice rest = roost_buffer_slice(&self->carry);
-  if (rest.len > 0) {
+  roost_buffer held = self->carry;
+  roost_slice rest = roost_buffer_slice(&held);
+  if (held.len > 0) {
     rest.ptr += self->carried;
     rest.len -= self->carried;
-    take_events(self, session, &rest);
-    if (is_gone(session))
-      return;
-    self->carried = self->carry.len - rest.len;
   }
-  if (rest.len == 0) {
-    roost_buffer_clear(&self->carry);
-    roost_buffer_trim(&self->carry, 0);
-    self->carried = 0;
+  roost_buffer_init(&self->carry, held.alloc);
+  self->carried = 0;
+  self->is_paused = false;
+  take_events(session, &rest);
+  if (is_gone(session) || rest.len == 0) {
+    roost_buffer_deinit(&held);
+  } else {
+    session->owner->carry = held;
+    session->owner->carried = held.len - rest.len;
   }
-  account(self, session);
-  if (!self->is_paused)
-    roost_conn_resume(session->link.conn);
+  if (!is_gone(session))
+    settle(session);
 }
 
 void roost_rmq_connection_resume(roost_rmq_connection *connection) {

@@ -72,6 +72,7 @@ bool roost_rmq_farewell(roost_rmq_connection *connection) {
   roost_rmq_connection_init(&self->connection, loop, connection->options, 0, &farewell_ops, self);
   roost_timer_init(&self->timer, on_timer);
   connection->dialer.link = NULL;
+  roost_conn_count(session->link.conn, NULL); /* whoever counts may not live as long */
   self->connection.dialer.link = &session->link;
   session->link.dialer = &self->connection.dialer;
   session->owner = &self->connection;
