@@ -39,8 +39,12 @@ static void read_object(roost_keys_reader *reader, const roost_key *key, void *b
   const char **out = (const char **)(void *)((char *)base + key->offset);
   if (lua_isnil(lua, -1))
     return;
-  if (!lua_istable(lua, -1) || lua_rawlen(lua, -1) > 0) {
+  if (!lua_istable(lua, -1)) {
     roost_key_problem_kind(reader, key);
+    return;
+  }
+  if (lua_rawlen(lua, -1) > 0) {
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "expected values by name, got a list");
     return;
   }
   roost_buffer_clear(&reader->json);
