@@ -1,4 +1,6 @@
 // redis-server for the tests, and how Nest and Roost are told to use it.
+import { connect } from '../peer.mjs';
+import { until } from '../wait.mjs';
 import { startBroker } from './process.mjs';
 
 /** A redis-server; `args` are more of its arguments, `tls` a key and certificate it serves with. */
@@ -12,6 +14,25 @@ export const startRedis = (t, { args = [], tls, port } = {}) => startBroker(t, {
       : ['--port', String(broker.port)]),
     ...args],
 });
+
+/** Arguments as a command of Redis. */
+const encode = (args) => Buffer.concat([Buffer.from(`*${args.length}\r\n`), ...args.flatMap((arg) => {
+  const bytes = Buffer.isBuffer(arg) ? arg : Buffer.from(String(arg));
+  return [Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n')];
+})]);
+
+/** Commands to a Redis on a connection of their own: each gives its reply's text as it came. */
+export async function redisCommands(t, { port }) {
+  const peer = await connect(t, port);
+  let taken = 0;
+  return async (...args) => {
+    await peer.write(encode(args));
+    await until(() => peer.received.length > taken, `the reply to ${args[0]}`);
+    const reply = peer.received.slice(taken);
+    taken = peer.received.length;
+    return reply;
+  };
+}
 
 /** See binding.mjs for what the members mean. */
 export const binding = {
@@ -34,6 +55,13 @@ export const binding = {
   wild: {
     options: { wildcards: true },
     patterns: { 'wild.*.end': 'wild.a.end', 'rest.*': 'rest.a.b' },
+  },
+  async poison(t, broker) {
+    const command = await redisCommands(t, broker);
+    for (const body of ['not JSON', '', '{', '[1', Buffer.from([0xff, 0xc3, 0x28]), '7', '{"id":"x"}',
+      '{"pattern":"echo","data":{"a":},"id":"broken"}', '{"response":1,"id":"x"}', 'null']) {
+      await command('PUBLISH', 'echo', body);
+    }
   },
   cannot: (side, version) => (version >= 12 ? {} : {
     inbound: {
