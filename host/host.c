@@ -454,6 +454,15 @@ int roost_host_listen(roost_host *host, const char *url) {
   return 0;
 }
 
+int roost_host_inherit(roost_host *host, int descriptor) {
+  if (host->loaded)
+    return roost_host_fail(host, ROOST_ESTATE, "the configuration is loaded already");
+  const int status = roost_loop_inherit(host->worker->loop, descriptor);
+  if (status == ROOST_EFULL)
+    return roost_host_fail(host, status, "too many sockets are handed over");
+  return status == 0 ? 0 : roost_host_fail(host, status, "it is no TCP socket that listens");
+}
+
 int roost_host_port(const roost_host *host, size_t server) {
   if (server >= host->worker->server_count)
     return ROOST_ENOENT;

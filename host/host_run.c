@@ -74,6 +74,14 @@ int roost_host_timeout(const roost_host *host) {
   return roost_loop_timeout(host->worker->loop);
 }
 
+roost_state roost_host_state(const roost_host *host) {
+  static const roost_state states[] = {
+      [ROOST_WORKER_IDLE] = ROOST_STATE_IDLE,       [ROOST_WORKER_STARTING] = ROOST_STATE_STARTING,
+      [ROOST_WORKER_RUNNING] = ROOST_STATE_RUNNING, [ROOST_WORKER_DRAINING] = ROOST_STATE_DRAINING,
+      [ROOST_WORKER_DRAINED] = ROOST_STATE_DRAINED, [ROOST_WORKER_FAILED] = ROOST_STATE_FAILED};
+  return states[host->worker->state];
+}
+
 int roost_host_stop(roost_host *host) {
   roost_workers_drain(host->workers);
   return 0;

@@ -179,6 +179,13 @@ ROOST_API int roost_host_reload_config(roost_host *host);
 /* Adds a listener, as "tcp://127.0.0.1:0". Errors: EINVAL, ESYSTEM, EUNSUPPORTED, ENOMEM. */
 ROOST_API int roost_host_listen(roost_host *host, const char *url);
 
+/* Hands over a socket that listens already (of a service manager, or of the program that this one
+ * takes the place of): a listener of the configuration, or of roost_host_listen, on the address
+ * that it is bound to takes it instead of binding one. The host owns it from success on, and closes
+ * it when it is freed where no listener has taken it. Before load_config and listen; 16 at most.
+ * Errors: EINVAL (no TCP socket that listens), EFULL, ESTATE (loaded already). */
+ROOST_API int roost_host_inherit(roost_host *host, int descriptor);
+
 /* The port that listener number server (from 0, in the order they were made) is bound to.
  * Errors: ENOENT. */
 ROOST_API int roost_host_port(const roost_host *host, size_t server);
@@ -209,6 +216,18 @@ ROOST_API int roost_host_fd(const roost_host *host);
 /* Milliseconds until a timer is due (the descriptor does not tell of timers), -1 when there is
  * none. Ask after every poll. */
 ROOST_API int roost_host_timeout(const roost_host *host);
+
+typedef enum roost_state {
+  ROOST_STATE_IDLE,     /* not run or polled yet */
+  ROOST_STATE_STARTING, /* services' on_start runs */
+  ROOST_STATE_RUNNING,  /* listeners accept */
+  ROOST_STATE_DRAINING,
+  ROOST_STATE_DRAINED,
+  ROOST_STATE_FAILED /* a service could not start: run and poll say so */
+} roost_state;
+
+/* What the host is doing; changes inside run and poll, and by roost_host_stop. */
+ROOST_API roost_state roost_host_state(const roost_host *host);
 
 /* Starts the drain: accepting and reading stop, what runs may finish, each service's on_stop is
  * called. May be called again. Also from inside a handler or a posted function. */

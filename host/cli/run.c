@@ -1,4 +1,5 @@
 /* The host as a program: the first embedder, and like any other it uses roost.h alone. */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -8,9 +9,11 @@
 
 #include "cli/args.h"
 #include "cli/config.h"
+#include "cli/manager.h"
 #include "roost.h"
 
 #define EXIT_SECOND_SIGNAL 130
+#define START_POLL_MS      1000
 
 /* What the thread that waits for signals needs; lives on the main thread's stack. */
 typedef struct watcher {
@@ -22,7 +25,15 @@ typedef struct watcher {
 
 static void stop(void *ud, roost_host *host) {
   (void)ud;
+  roost_manager_tell("STOPPING=1\nSTATUS=draining");
   roost_host_stop(host);
+}
+
+/* The host's thread says it: that it can is what the manager wants to know. */
+static void say_alive(void *ud, roost_host *host) {
+  (void)ud;
+  (void)host;
+  roost_manager_tell("WATCHDOG=1");
 }
 
 /* What goes wrong is in the log. */
@@ -31,14 +42,30 @@ static void reload(void *ud, roost_host *host) {
   (void)roost_host_reload_config(host);
 }
 
+/* 0: for now there is none, but it is time to say that the host is alive; -1: it is over. */
+static int next_signal(const watcher *w, uint64_t alive_ms) {
+  const struct timespec wait = {.tv_sec = (time_t)(alive_ms / 1000),
+                                .tv_nsec = (long)(alive_ms % 1000) * 1000000};
+  int number;
+  do
+    number = alive_ms > 0 ? sigtimedwait(&w->signals, NULL, &wait) : sigwaitinfo(&w->signals, NULL);
+  while (number < 0 && errno == EINTR);
+  if (atomic_load(&w->over) || (number < 0 && errno != EAGAIN))
+    return -1;
+  return number < 0 ? 0 : number;
+}
+
 static void *wait_for_signals(void *ud) {
   watcher *w = ud;
+  const uint64_t alive_ms = roost_manager_watchdog_ms();
   bool stopping = false;
   for (;;) {
-    int number = 0;
-    if (sigwait(&w->signals, &number) != 0 || atomic_load(&w->over))
+    const int number = next_signal(w, alive_ms);
+    if (number < 0)
       return NULL;
-    if (number == SIGHUP) {
+    if (number == 0) {
+      (void)roost_host_post(w->host, say_alive, NULL); /* else it is said next time */
+    } else if (number == SIGHUP) {
       if (roost_host_post(w->host, reload, NULL) != 0)
         fputs("roost run: SIGHUP ignored: out of memory\n", stderr);
     } else if (stopping) {
@@ -76,7 +103,14 @@ static int run_host(roost_host *host, const roost_cli_config *given) {
   for (size_t i = 0; i < given->set_count; i++)
     if (roost_host_set(host, given->sets[i].key, given->sets[i].value) != 0)
       return fail(host);
-  if (roost_host_load_config(host, given->path) != 0 || roost_host_run(host) != 0)
+  if (roost_manager_listen(host) != 0 || roost_host_load_config(host, given->path) != 0)
+    return fail(host);
+  int status = 1;
+  while (status == 1 && roost_host_state(host) < ROOST_STATE_RUNNING)
+    status = roost_host_poll(host, START_POLL_MS);
+  if (status == 1)
+    roost_manager_tell("READY=1\nSTATUS=running");
+  if (status < 0 || roost_host_run(host) != 0)
     return fail(host);
   return ROOST_EXIT_OK;
 }

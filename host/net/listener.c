@@ -29,6 +29,12 @@ static const struct addrinfo *choose(const struct addrinfo *found, const char *h
 /* 0 or an errno. */
 static int bind_socket(roost_listener *listener, const struct addrinfo *to) {
   const int one = 1;
+  roost_socket_address(&listener->address, to->ai_addr);
+  listener->descriptor = roost_inherited_take(listener->loop, &listener->address);
+  if (listener->descriptor >= 0) {
+    roost_socket_tune(listener->descriptor);
+    return 0;
+  }
   const int descriptor = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor < 0)
     return errno;

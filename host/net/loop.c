@@ -237,6 +237,7 @@ void roost_loop_free(roost_loop *loop) {
   while (!roost_list_empty(&loop->posts))
     run_post(loop, &loop->posts, false);
   roost_guest_free_all(loop);
+  roost_inherited_close_all(loop);
   for (size_t i = 0; i < loop->spare_count; i++)
     roost_alloc_put(loop->alloc, loop->spares[i].ptr, loop->spares[i].cap);
   pthread_mutex_destroy(&loop->post_lock);

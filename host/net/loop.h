@@ -68,6 +68,10 @@ bool roost_loop_listens(roost_loop *loop);
 /* One or more turns: what is ready, waiting at most timeout_ms for the first thing. */
 int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms);
 
+/* Hands over a socket that listens: the listener that is to be bound to its address takes it. The
+ * loop owns it from success on. EINVAL: it is none; EFULL. */
+int roost_loop_inherit(roost_loop *loop, int descriptor);
+
 /* Has the loop's sockets be counted there, and made only below its limit; sockets outlives the
  * loop. Before there are any. */
 void roost_loop_set_sockets(roost_loop *loop, roost_sockets *sockets);

@@ -17,7 +17,8 @@
 #include "net/conn.h"
 #include "net/loop.h"
 
-#define ROOST_LOOP_READ_BYTES   262144  /* one read takes at most this */
+#define ROOST_LOOP_READ_BYTES   262144 /* one read takes at most this */
+#define ROOST_LOOP_INHERITED    16
 #define ROOST_LOOP_SPARES       64      /* buffers kept */
 #define ROOST_LOOP_SPARE_BYTES  262144  /* larger ones are freed */
 #define ROOST_LOOP_SPARES_BYTES 1048576 /* kept in all */
@@ -41,14 +42,16 @@ struct roost_loop {
   uv_async_t async;     /* wakes the loop for posted work */
   uint64_t armed_ms;    /* what timer is set to, UINT64_MAX: not running */
   roost_wheel wheel;
-  uint64_t now_us;            /* time of this turn */
-  bool fresh;                 /* see above */
-  bool inside;                /* run or poll is on the stack */
-  bool polling;               /* inside poll, which ends with the first thing done */
-  bool stopping;              /* roost_loop_stop was called */
-  bool freeing;               /* posted work is not run any more */
-  roost_sockets *sockets;     /* borrowed; NULL: they are not counted */
-  uint32_t quota_us;          /* 0: none */
+  uint64_t now_us; /* time of this turn */
+  bool fresh;      /* see above */
+  bool inside;     /* run or poll is on the stack */
+  bool polling;    /* inside poll, which ends with the first thing done */
+  bool stopping;   /* roost_loop_stop was called */
+  bool freeing;    /* posted work is not run any more */
+  size_t inherited_count;
+  int inherited[ROOST_LOOP_INHERITED]; /* sockets that listen and nobody has taken yet */
+  roost_sockets *sockets;              /* borrowed; NULL: they are not counted */
+  uint32_t quota_us;                   /* 0: none */
   uint64_t spent_us;          /* real time at which this poll's is used up; 0: it has none */
   uint32_t round;             /* grows */
   uint32_t reads;             /* connections that were read in this turn */
@@ -93,6 +96,10 @@ void roost_loop_lend(roost_loop *loop, roost_buffer *buffer);
 
 /* Takes an empty buffer's memory back, as a spare or to be freed. */
 void roost_loop_reclaim(roost_loop *loop, roost_buffer *buffer);
+
+/* inherited.c: the one bound to that address, which it gives away; -1: there is none. */
+int roost_inherited_take(roost_loop *loop, const roost_address *address);
+void roost_inherited_close_all(roost_loop *loop);
 
 /* quota.c: begin and end of what a poll's quota is for. */
 void roost_quota_begin(roost_loop *loop);
