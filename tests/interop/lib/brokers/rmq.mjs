@@ -76,10 +76,15 @@ export async function startRmq(t, options = {}) {
 
 const urlOf = (port, tls) => `${tls ? 'amqps' : 'amqp'}://guest:guest@127.0.0.1:${port}`;
 
-/** Does `fn` with a channel of its own, by amqplib; `options` are of the socket. */
-export async function withChannel(broker, fn, options) {
+/** A connection of amqplib's; `options` are of the socket. */
+export function connectTo(broker, options) {
   const { connect } = createRequire(join(npmDir, 'nest12', 'package.json'))('amqplib');
-  const connection = await connect(broker.url, options);
+  return connect(broker.url, options);
+}
+
+/** Does `fn` with a channel of its own. */
+export async function withChannel(broker, fn, options) {
+  const connection = await connectTo(broker, options);
   connection.on('error', () => {}); // what a test does may break it
   try {
     const channel = await connection.createChannel();
