@@ -198,9 +198,52 @@ static void check(roost_keys_reader *reader, const rmq_entry *entry, bool is_ser
     say(reader, "dead_letter", "is the same as queue_options.dead_letter_exchange");
 }
 
+/* Takes one NAME=VALUE of a URL's query, where no key has said it. */
+static void take_query(roost_keys_reader *reader, roost_rmq_options *options, const char *name,
+                       const char *value) {
+  if (strcmp(name, "queue") == 0)
+    options->queue = options->queue[0] == '\0' ? value : options->queue;
+  else if (strcmp(name, "exchange") == 0)
+    options->exchange = options->exchange == NULL ? value : options->exchange;
+  else if (strcmp(name, "wildcards") == 0)
+    options->wildcards = options->wildcards || strcmp(value, "true") == 0;
+  else
+    roost_keys_problem(reader, ROOST_PROBLEM_ERROR,
+                       "url: expected queue, exchange or wildcards behind its ?, got \"%.40s\"",
+                       name);
+}
+
+/* The virtual host of the URL may be followed by ?queue=NAME&...: a command has no other place to
+ * say so. */
+static void read_query(roost_keys_reader *reader, roost_rmq_options *options) {
+  const char *path = options->broker.path;
+  const char *mark = path != NULL ? strchr(path, '?') : NULL;
+  if (mark == NULL)
+    return;
+  char *copy = roost_arena_text(reader->arena, roost_slice_text(path));
+  if (copy == NULL) {
+    reader->status = ROOST_ENOMEM;
+    return;
+  }
+  options->broker.path = copy;
+  copy[mark - path] = '\0';
+  char *next = copy + (mark - path) + 1;
+  while (next != NULL && *next != '\0') {
+    char *name = next;
+    next = strchr(name, '&');
+    if (next != NULL)
+      *next++ = '\0';
+    char *equals = strchr(name, '=');
+    if (equals != NULL)
+      *equals++ = '\0';
+    take_query(reader, options, name, equals != NULL ? equals : "");
+  }
+}
+
 static void finish(roost_keys_reader *reader, roost_broker_entry *base, bool is_server) {
   rmq_entry *entry = (rmq_entry *)base;
   roost_rmq_options *options = &entry->options;
+  read_query(reader, options);
   options->is_durable = entry->queue.is_durable;
   options->is_exclusive = entry->queue.is_exclusive;
   options->is_auto_delete = entry->queue.is_auto_delete;

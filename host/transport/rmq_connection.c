@@ -66,6 +66,12 @@ static roost_slice text_or(const char *text, const char *otherwise) {
   return roost_slice_text(text != NULL ? text : otherwise);
 }
 
+/* One whose name is empty does not exist: a URL that ends in a slash says none. */
+static roost_slice virtual_host(const roost_broker *broker) {
+  const bool is_said = broker->path != NULL && broker->path[0] != '\0';
+  return roost_slice_text(is_said ? broker->path : "/");
+}
+
 static bool has_word(roost_slice words, const char *word) {
   const size_t len = strlen(word);
   for (size_t at = 0; at + len <= words.len; at++) {
@@ -106,7 +112,7 @@ static void on_tune(roost_rmq_session *session, const roost_rmq_event *event) {
   int status = roost_rmq_write_tune_ok(session->codec, out, (uint16_t)agreed(1, event->channel_max),
                                        (uint32_t)frame_max, (uint16_t)heartbeat_s);
   if (status == 0)
-    status = roost_rmq_write_open(session->codec, out, text_or(options->broker.path, "/"));
+    status = roost_rmq_write_open(session->codec, out, virtual_host(&options->broker));
   if (roost_rmq_sent(session, status) == ROOST_EINVAL)
     roost_rmq_connection_fail(session->owner, ROOST_ECONNECT,
                               "EINVAL: the virtual host's name is too long");

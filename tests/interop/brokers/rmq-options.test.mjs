@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { binding, startRmq, withChannel } from '../lib/brokers/rmq.mjs';
 import { clientOf, startCaller } from '../lib/caller.mjs';
+import { roost } from '../lib/cli.mjs';
 import { noHandlerText } from '../lib/frames.mjs';
 import { startHost } from '../lib/host.mjs';
 import { lua } from '../lib/lua.mjs';
@@ -487,6 +488,24 @@ describe('what the broker refuses', () => {
     await host.logged((line) => line.msg === 'disconnected' && line.err === 'the queue is gone');
     await until(() => host.find(/^connected$/).length === 2, 'the new consumer');
     assert.equal((await ask(options.queue, { pattern: 'echo', data: 3, id: 'x' }))[0].response, 3);
+  });
+});
+
+describe('commands', () => {
+  test('call and emit, by a url that says the queue', async (t) => {
+    const options = own();
+    const { notes } = await serve(t, `service:message("echo", function(data) return data end)
+service:event("told", function(data) note(data) end)`, options);
+    const url = `${broker.url}/?queue=${encodeURIComponent(options.queue)}`;
+    assert.equal((await roost(['call', '--url', url, 'echo', '{"a":1}'])).stdout, '{"a":1}\n');
+    assert.equal((await roost(['emit', '--url', url, 'told', '5'])).code, 0);
+    assert.deepEqual(await notes(1), [5]);
+    const missing = await roost(['call', '--url', broker.url, 'echo']);
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /queue/);
+    const refused = await roost(['call', '--url', 'amqp://guest:secret@127.0.0.1:1/?queue=q', 'echo']);
+    assert.equal(refused.code, 3);
+    assert.doesNotMatch(refused.stderr, /secret/);
   });
 });
 

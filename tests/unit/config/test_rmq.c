@@ -116,6 +116,23 @@ static void clients_have_the_same(void **state) {
   }
 }
 
+/* What a command can say of it, which has no keys. */
+static void a_url_says_the_queue(void **state) {
+  load_case *load = *state;
+  load_text(load, "return { services = {}, servers = { { transport = 'rmq', url = "
+                  "'amqp://r/v?queue=a%20b' }, { transport = 'rmq', url = "
+                  "'amqp://r/?queue=q&exchange=e&wildcards=true', queue = 'own' } } }");
+  const roost_rmq_options *options = server_of(load, 0);
+  assert_string_equal(options->broker.path, "v");
+  assert_string_equal(options->queue, "a b");
+  assert_false(options->wildcards);
+  options = server_of(load, 1);
+  assert_string_equal(options->broker.path, "");
+  assert_string_equal(options->queue, "own");
+  assert_string_equal(options->exchange, "e");
+  assert_true(options->wildcards);
+}
+
 static void assert_wrong(load_case *load, const char *entry, const char *error) {
   char text[300];
   snprintf(text, sizeof text, "return { services = {}, servers = { { transport = 'rmq', %s } } }",
@@ -129,6 +146,9 @@ static void what_is_wrong_is_named(void **state) {
   assert_wrong(load, "urls = { 'http://r' }",
                "host.lua: servers[1].urls[1]: expected amqp://[USER:PASSWORD@]HOST[:PORT], got "
                "\"http://r\"");
+  assert_wrong(load, "url = 'amqp://r/?heartbeat=5'",
+               "host.lua: servers[1]: url: expected queue, exchange or wildcards behind its ?, got "
+               "\"heartbeat\"");
   assert_wrong(load, "prefetch_count = 65536",
                "host.lua: servers[1].prefetch_count: must be between 0 and 65535, got 65536");
   assert_wrong(load, "wildcards = true", "host.lua: servers[1].queue: this or exchange is needed");
@@ -155,9 +175,9 @@ static void what_is_wrong_is_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      LOAD_TEST(defaults_are_nests),     LOAD_TEST(keys_are_read),
-      LOAD_TEST(queues_have_arguments),  LOAD_TEST(clients_have_the_same),
-      LOAD_TEST(what_is_wrong_is_named),
+      LOAD_TEST(defaults_are_nests),    LOAD_TEST(keys_are_read),
+      LOAD_TEST(queues_have_arguments), LOAD_TEST(clients_have_the_same),
+      LOAD_TEST(a_url_says_the_queue),  LOAD_TEST(what_is_wrong_is_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
