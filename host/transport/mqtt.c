@@ -228,12 +228,14 @@ static void drain(roost_server *server) {
     return;
   server->draining = true;
   roost_timer_stop(roost_loop_wheel(self->loop), &self->retry);
-  if (self->session.state == ROOST_MQTT_UP && self->options->clean)
-    roost_mqtt_unsubscribe_all(self);
-  else if (self->session.state == ROOST_MQTT_UP)
-    roost_mqtt_session_block(&self->session, true);
-  else
+  if (self->session.state != ROOST_MQTT_UP) {
     roost_mqtt_session_close(&self->session);
+  } else if (self->options->clean) {
+    roost_mqtt_unsubscribe_all(self);
+  } else {
+    roost_mqtt_forget_asks(self); /* nothing is read any more, answers neither */
+    roost_mqtt_session_block(&self->session, true);
+  }
   roost_server_tell(server, ROOST_SERVER_DRAINING, NULL, "");
   finish_drain(self);
 }

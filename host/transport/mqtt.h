@@ -25,7 +25,7 @@ typedef struct roost_mqtt_options {
   const char *client_id;     /* NULL: one nobody else has */
   bool clean;                /* the broker keeps nothing for us while we are away */
   uint16_t keepalive;        /* in seconds, as MQTT has it; 0: none */
-  uint8_t qos;               /* of subscriptions that say none */
+  uint16_t qos;              /* of subscriptions that say none */
   uint16_t protocol_version; /* 4 or 5; 0: 5, and 4 where the broker doesn't know that */
   const roost_mqtt_pair *user_properties; /* of what a client sends, but for its metadata */
   size_t user_property_count;

@@ -135,6 +135,31 @@ static bool is_reply(const roost_mqtt_packet *packet, const roost_mqtt_route *ro
   return roost_envelope_read_reply(&reply, text) == 1 && !reply.foreign && reply.id.ptr != NULL;
 }
 
+/* ------------------------------------------------------------------------- routes ------------ */
+
+/* Which routes a packet is for. Where several subscriptions match a topic a broker sends a copy for
+ * each, or one for all; from version 5 on it says which. */
+typedef struct destination {
+  const roost_mqtt_route *route; /* to be taken; NULL: none is registered */
+  bool answers;                  /* it is the one that requests to the topic go to */
+} destination;
+
+static destination find_destination(const roost_mqtt_server *self,
+                                    const roost_mqtt_packet *packet) {
+  const roost_mqtt_route *first = roost_mqtt_routes_find(&self->routes, packet->topic);
+  destination to = {.route = NULL};
+  roost_mqtt_property property;
+  for (roost_slice rest = packet->properties; roost_mqtt_property_next(&rest, &property);) {
+    if (property.id != ROOST_MQTT_SUBSCRIPTION)
+      continue;
+    if (first != NULL && first->number == property.number)
+      return (destination){first, true};
+    if (to.route == NULL)
+      to.route = roost_mqtt_routes_numbered(&self->routes, property.number, packet->topic);
+  }
+  return to.route != NULL ? to : (destination){first, true};
+}
+
 /* Where each part of server->members ends. */
 typedef struct ends {
   size_t pattern;
@@ -224,22 +249,54 @@ static void dispatch(roost_mqtt_server *self, const roost_mqtt_packet *packet,
   self->dispatched_id = (roost_slice){NULL, 0};
 }
 
+/* The routes besides the one taken that a packet is for, where the broker sends one for all. */
+static void dispatch_others(roost_mqtt_server *self, const roost_mqtt_packet *packet,
+                            const roost_mqtt_route *taken, roost_message *message) {
+  roost_mqtt_property property;
+  roost_mqtt_packet copy = *packet;
+  copy.id = 0; /* the one that was taken is what the broker is told of */
+  for (roost_slice rest = packet->properties; roost_mqtt_property_next(&rest, &property);) {
+    if (property.id != ROOST_MQTT_SUBSCRIPTION || property.number == taken->number)
+      continue;
+    const roost_mqtt_route *route =
+        roost_mqtt_routes_numbered(&self->routes, property.number, packet->topic);
+    if (route == NULL || route == taken)
+      continue;
+    message->route = route->text;
+    dispatch(self, &copy, message);
+  }
+}
+
+/* A request is handed on for the route that answers it alone, an event for each. */
+static void hand_on(roost_mqtt_server *self, const roost_mqtt_packet *packet, destination to,
+                    roost_message *message) {
+  const bool is_event = roost_message_is_event(message);
+  if (!is_event && !to.answers) {
+    if (packet->id != 0)
+      acknowledge(self, packet->id, packet->qos, 0);
+    return;
+  }
+  dispatch(self, packet, message);
+  if (is_event && to.route != NULL)
+    dispatch_others(self, packet, to.route, message);
+}
+
 static void take(roost_mqtt_server *self, const roost_mqtt_packet *packet) {
-  const roost_mqtt_route *route = roost_mqtt_routes_find(&self->routes, packet->topic);
+  const destination to = find_destination(self, packet);
   roost_message message;
   roost_slice text;
   int status = packet->too_large ? ROOST_EFULL : read_text(self, packet->payload, &text);
   if (status == 0)
     status = decode(self, &text);
-  if (status == 0 && is_reply(packet, route, text)) {
+  if (status == 0 && is_reply(packet, to.route, text)) {
     if (packet->id != 0)
       acknowledge(self, packet->id, packet->qos, 0);
     return;
   }
   if (status == 0)
-    status = fill(self, packet, route, text, &message);
+    status = fill(self, packet, to.route, text, &message);
   if (status == 0)
-    dispatch(self, packet, &message);
+    hand_on(self, packet, to, &message);
   else if (status == ROOST_ESCRIPT)
     refuse(self, packet, "a message cannot be read", self->server.codec->why);
   else if (status == ROOST_EFULL)

@@ -61,7 +61,7 @@ static int subscribe(roost_mqtt_replies *replies, roost_mqtt_reply_topic *topic)
   if (topic->ask == 0)
     return ROOST_ENOMEM;
   const int status = roost_mqtt_write_subscribe(roost_mqtt_session_out(session), session->level,
-                                                topic->ask, &one, 1);
+                                                topic->ask, 0, &one, 1);
   if (status != 0)
     return status;
   roost_list_append(&replies->asked, &topic->link);

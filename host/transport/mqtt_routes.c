@@ -31,11 +31,20 @@ static int reserve(roost_mqtt_routes *routes, const roost_subscription *subscrip
   return 0;
 }
 
+/* FNV-1a, folded into what the protocol can say. */
+static uint32_t number_of(roost_slice text) {
+  uint32_t hash = 2166136261u;
+  for (size_t i = 0; i < text.len; i++)
+    hash = (hash ^ (uint8_t)text.ptr[i]) * 16777619u;
+  return hash % ROOST_MQTT_NUMBER_MAX + 1;
+}
+
 static int add(roost_mqtt_routes *routes, const roost_subscription *subscription, uint8_t qos) {
   roost_mqtt_route *route = &routes->routes[routes->count];
   const size_t at = routes->texts.len;
   (void)roost_buffer_append_slice(&routes->texts, subscription->route); /* there is room */
   route->text = roost_slice_of(routes->texts.ptr + at, subscription->route.len);
+  route->number = number_of(route->text);
   route->qos = subscription->qos >= 0 && subscription->qos <= 2 ? (uint8_t)subscription->qos : qos;
   route->is_valid = roost_mqtt_filter_is_valid(route->text);
   route->matches =
@@ -61,6 +70,16 @@ const roost_mqtt_route *roost_mqtt_routes_get(const roost_mqtt_routes *routes, r
   for (size_t i = 0; i < routes->count; i++) {
     if (routes->routes[i].matches && roost_slice_equal(routes->routes[i].text, text))
       return &routes->routes[i];
+  }
+  return NULL;
+}
+
+const roost_mqtt_route *roost_mqtt_routes_numbered(const roost_mqtt_routes *routes, uint32_t number,
+                                                   roost_slice topic) {
+  for (size_t i = 0; i < routes->count; i++) {
+    const roost_mqtt_route *route = &routes->routes[i];
+    if (route->number == number && roost_mqtt_filter_matches(route->text, topic))
+      return route;
   }
   return NULL;
 }

@@ -2,8 +2,10 @@
  * transport/mqtt_routes.h - what a server behind an MQTT broker is subscribed to, and which route a
  * topic belongs to.
  *
- * Route: the text of a registered pattern, which is the filter that is subscribed to. Owned by its
- * server; texts live until the routes are set anew. One thread at a time.
+ * Route: the text of a registered pattern, which is the filter that is subscribed to. Number: what
+ * a broker of version 5 says with a message to tell which subscription it comes by; made of the
+ * text alone, since a broker may keep messages longer than a host lives. Owned by its server; texts
+ * live until the routes are set anew. One thread at a time.
  */
 #ifndef ROOST_TRANSPORT_MQTT_ROUTES_H
 #define ROOST_TRANSPORT_MQTT_ROUTES_H
@@ -13,6 +15,7 @@
 
 typedef struct roost_mqtt_route {
   roost_slice text;
+  uint32_t number;
   uint8_t qos;
   bool is_valid; /* as a filter */
   bool matches;  /* other topics than its own text: it has wildcards, or is shared */
@@ -36,6 +39,10 @@ int roost_mqtt_routes_set(roost_mqtt_routes *routes, const roost_subscription *s
 
 /* The route of that text, or NULL. */
 const roost_mqtt_route *roost_mqtt_routes_get(const roost_mqtt_routes *routes, roost_slice text);
+
+/* The route with that number that the topic belongs to; NULL: none. */
+const roost_mqtt_route *roost_mqtt_routes_numbered(const roost_mqtt_routes *routes, uint32_t number,
+                                                   roost_slice topic);
 
 /* The route a topic belongs to: its own, else the first that matches; NULL: none. */
 const roost_mqtt_route *roost_mqtt_routes_find(const roost_mqtt_routes *routes, roost_slice topic);

@@ -78,9 +78,9 @@ static roost_mqtt_subscription to_wire(const roost_mqtt_route *route) {
                                    .no_local = !roost_mqtt_filter_is_shared(route->text)};
 }
 
-/* The connection may be gone after it. */
+/* number: of the route, where there is one only; else 0. The connection may be gone after it. */
 static void send_ask(roost_mqtt_server *self, const roost_mqtt_subscription *subscriptions,
-                     size_t count, bool is_back) {
+                     size_t count, uint32_t number, bool is_back) {
   roost_mqtt_session *session = &self->session;
   roost_slice filters[FILTERS];
   ask *one = new_ask(self, is_back);
@@ -94,7 +94,7 @@ static void send_ask(roost_mqtt_server *self, const roost_mqtt_subscription *sub
                                           filters, count);
   else if (status == 0)
     status = roost_mqtt_write_subscribe(roost_mqtt_session_out(session), session->level, one->id,
-                                        subscriptions, count);
+                                        number, subscriptions, count);
   roost_mqtt_session_check(session, status);
 }
 
@@ -102,10 +102,11 @@ static bool is_up(const roost_mqtt_server *self) {
   return self->session.state == ROOST_MQTT_UP;
 }
 
-/* Asks for those that other has not with the same QoS. */
+/* Asks for those that other has not with the same QoS, one by one where each has its number. */
 static void ask_for(roost_mqtt_server *self, const roost_mqtt_routes *routes,
                     const roost_mqtt_routes *other) {
   roost_mqtt_subscription batch[FILTERS];
+  const bool is_numbered = self->session.level >= 5 && self->session.limits.identifiers_available;
   size_t count = 0;
   for (size_t i = 0; i < routes->count && is_up(self); i++) {
     const roost_mqtt_route *route = &routes->routes[i];
@@ -119,13 +120,13 @@ static void ask_for(roost_mqtt_server *self, const roost_mqtt_routes *routes,
       continue;
     }
     batch[count++] = to_wire(route);
-    if (count == FILTERS) {
-      send_ask(self, batch, count, false);
+    if (count == FILTERS || is_numbered) {
+      send_ask(self, batch, count, is_numbered ? route->number : 0, false);
       count = 0;
     }
   }
   if (count > 0 && is_up(self))
-    send_ask(self, batch, count, false);
+    send_ask(self, batch, count, 0, false);
 }
 
 /* Gives back those that other has not at all. */
@@ -140,19 +141,19 @@ static void ask_back(roost_mqtt_server *self, const roost_mqtt_routes *routes,
       continue;
     batch[count++] = to_wire(route);
     if (count == FILTERS) {
-      send_ask(self, batch, count, true);
+      send_ask(self, batch, count, 0, true);
       count = 0;
     }
   }
   if (count > 0 && is_up(self))
-    send_ask(self, batch, count, true);
+    send_ask(self, batch, count, 0, true);
 }
 
 int roost_mqtt_subscribe(roost_server *server, const roost_subscription *routes, size_t count) {
   roost_mqtt_server *self = (roost_mqtt_server *)server;
   roost_mqtt_routes fresh;
   roost_mqtt_routes_init(&fresh, roost_loop_alloc(self->loop));
-  const int status = roost_mqtt_routes_set(&fresh, routes, count, self->options->qos);
+  const int status = roost_mqtt_routes_set(&fresh, routes, count, (uint8_t)self->options->qos);
   if (status != 0)
     return status;
   roost_mqtt_routes old = self->routes;

@@ -20,6 +20,7 @@
 
 #define ROOST_MQTT_REMAINING_MAX 268435455u
 #define ROOST_MQTT_STRING_MAX    65535u
+#define ROOST_MQTT_NUMBER_MAX    268435455u
 
 /* Packets by the number they have on the wire. */
 typedef enum roost_mqtt_type {
@@ -43,6 +44,7 @@ typedef enum roost_mqtt_type {
 /* The properties that somebody here asks for, by their number on the wire. */
 typedef enum roost_mqtt_property_id {
   ROOST_MQTT_RESPONSE_TOPIC = 8,
+  ROOST_MQTT_SUBSCRIPTION = 11, /* its identifier */
   ROOST_MQTT_SESSION_EXPIRY = 17,
   ROOST_MQTT_CLIENT_ID = 18,
   ROOST_MQTT_SERVER_KEEP_ALIVE = 19,
@@ -54,6 +56,7 @@ typedef enum roost_mqtt_property_id {
   ROOST_MQTT_USER_PROPERTY = 38,
   ROOST_MQTT_MAXIMUM_PACKET_SIZE = 39,
   ROOST_MQTT_WILDCARD_AVAILABLE = 40,
+  ROOST_MQTT_IDENTIFIERS_AVAILABLE = 41,
   ROOST_MQTT_SHARED_AVAILABLE = 42
 } roost_mqtt_property_id;
 
@@ -127,7 +130,8 @@ typedef struct roost_mqtt_limits {
   bool retain_available;
   bool wildcard_available;
   bool shared_available;
-  bool has_keep_alive; /* keep_alive_s is to be used instead of ours */
+  bool identifiers_available; /* of subscriptions */
+  bool has_keep_alive;        /* keep_alive_s is to be used instead of ours */
   uint16_t keep_alive_s;
   roost_slice client_id; /* given to us; borrowed from the packet, ptr NULL: ours is used */
 } roost_mqtt_limits;
@@ -163,8 +167,9 @@ typedef struct roost_mqtt_subscription {
   bool no_local; /* level 5, not for shared ones: what this connection publishes isn't sent to it */
 } roost_mqtt_subscription;
 
-/* id is not 0, count at least 1, filters are valid. EINVAL: too long altogether; ENOMEM. */
-int roost_mqtt_write_subscribe(roost_buffer *out, uint8_t level, uint16_t id,
+/* id is not 0, count at least 1, filters are valid. identifier: at level 5 it comes with what is
+ * published to these filters; 0: none. EINVAL: too long altogether; ENOMEM. */
+int roost_mqtt_write_subscribe(roost_buffer *out, uint8_t level, uint16_t id, uint32_t identifier,
                                const roost_mqtt_subscription *subscriptions, size_t count);
 int roost_mqtt_write_unsubscribe(roost_buffer *out, uint8_t level, uint16_t id,
                                  const roost_slice *filters, size_t count);

@@ -23,10 +23,10 @@ static const rule rules[] = {
     [3] = {.shape = TEXT, .inside = IN(ROOST_MQTT_PUBLISH)}, /* content type */
     [ROOST_MQTT_RESPONSE_TOPIC] = {.shape = TEXT, .inside = IN(ROOST_MQTT_PUBLISH)},
     [9] = {.shape = BYTES, .inside = IN(ROOST_MQTT_PUBLISH)}, /* correlation data */
-    [11] = {.shape = NUMBER,                                  /* subscription identifier */
-            .repeats = true,
-            .not_zero = true,
-            .inside = IN(ROOST_MQTT_PUBLISH)},
+    [ROOST_MQTT_SUBSCRIPTION] = {.shape = NUMBER,
+                                 .repeats = true,
+                                 .not_zero = true,
+                                 .inside = IN(ROOST_MQTT_PUBLISH)},
     [ROOST_MQTT_SESSION_EXPIRY] = {.shape = LONG, .inside = IN(ROOST_MQTT_CONNACK)},
     [ROOST_MQTT_CLIENT_ID] = {.shape = TEXT, .inside = IN(ROOST_MQTT_CONNACK)},
     [ROOST_MQTT_SERVER_KEEP_ALIVE] = {.shape = WORD, .inside = IN(ROOST_MQTT_CONNACK)},
@@ -52,7 +52,7 @@ static const rule rules[] = {
                                         .not_zero = true,
                                         .inside = IN(ROOST_MQTT_CONNACK)},
     [ROOST_MQTT_WILDCARD_AVAILABLE] = {.shape = FLAG, .inside = IN(ROOST_MQTT_CONNACK)},
-    [41] = {.shape = FLAG, .inside = IN(ROOST_MQTT_CONNACK)}, /* identifiers available */
+    [ROOST_MQTT_IDENTIFIERS_AVAILABLE] = {.shape = FLAG, .inside = IN(ROOST_MQTT_CONNACK)},
     [ROOST_MQTT_SHARED_AVAILABLE] = {.shape = FLAG, .inside = IN(ROOST_MQTT_CONNACK)},
 };
 
@@ -177,7 +177,8 @@ void roost_mqtt_limits_read(roost_mqtt_limits *limits, const roost_mqtt_packet *
       .maximum_qos = (uint8_t)number_of(connack, ROOST_MQTT_MAXIMUM_QOS, 2),
       .retain_available = number_of(connack, ROOST_MQTT_RETAIN_AVAILABLE, 1) != 0,
       .wildcard_available = number_of(connack, ROOST_MQTT_WILDCARD_AVAILABLE, 1) != 0,
-      .shared_available = number_of(connack, ROOST_MQTT_SHARED_AVAILABLE, 1) != 0};
+      .shared_available = number_of(connack, ROOST_MQTT_SHARED_AVAILABLE, 1) != 0,
+      .identifiers_available = number_of(connack, ROOST_MQTT_IDENTIFIERS_AVAILABLE, 1) != 0};
   limits->has_keep_alive =
       roost_mqtt_property_find(connack, ROOST_MQTT_SERVER_KEEP_ALIVE, &property);
   if (limits->has_keep_alive)

@@ -120,10 +120,11 @@ int roost_mqtt_write_connect(roost_buffer *out, const roost_mqtt_connect *connec
 
 /* ------------------------------------------------------------------------- small ones -------- */
 
-int roost_mqtt_write_subscribe(roost_buffer *out, uint8_t level, uint16_t id,
+int roost_mqtt_write_subscribe(roost_buffer *out, uint8_t level, uint16_t id, uint32_t identifier,
                                const roost_mqtt_subscription *subscriptions, size_t count) {
   writer to;
-  size_t length = level >= 5 ? 3 : 2;
+  const size_t properties = level >= 5 && identifier > 0 ? 1 + number_bytes(identifier) : 0;
+  size_t length = (level >= 5 ? 3 : 2) + properties;
   for (size_t i = 0; i < count; i++)
     length += 2 + subscriptions[i].filter.len + 1;
   const int status = begin(out, &to, ROOST_MQTT_SUBSCRIBE << 4 | 2, length);
@@ -131,7 +132,11 @@ int roost_mqtt_write_subscribe(roost_buffer *out, uint8_t level, uint16_t id,
     return status;
   put_word(&to, id);
   if (level >= 5)
-    put_number(&to, 0);
+    put_number(&to, properties);
+  if (properties > 0) {
+    put_byte(&to, ROOST_MQTT_SUBSCRIPTION);
+    put_number(&to, identifier);
+  }
   for (size_t i = 0; i < count; i++) {
     put_bytes(&to, subscriptions[i].filter);
     put_byte(&to, subscriptions[i].qos | (level >= 5 && subscriptions[i].no_local ? 4u : 0));

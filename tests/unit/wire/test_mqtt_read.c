@@ -222,7 +222,7 @@ static void without_memory_it_says_so(void **state) {
 static void knows_what_a_broker_allows(void **state) {
   (void)state;
   const roost_slice bytes =
-      bytes_of("20 28 00 00 25 21 00 14 27 00 01 00 00 24 01 25 00 28 00 2a 00 "
+      bytes_of("20 2a 00 00 27 29 00 21 00 14 27 00 01 00 00 24 01 25 00 28 00 2a 00 "
                "13 00 1e 12 00 03 'abc' 1f 00 02 'no' 26 00 01 'k' 00 01 'v'");
   roost_mqtt_reader reader;
   roost_mqtt_packet packet;
@@ -237,6 +237,7 @@ static void knows_what_a_broker_allows(void **state) {
   assert_false(limits.retain_available);
   assert_false(limits.wildcard_available);
   assert_false(limits.shared_available);
+  assert_false(limits.identifiers_available);
   assert_true(limits.has_keep_alive);
   assert_int_equal(limits.keep_alive_s, 30);
   assert_text(limits.client_id, "abc");
@@ -251,6 +252,7 @@ static void knows_what_a_broker_allows(void **state) {
   assert_int_equal(limits.receive_maximum, 65535);
   assert_int_equal(limits.maximum_qos, 2);
   assert_true(limits.retain_available && limits.wildcard_available && limits.shared_available);
+  assert_true(limits.identifiers_available);
   assert_false(limits.has_keep_alive);
   assert_null(limits.client_id.ptr);
   roost_mqtt_reader_deinit(&reader);

@@ -54,9 +54,11 @@ static void writes_subscriptions(void **state) {
   const roost_mqtt_subscription both[] = {{ROOST_SLICE("a/+"), 1, true},
                                           {ROOST_SLICE("b"), 2, false}};
   const roost_slice filters[] = {ROOST_SLICE("a/+"), ROOST_SLICE("b")};
-  assert_int_equal(roost_mqtt_write_subscribe(&f->out, 4, 258, both, 2), 0);
+  assert_int_equal(roost_mqtt_write_subscribe(&f->out, 4, 258, 7, both, 2), 0);
   expect(f, "82 0c 01 02 00 03 'a/+' 01 00 01 'b' 02");
-  assert_int_equal(roost_mqtt_write_subscribe(&f->out, 5, 258, both, 2), 0);
+  assert_int_equal(roost_mqtt_write_subscribe(&f->out, 5, 258, 300, both + 1, 1), 0);
+  expect(f, "82 0a 01 02 03 0b ac 02 00 01 'b' 02");
+  assert_int_equal(roost_mqtt_write_subscribe(&f->out, 5, 258, 0, both, 2), 0);
   expect(f, "82 0d 01 02 00 00 03 'a/+' 05 00 01 'b' 02");
   assert_int_equal(roost_mqtt_write_unsubscribe(&f->out, 4, 3, filters, 2), 0);
   expect(f, "a2 0a 00 03 00 03 'a/+' 00 01 'b'");
@@ -152,7 +154,7 @@ static void without_memory_nothing_is_written(void **state) {
   roost_mqtt_mark mark;
   f->probe.refuse_after = 0;
   assert_int_equal(roost_mqtt_write_connect(&f->out, &connect), ROOST_ENOMEM);
-  assert_int_equal(roost_mqtt_write_subscribe(&f->out, 5, 1, &one, 1), ROOST_ENOMEM);
+  assert_int_equal(roost_mqtt_write_subscribe(&f->out, 5, 1, 0, &one, 1), ROOST_ENOMEM);
   assert_int_equal(roost_mqtt_write_unsubscribe(&f->out, 5, 1, &filter, 1), ROOST_ENOMEM);
   assert_int_equal(roost_mqtt_write_answer(&f->out, 5, ROOST_MQTT_PUBACK, 1, 0), ROOST_ENOMEM);
   assert_int_equal(roost_mqtt_write_ping(&f->out), ROOST_ENOMEM);
