@@ -127,7 +127,7 @@ static void fill_services(filling *to, const roost_dispatch *dispatch) {
 
 static void fill_client(filling *to, roost_report_client *client, const roost_outbound *from) {
   const roost_client_config *config = from->config;
-  const roost_endpoint at = from->client->ops->place(from->client);
+  const roost_endpoint at = roost_client_place(from->client);
   *client = (roost_report_client){.name = text(to, config->name),
                                   .transport = text(to, config->transport),
                                   .host = at.host != NULL ? text(to, at.host) : NULL,

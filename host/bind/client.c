@@ -249,14 +249,14 @@ static int get_info(lua_State *lua) {
   lua_setfield(lua, -2, "transport");
   lua_pushboolean(lua, true);
   lua_setfield(lua, -2, "connected");
-  const roost_address *remote = client->ops->remote(client);
+  const roost_address *remote = roost_client_remote(client);
   if (remote == NULL)
     return 1;
   set_address(lua, "remote", remote);
-  set_address(lua, "local", client->ops->local(client));
-  lua_pushinteger(lua, client->ops->descriptor(client));
+  set_address(lua, "local", roost_client_local(client));
+  lua_pushinteger(lua, roost_client_descriptor(client));
   lua_setfield(lua, -2, "fd");
-  const roost_tls_info *tls = client->ops->tls != NULL ? client->ops->tls(client) : NULL;
+  const roost_tls_info *tls = roost_client_tls(client);
   if (tls != NULL) {
     push_tls(lua, tls);
     lua_setfield(lua, -2, "tls");

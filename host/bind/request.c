@@ -360,7 +360,7 @@ static void push_failure(lua_State *lua, const char *name, const char *code, con
 
 /* why: an error's name, perhaps with a colon and what is wrong after it. */
 static void push_unconnected(lua_State *lua, const roost_outbound *outbound, const char *why) {
-  const roost_endpoint at = outbound->client->ops->place(outbound->client);
+  const roost_endpoint at = roost_client_place(outbound->client);
   const char *colon = strchr(why, ':');
   const char *code = lua_pushlstring(lua, why, colon != NULL ? (size_t)(colon - why) : strlen(why));
   const char *message = lua_pushfstring(lua, "connect %s %s:%d", code, at.host, (int)at.port);

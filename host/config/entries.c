@@ -280,6 +280,8 @@ void roost_client_read_table(roost_keys_reader *reader, roost_client_config *cli
   roost_keys_read(reader, roost_schema_client, &row);
   *client = row.config;
   client->transport = row.transport == ROOST_CLIENT_LOCAL ? "local" : "tcp";
+  if (row.transport == ROOST_CLIENT_LOCAL)
+    client->host = NULL; /* there is no place to connect to */
   if (row.url != NULL && row.urls != NULL) {
     say_of(reader, "urls", "there is url, too: one of them says it all");
   } else if (row.urls != NULL && row.urls[0] == NULL) {

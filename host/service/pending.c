@@ -346,13 +346,17 @@ static bool may_send(const roost_outbound *outbound) {
   return outbound->state == ROOST_OUTBOUND_UP && roost_list_empty(&outbound->held);
 }
 
+static roost_format format_of(const roost_client *client, roost_slice pattern) {
+  return client->ops->format != NULL ? client->ops->format(client, pattern) : ROOST_FORMAT_JSON;
+}
+
 roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pending, bool reply,
                                    const roost_message *said, int *status) {
   *status = ROOST_ENOMEM;
   if (reply && !take_slot(outbound, pending))
     return NULL;
   pending->outbound = outbound;
-  pending->format = outbound->client->ops->format(outbound->client, said->pattern);
+  pending->format = format_of(outbound->client, said->pattern);
   roost_buffer *out = may_send(outbound) ? begin_now(outbound, pending, said)
                                          : begin_held(outbound, pending, said, status);
   if (out == NULL)

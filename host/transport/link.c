@@ -297,12 +297,34 @@ const roost_address *roost_dialer_local(const roost_dialer *dialer) {
   return dialer->link != NULL ? roost_conn_local(dialer->link->conn) : NULL;
 }
 
-int roost_dialer_descriptor(const roost_dialer *dialer) {
-  return dialer->link != NULL ? roost_conn_descriptor(dialer->link->conn) : -1;
+/* ------------------------------------------------------------------------- of a client ------- */
+
+roost_endpoint roost_client_place(const roost_client *client) {
+  const roost_client_config *config = client->config;
+  return client->dialer != NULL ? roost_dialer_place(client->dialer)
+                                : (roost_endpoint){config->host, config->port};
 }
 
-const roost_tls_info *roost_dialer_tls(const roost_dialer *dialer) {
-  return dialer->link != NULL ? roost_conn_tls_info(dialer->link->conn) : NULL;
+const roost_address *roost_client_remote(const roost_client *client) {
+  return client->dialer != NULL ? roost_dialer_remote(client->dialer) : NULL;
+}
+
+const roost_address *roost_client_local(const roost_client *client) {
+  return client->dialer != NULL ? roost_dialer_local(client->dialer) : NULL;
+}
+
+static roost_conn *conn_of(const roost_client *client) {
+  return client->dialer != NULL && client->dialer->link != NULL ? client->dialer->link->conn : NULL;
+}
+
+int roost_client_descriptor(const roost_client *client) {
+  const roost_conn *conn = conn_of(client);
+  return conn != NULL ? roost_conn_descriptor(conn) : -1;
+}
+
+const roost_tls_info *roost_client_tls(const roost_client *client) {
+  roost_conn *conn = conn_of(client);
+  return conn != NULL ? roost_conn_tls_info(conn) : NULL;
 }
 
 /* ------------------------------------------------------------------------- life -------------- */

@@ -16,7 +16,6 @@
 
 #include "transport/transport.h"
 
-typedef struct roost_dialer roost_dialer;
 typedef struct roost_link_ops roost_link_ops;
 
 typedef struct roost_link {
@@ -101,11 +100,11 @@ roost_endpoint roost_dialer_place(const roost_dialer *dialer);
  * on_open follows, or on_closed. ESTATE, EINVAL, ENOMEM. */
 int roost_link_start_tls(roost_link *link);
 
-/* For roost_client_ops, where there may be no connection. */
+/* Whether there is a connection whose send buffer is over half full. */
 bool roost_dialer_crowded(const roost_dialer *dialer);
+
+/* Both ends of the connection; NULL where there is none. */
 const roost_address *roost_dialer_remote(const roost_dialer *dialer);
 const roost_address *roost_dialer_local(const roost_dialer *dialer);
-int roost_dialer_descriptor(const roost_dialer *dialer);
-const roost_tls_info *roost_dialer_tls(const roost_dialer *dialer);
 
 #endif

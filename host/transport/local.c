@@ -252,21 +252,6 @@ static void close_client(roost_client *client) {
   roost_delivery_pool_abandon(&self->pool);
 }
 
-static roost_endpoint no_place(const roost_client *client) {
-  (void)client;
-  return (roost_endpoint){NULL, 0};
-}
-
-static const roost_address *no_end(const roost_client *client) {
-  (void)client;
-  return NULL;
-}
-
-static int no_descriptor(const roost_client *client) {
-  (void)client;
-  return -1;
-}
-
 static void free_client(roost_client *client) {
   local_client *self = of(client);
   close_client(client);
@@ -289,10 +274,6 @@ static const roost_client_ops client_ops = {.routes_events = true,
                                             .forget = forget,
                                             .crowded = crowded,
                                             .close = close_client,
-                                            .place = no_place,
-                                            .remote = no_end,
-                                            .local = no_end,
-                                            .descriptor = no_descriptor,
                                             .free = free_client};
 
 int roost_local_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,

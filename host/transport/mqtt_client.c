@@ -217,12 +217,6 @@ static const roost_mqtt_session_ops session_ops = {.on_up = on_up,
 
 /* ------------------------------------------------------------------------- sending ----------- */
 
-static roost_format format(const roost_client *client, roost_slice pattern) {
-  (void)client;
-  (void)pattern;
-  return ROOST_FORMAT_JSON;
-}
-
 /* The topic of a pattern; what is wrong with it is said by end. ENOMEM. */
 static int make_topic(mqtt_client *self, roost_slice pattern) {
   clear(&self->topic);
@@ -371,30 +365,6 @@ static void forget(roost_client *client, uint64_t token) {
   roost_mqtt_replies_done(&of(client)->replies, token);
 }
 
-static const roost_dialer *dialer_of(const roost_client *client) {
-  return &((const mqtt_client *)client)->session.dialer;
-}
-
-static roost_endpoint place(const roost_client *client) {
-  return roost_dialer_place(dialer_of(client));
-}
-
-static const roost_address *remote(const roost_client *client) {
-  return roost_dialer_remote(dialer_of(client));
-}
-
-static const roost_address *local(const roost_client *client) {
-  return roost_dialer_local(dialer_of(client));
-}
-
-static int descriptor(const roost_client *client) {
-  return roost_dialer_descriptor(dialer_of(client));
-}
-
-static const roost_tls_info *tls(const roost_client *client) {
-  return roost_dialer_tls(dialer_of(client));
-}
-
 static void free_client(roost_client *client) {
   mqtt_client *self = of(client);
   roost_mqtt_session_close(&self->session);
@@ -411,18 +381,12 @@ static void free_client(roost_client *client) {
 }
 
 static const roost_client_ops client_ops = {.connect = connect_client,
-                                            .format = format,
                                             .begin = begin,
                                             .end = end,
                                             .undo = undo,
                                             .forget = forget,
                                             .crowded = crowded,
                                             .close = close_client,
-                                            .place = place,
-                                            .remote = remote,
-                                            .local = local,
-                                            .descriptor = descriptor,
-                                            .tls = tls,
                                             .free = free_client};
 
 int roost_mqtt_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
@@ -432,8 +396,11 @@ int roost_mqtt_client_new(roost_client **out, roost_loop *loop, const roost_clie
   *out = NULL;
   if (self == NULL)
     return ROOST_ENOMEM;
-  self->client =
-      (roost_client){.ops = &client_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
+  self->client = (roost_client){.ops = &client_ops,
+                                .config = config,
+                                .sink = sink,
+                                .sink_ud = sink_ud,
+                                .dialer = &self->session.dialer};
   self->loop = loop;
   self->options = config->options;
   self->length_bytes = 1;

@@ -331,12 +331,6 @@ static int connect_client(roost_client *client) {
   return roost_nats_conn_connect(&of(client)->conn);
 }
 
-static roost_format format(const roost_client *client, roost_slice pattern) {
-  (void)client;
-  (void)pattern;
-  return ROOST_FORMAT_JSON;
-}
-
 static const roost_dialer *dialer_of(const roost_client *client) {
   return &((const nats_client *)client)->conn.dialer;
 }
@@ -349,26 +343,6 @@ static void close_client(roost_client *client) {
   roost_nats_conn_close(&of(client)->conn);
 }
 
-static roost_endpoint place(const roost_client *client) {
-  return roost_dialer_place(dialer_of(client));
-}
-
-static const roost_address *remote(const roost_client *client) {
-  return roost_dialer_remote(dialer_of(client));
-}
-
-static const roost_address *local(const roost_client *client) {
-  return roost_dialer_local(dialer_of(client));
-}
-
-static int descriptor(const roost_client *client) {
-  return roost_dialer_descriptor(dialer_of(client));
-}
-
-static const roost_tls_info *tls(const roost_client *client) {
-  return roost_dialer_tls(dialer_of(client));
-}
-
 static void free_client(roost_client *client) {
   nats_client *self = of(client);
   roost_nats_conn_deinit(&self->conn);
@@ -379,17 +353,11 @@ static void free_client(roost_client *client) {
 }
 
 static const roost_client_ops client_ops = {.connect = connect_client,
-                                            .format = format,
                                             .begin = begin,
                                             .end = end,
                                             .undo = undo,
                                             .crowded = crowded,
                                             .close = close_client,
-                                            .place = place,
-                                            .remote = remote,
-                                            .local = local,
-                                            .descriptor = descriptor,
-                                            .tls = tls,
                                             .free = free_client};
 
 int roost_nats_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
@@ -399,8 +367,11 @@ int roost_nats_client_new(roost_client **out, roost_loop *loop, const roost_clie
   *out = NULL;
   if (self == NULL)
     return ROOST_ENOMEM;
-  self->client =
-      (roost_client){.ops = &client_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
+  self->client = (roost_client){.ops = &client_ops,
+                                .config = config,
+                                .sink = sink,
+                                .sink_ud = sink_ud,
+                                .dialer = &self->conn.dialer};
   self->loop = loop;
   roost_buffer_init(&self->route, alloc);
   roost_buffer_init(&self->inbox, alloc);

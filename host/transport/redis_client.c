@@ -43,10 +43,6 @@ static redis_client *of(roost_client *client) {
   return (redis_client *)client;
 }
 
-static const roost_dialer *dialer_of(const roost_client *client) {
-  return &((const redis_client *)client)->pair.pub.dialer;
-}
-
 /* ------------------------------------------------------------------------- channels ---------- */
 
 static void free_channel(redis_client *self, reply_channel *channel) {
@@ -322,12 +318,6 @@ static int end(roost_client *client, const roost_message *head) {
   return status;
 }
 
-static roost_format format(const roost_client *client, roost_slice pattern) {
-  (void)client;
-  (void)pattern;
-  return ROOST_FORMAT_JSON;
-}
-
 static bool crowded(const roost_client *client) {
   return is_crowded((const redis_client *)client);
 }
@@ -338,26 +328,6 @@ static void close_client(roost_client *client) {
   redis_client *self = of(client);
   roost_redis_pair_close(&self->pair);
   free_channels(self);
-}
-
-static roost_endpoint place(const roost_client *client) {
-  return roost_dialer_place(dialer_of(client));
-}
-
-static const roost_address *remote(const roost_client *client) {
-  return roost_dialer_remote(dialer_of(client));
-}
-
-static const roost_address *local(const roost_client *client) {
-  return roost_dialer_local(dialer_of(client));
-}
-
-static int descriptor(const roost_client *client) {
-  return roost_dialer_descriptor(dialer_of(client));
-}
-
-static const roost_tls_info *tls(const roost_client *client) {
-  return roost_dialer_tls(dialer_of(client));
 }
 
 static void free_client(roost_client *client) {
@@ -373,18 +343,12 @@ static void free_client(roost_client *client) {
 }
 
 static const roost_client_ops client_ops = {.connect = connect_client,
-                                            .format = format,
                                             .begin = begin,
                                             .end = end,
                                             .undo = undo,
                                             .forget = forget,
                                             .crowded = crowded,
                                             .close = close_client,
-                                            .place = place,
-                                            .remote = remote,
-                                            .local = local,
-                                            .descriptor = descriptor,
-                                            .tls = tls,
                                             .free = free_client};
 
 int roost_redis_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
@@ -394,8 +358,11 @@ int roost_redis_client_new(roost_client **out, roost_loop *loop, const roost_cli
   *out = NULL;
   if (self == NULL)
     return ROOST_ENOMEM;
-  self->client =
-      (roost_client){.ops = &client_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
+  self->client = (roost_client){.ops = &client_ops,
+                                .config = config,
+                                .sink = sink,
+                                .sink_ud = sink_ud,
+                                .dialer = &self->pair.pub.dialer};
   self->loop = loop;
   roost_map_init(&self->channels, alloc);
   roost_slots_init(&self->slots, alloc);

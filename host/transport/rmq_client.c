@@ -425,16 +425,6 @@ static int connect_client(roost_client *client) {
   return roost_rmq_connection_open(&of(client)->connection);
 }
 
-static roost_format format(const roost_client *client, roost_slice pattern) {
-  (void)client;
-  (void)pattern;
-  return ROOST_FORMAT_JSON;
-}
-
-static const roost_dialer *dialer_of(const roost_client *client) {
-  return &((const rmq_client *)client)->connection.dialer;
-}
-
 static bool crowded(const roost_client *client) {
   return roost_rmq_crowded(&((const rmq_client *)client)->connection);
 }
@@ -443,26 +433,6 @@ static void close_client(roost_client *client) {
   rmq_client *self = of(client);
   self->is_open = false;
   roost_rmq_connection_close(&self->connection);
-}
-
-static roost_endpoint place(const roost_client *client) {
-  return roost_dialer_place(dialer_of(client));
-}
-
-static const roost_address *remote(const roost_client *client) {
-  return roost_dialer_remote(dialer_of(client));
-}
-
-static const roost_address *local(const roost_client *client) {
-  return roost_dialer_local(dialer_of(client));
-}
-
-static int descriptor(const roost_client *client) {
-  return roost_dialer_descriptor(dialer_of(client));
-}
-
-static const roost_tls_info *tls(const roost_client *client) {
-  return roost_dialer_tls(dialer_of(client));
 }
 
 static void free_client(roost_client *client) {
@@ -477,17 +447,11 @@ static void free_client(roost_client *client) {
 }
 
 static const roost_client_ops client_ops = {.connect = connect_client,
-                                            .format = format,
                                             .begin = begin,
                                             .end = end,
                                             .undo = undo,
                                             .crowded = crowded,
                                             .close = close_client,
-                                            .place = place,
-                                            .remote = remote,
-                                            .local = local,
-                                            .descriptor = descriptor,
-                                            .tls = tls,
                                             .free = free_client};
 
 int roost_rmq_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
@@ -497,8 +461,11 @@ int roost_rmq_client_new(roost_client **out, roost_loop *loop, const roost_clien
   *out = NULL;
   if (self == NULL)
     return ROOST_ENOMEM;
-  self->client =
-      (roost_client){.ops = &client_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
+  self->client = (roost_client){.ops = &client_ops,
+                                .config = config,
+                                .sink = sink,
+                                .sink_ud = sink_ud,
+                                .dialer = &self->connection.dialer};
   self->loop = loop;
   self->options = config->options;
   roost_rmq_connection_init(&self->connection, loop, self->options, config->max_send_buffer_size,

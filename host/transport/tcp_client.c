@@ -211,12 +211,6 @@ static int end(roost_client *client, const roost_message *head) {
   return 0;
 }
 
-static roost_format format(const roost_client *client, roost_slice pattern) {
-  (void)client;
-  (void)pattern;
-  return ROOST_FORMAT_JSON;
-}
-
 static const roost_dialer *dialer_of(const roost_client *client) {
   return &((const tcp_client *)client)->dialer;
 }
@@ -229,26 +223,6 @@ static void close_client(roost_client *client) {
   roost_dialer_close(&of(client)->dialer);
 }
 
-static roost_endpoint place(const roost_client *client) {
-  return roost_dialer_place(dialer_of(client));
-}
-
-static const roost_address *remote(const roost_client *client) {
-  return roost_dialer_remote(dialer_of(client));
-}
-
-static const roost_address *local(const roost_client *client) {
-  return roost_dialer_local(dialer_of(client));
-}
-
-static int descriptor(const roost_client *client) {
-  return roost_dialer_descriptor(dialer_of(client));
-}
-
-static const roost_tls_info *tls(const roost_client *client) {
-  return roost_dialer_tls(dialer_of(client));
-}
-
 static void free_client(roost_client *client) {
   tcp_client *self = of(client);
   roost_dialer_deinit(&self->dialer);
@@ -259,17 +233,11 @@ static void free_client(roost_client *client) {
 
 static const roost_client_ops client_ops = {.routes_events = true,
                                             .connect = connect_client,
-                                            .format = format,
                                             .begin = begin,
                                             .end = end,
                                             .undo = undo,
                                             .crowded = crowded,
                                             .close = close_client,
-                                            .place = place,
-                                            .remote = remote,
-                                            .local = local,
-                                            .descriptor = descriptor,
-                                            .tls = tls,
                                             .free = free_client};
 
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
@@ -278,8 +246,11 @@ int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_clien
   *out = NULL;
   if (self == NULL)
     return ROOST_ENOMEM;
-  self->client =
-      (roost_client){.ops = &client_ops, .config = config, .sink = sink, .sink_ud = sink_ud};
+  self->client = (roost_client){.ops = &client_ops,
+                                .config = config,
+                                .sink = sink,
+                                .sink_ud = sink_ud,
+                                .dialer = &self->dialer};
   self->loop = loop;
   const roost_dialer_config dialer = {.endpoint = {config->host, config->port},
                                       .others = config->others,

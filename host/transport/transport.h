@@ -246,6 +246,7 @@ int roost_tcp_server_adopt(roost_server *server, roost_conn *conn);
 /* ------------------------------------------------------------------------- clients ----------- */
 
 typedef struct roost_client roost_client;
+typedef struct roost_dialer roost_dialer;
 
 /* Where a client may find its server. */
 typedef struct roost_endpoint {
@@ -295,7 +296,7 @@ typedef struct roost_client_ops {
   bool routes_events; /* an event goes out with its route, as text, in the place of its pattern */
   /* Begins to connect; on_open or on_closed follows in a later turn. ENOMEM, EINVAL. */
   int (*connect)(roost_client *client);
-  /* How data for a pattern (JSON text) is to be written. */
+  /* How data for a pattern (JSON text) is to be written. NULL: as JSON. */
   roost_format (*format)(const roost_client *client, roost_slice pattern);
   /* While it is open: begin, the data appended to the buffer in head's format, then end or
    * undo, nothing in between. head has pattern, metadata, options and the id (ptr NULL: an event),
@@ -313,16 +314,6 @@ typedef struct roost_client_ops {
   /* Ends the connection once what was handed over is sent, or stops making it; no on_closed
    * follows. */
   void (*close)(roost_client *client);
-  /* Where it is connected, or was last tried; host NULL: nowhere in particular. */
-  roost_endpoint (*place)(const roost_client *client);
-  /* Addresses of both ends and the descriptor of an open connection; NULL and -1 where there are
-   * none. */
-  const roost_address *(*remote)(const roost_client *client);
-  const roost_address *(*local)(const roost_client *client);
-  int (*descriptor)(const roost_client *client);
-  /* What is known of the server by TLS; borrowed until the connection ends. NULL where there is no
-   * TLS, or memory is short. May be NULL. */
-  const roost_tls_info *(*tls)(const roost_client *client);
   /* Closes and frees it; the loop goes on with what is still to be sent. */
   void (*free)(roost_client *client);
 } roost_client_ops;
@@ -332,10 +323,21 @@ struct roost_client {
   const roost_client_config *config; /* borrowed */
   const roost_client_sink *sink;     /* borrowed */
   void *sink_ud;
-  roost_codec *codec;  /* borrowed, set before connect; NULL: JSON */
-  const char *refusal; /* why the last end has returned EUNSUPPORTED; the client's */
-  uint64_t token;      /* the client's, of the request that the last end took, for forget */
+  roost_codec *codec;         /* borrowed, set before connect; NULL: JSON */
+  const char *refusal;        /* why the last end has returned EUNSUPPORTED; the client's */
+  uint64_t token;             /* the client's, of the request that the last end took, for forget */
+  const roost_dialer *dialer; /* of its connection (transport/link.h); NULL: it has none of ours */
 };
+
+/* Where it is connected, or was last tried; host NULL: nowhere in particular. */
+roost_endpoint roost_client_place(const roost_client *client);
+
+/* Addresses of both ends and the descriptor of an open connection, and what is known of the server
+ * by TLS; borrowed until that ends. NULL and -1 where there are none. */
+const roost_address *roost_client_remote(const roost_client *client);
+const roost_address *roost_client_local(const roost_client *client);
+int roost_client_descriptor(const roost_client *client);
+const roost_tls_info *roost_client_tls(const roost_client *client);
 
 /* A client of a Nest TCP server; it connects when told. ENOMEM. */
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,

@@ -43,12 +43,6 @@ static inline int fake_client_connect(roost_client *client) {
   return 0;
 }
 
-static inline roost_format fake_client_format(const roost_client *client, roost_slice pattern) {
-  (void)client;
-  (void)pattern;
-  return ROOST_FORMAT_JSON;
-}
-
 static inline roost_buffer *fake_client_begin(roost_client *client, const roost_message *head) {
   fake_client *self = fake_client_of(client);
   (void)head;
@@ -82,13 +76,9 @@ static inline void fake_client_close(roost_client *client) {
   fake_client_of(client)->closes++;
 }
 
-static inline roost_endpoint fake_client_place(const roost_client *client) {
-  return (roost_endpoint){client->config->host, client->config->port};
-}
-
 #define FAKE_CLIENT_OPS                                                                            \
-  .connect = fake_client_connect, .format = fake_client_format, .begin = fake_client_begin,        \
-  .end = fake_client_end, .undo = fake_client_undo, .crowded = fake_client_crowded,                \
-  .close = fake_client_close, .place = fake_client_place, .routes_events = true
+  .connect = fake_client_connect, .begin = fake_client_begin, .end = fake_client_end,              \
+  .undo = fake_client_undo, .crowded = fake_client_crowded, .close = fake_client_close,            \
+  .routes_events = true
 
 #endif

@@ -172,9 +172,9 @@ static void messages_are_handed_on_as_they_are(void **state) {
   assert_string_equal(self.message, "\"p\" 1 {} \"i\" 1");
   assert_int_equal(try_send(&self, "\"json\"", "2", NULL), 0);
   assert_string_equal(self.message, "\"json\" 2 {}  0");
-  assert_null(self.client->ops->remote(self.client));
-  assert_null(self.client->ops->local(self.client));
-  assert_int_equal(self.client->ops->descriptor(self.client), -1);
+  assert_null(roost_client_remote(self.client));
+  assert_null(roost_client_local(self.client));
+  assert_int_equal(roost_client_descriptor(self.client), -1);
   assert_false(self.client->ops->crowded(self.client));
   assert_null(self.origin->ops->remote(self.origin));
   assert_true(self.origin->takes_packed);

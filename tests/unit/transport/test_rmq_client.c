@@ -135,8 +135,8 @@ static void test_queue(void **state) {
   assert_int_equal(self->opened, 0);
   rmq_consuming(&self->broker);
   assert_int_equal(self->opened, 1);
-  assert_non_null(self->client->ops->remote(self->client));
-  assert_string_equal(self->client->ops->place(self->client).host, "broker");
+  assert_non_null(roost_client_remote(self->client));
+  assert_string_equal(roost_client_place(self->client).host, "broker");
 }
 
 static void test_exchanges(void **state) {

@@ -182,8 +182,8 @@ static void expect_closed(client_test *self, int status, const char *why) {
   assert_int_equal(self->closed, 1);
   assert_int_equal(self->status, status);
   assert_string_equal(self->why, why);
-  assert_null(self->client->ops->remote(self->client));
-  assert_int_equal(self->client->ops->descriptor(self->client), -1);
+  assert_null(roost_client_remote(self->client));
+  assert_int_equal(roost_client_descriptor(self->client), -1);
 }
 
 static const char one[] = "43#{\"response\":1,\"isDisposed\":true,\"id\":\"abc\"}";
@@ -620,12 +620,12 @@ static void it_tries_one_place_after_the_other(void **state) {
   make(&self);
   assert_int_equal(self.client->ops->connect(self.client), 0);
   NET_TEST_UNTIL(&self.test, self.opened == 1);
-  assert_int_equal(self.client->ops->place(self.client).port, ports[1]);
-  assert_int_equal(self.client->ops->remote(self.client)->port, ports[1]);
+  assert_int_equal(roost_client_place(self.client).port, ports[1]);
+  assert_int_equal(roost_client_remote(self.client)->port, ports[1]);
   self.client->ops->close(self.client);
   assert_int_equal(self.client->ops->connect(self.client), 0); /* where it was connected, first */
   NET_TEST_UNTIL(&self.test, self.opened == 2);
-  assert_int_equal(self.client->ops->place(self.client).port, ports[1]);
+  assert_int_equal(roost_client_place(self.client).port, ports[1]);
   close(sockets[1]);
   self.client->ops->close(self.client);
   assert_int_equal(self.client->ops->connect(self.client), 0);
@@ -660,10 +660,10 @@ static void it_leaves_a_place_that_takes_it_and_says_nothing(void **state) {
   close(accept(sockets[0], NULL, NULL));
   NET_TEST_UNTIL(&self.test, self.closed == 1);
   assert_int_equal(self.status, ROOST_EGONE);
-  assert_int_equal(self.client->ops->place(self.client).port, ports[0]); /* what the error is of */
+  assert_int_equal(roost_client_place(self.client).port, ports[0]); /* what the error is of */
   assert_int_equal(self.client->ops->connect(self.client), 0);
   NET_TEST_UNTIL(&self.test, self.opened == 2);
-  assert_int_equal(self.client->ops->place(self.client).port, ports[1]);
+  assert_int_equal(roost_client_place(self.client).port, ports[1]);
   stop(&self);
   close(sockets[0]);
   close(sockets[1]);
@@ -680,9 +680,9 @@ static void it_dials_and_knows_both_ends(void **state) {
   make(&self);
   assert_int_equal(self.client->ops->connect(self.client), 0);
   NET_TEST_UNTIL(&self.test, self.opened == 1);
-  assert_int_equal(self.client->ops->remote(self.client)->port, self.config.port);
-  assert_string_equal(self.client->ops->local(self.client)->text, "127.0.0.1");
-  assert_true(self.client->ops->descriptor(self.client) > 0);
+  assert_int_equal(roost_client_remote(self.client)->port, self.config.port);
+  assert_string_equal(roost_client_local(self.client)->text, "127.0.0.1");
+  assert_true(roost_client_descriptor(self.client) > 0);
   close(listening);
   self.client->ops->close(self.client);
   assert_int_equal(self.client->ops->connect(self.client), 0);
