@@ -376,3 +376,7 @@ int roost_redis_client_new(roost_client **out, roost_loop *loop, const roost_cli
   *out = &self->client;
   return 0;
 }
+
+roost_redis_pair *roost_redis_client_pair(roost_client *client) {
+  return &of(client)->pair;
+}

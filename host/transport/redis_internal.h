@@ -78,6 +78,9 @@ void roost_redis_pair_go_on(roost_redis_pair *pair);
 int roost_redis_listen(roost_redis_pair *pair, const char *verb, roost_slice channel);
 int roost_redis_publish(roost_redis_pair *pair, roost_slice channel, roost_slice body);
 
+/* Those of a client, for tests. */
+roost_redis_pair *roost_redis_client_pair(roost_client *client);
+
 /* Text of a body as messages are read: itself, or put into repaired with what is not UTF-8
  * replaced. ENOMEM. */
 int roost_redis_text(roost_buffer *repaired, roost_slice *body);
