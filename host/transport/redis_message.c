@@ -50,7 +50,7 @@ static int publish(roost_redis_server *self, roost_slice channel) {
   }
   if (status == 0)
     status = roost_redis_publish(&self->pair, channel, packet);
-  if (status == ROOST_ESCRIPT)
+  if (status == ROOST_ESCRIPT && codec != NULL)
     roost_redis_server_log(self, ROOST_LOG_ERROR, ROOST_LOG_KIND_HANDLER, "a reply cannot be sent",
                            channel, roost_slice_text(codec->why));
   roost_buffer_trim(&self->body, ROOST_REDIS_KEEP_BYTES);
@@ -275,7 +275,7 @@ static int dispatch(roost_redis_server *self, const roost_redis_channel *from, r
 
 static void take_message(roost_redis_server *self, roost_slice route, roost_slice channel,
                          roost_slice body) {
-  roost_message message;
+  roost_message message = {.format = ROOST_FORMAT_JSON};
   const roost_redis_channel *from = roost_map_get(&self->by_route, route);
   if (from == NULL)
     return; /* its subscription is being given up */

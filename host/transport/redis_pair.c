@@ -141,7 +141,7 @@ static void take_reply(roost_redis_side *side, const roost_redis_reply *reply) {
 }
 
 /* Whether the next message of the side may be taken now. */
-static bool may_take(const roost_redis_side *side, unsigned *left) {
+static bool may_take(const roost_redis_side *side, unsigned left) {
   roost_redis_pair *pair = side->pair;
   if (!is_sub(side) || !pair->open)
     return true;
@@ -150,7 +150,7 @@ static bool may_take(const roost_redis_side *side, unsigned *left) {
     roost_conn_pause(side->dialer.link->conn);
     return false;
   }
-  if (*left > 0)
+  if (left > 0)
     return true;
   roost_loop_defer(pair->loop, &pair->resume);
   return false;
@@ -160,7 +160,7 @@ static bool may_take(const roost_redis_side *side, unsigned *left) {
 static void take_replies(roost_redis_side *side, redis_link *link) {
   unsigned left = ROOST_REDIS_MESSAGES;
   int status = 1;
-  while (status > 0 && link->link.dialer != NULL && may_take(side, &left)) {
+  while (status > 0 && link->link.dialer != NULL && may_take(side, left)) {
     roost_redis_reply reply;
     const char *why;
     status = roost_redis_next(link->reader, &reply, &why);

@@ -64,7 +64,7 @@ static int on_message(void *ud, roost_origin *origin, const roost_message *messa
   if (message->route.ptr[0] == 'h') {
     held *at = &self->held[self->held_count++];
     at->origin = origin;
-    strcpy(at->id, id);
+    memcpy(at->id, id, sizeof at->id);
     origin->in_flight++;
   } else if (message->route.ptr[0] == 'u' && id[0] != '\0') {
     origin->ops->reply_unhandled(origin, roost_slice_text(id));
