@@ -11,7 +11,7 @@
 
 /* False where it is no stream socket of TCP that listens. */
 static bool find_address(int descriptor, roost_address *address) {
-  struct sockaddr_storage bound;
+  struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
   socklen_t size = sizeof bound;
   int listens = 0;
   socklen_t int_size = sizeof listens;
