@@ -206,13 +206,17 @@ static roost_message head_of(const roost_outbound *outbound, const roost_pending
                         .pattern = said->pattern,
                         .metadata = said->metadata,
                         .options = said->options};
-  if (pending->slot != 0)
+  if (pending->slot != 0 && pending->is_event)
+    head.confirm = write_id(outbound, pending->slot, id);
+  else if (pending->slot != 0)
     head.id = write_id(outbound, pending->slot, id);
   return head;
 }
 
-/* Bounds the first wait for a reply, of which a part may be over. */
+/* Bounds the first wait for a reply, of which a part may be over. An event's word is out. */
 static void start_deadline(roost_outbound *outbound, roost_pending *pending) {
+  if (pending->is_event)
+    return;
   const uint64_t left_ms =
       pending->timeout_ms > pending->waited_ms ? pending->timeout_ms - pending->waited_ms : 1;
   if (pending->timeout_ms > 0 && !roost_timer_running(&pending->deadline))
@@ -261,16 +265,16 @@ const char *roost_outbound_why(const roost_outbound *outbound, int status) {
 
 /* The client has taken it, and may have noted something that it wants to be told. */
 static void note_sent(roost_outbound *outbound, roost_pending *pending) {
-  pending->is_sent = pending->slot != 0;
+  pending->is_sent = pending->slot != 0 && !pending->is_event;
   pending->token = outbound->client->token;
 }
 
 static void send_one(roost_outbound *outbound, roost_pending *pending) {
-  const bool is_event = pending->slot == 0;
+  const bool is_over = pending->slot == 0;
   const int status = send_held(outbound, pending);
   if (status != 0) {
     fail(pending, status, roost_outbound_why(outbound, status));
-  } else if (is_event) {
+  } else if (is_over) {
     leave(pending);
     pending->ops->sent(pending);
   } else {
@@ -353,7 +357,8 @@ static roost_format format_of(const roost_client *client, roost_slice pattern) {
 roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pending, bool reply,
                                    const roost_message *said, int *status) {
   *status = ROOST_ENOMEM;
-  if (reply && !take_slot(outbound, pending))
+  pending->is_event = !reply;
+  if ((reply || outbound->client->confirms) && !take_slot(outbound, pending))
     return NULL;
   pending->outbound = outbound;
   pending->format = format_of(outbound->client, said->pattern);
@@ -366,22 +371,22 @@ roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pend
 
 static int end_now(roost_outbound *outbound, roost_pending *pending, const roost_message *said) {
   char id[ID_DIGITS + 2];
-  const bool is_event = pending->slot == 0;
+  const bool is_over = pending->slot == 0; /* once it was sent */
   const roost_message head = head_of(outbound, pending, said, id);
   outbound->writing = NULL;
-  if (!is_event)
+  if (!is_over)
     wait_for_reply(outbound, pending);
   const int status = outbound->client->ops->end(outbound->client, &head);
   if (status == 0)
     note_sent(outbound, pending);
-  if (status != 0 || is_event)
+  if (status != 0 || is_over)
     leave(pending);
-  return status != 0 ? status : is_event;
+  return status != 0 ? status : is_over;
 }
 
 int roost_outbound_end(roost_outbound *outbound, roost_pending *pending,
                        const roost_message *said) {
-  if (pending->slot != 0)
+  if (!pending->is_event)
     outbound->stats.requests++;
   if (outbound->writing == pending)
     return end_now(outbound, pending, said);
@@ -397,11 +402,24 @@ int roost_outbound_end(roost_outbound *outbound, roost_pending *pending,
 
 /* ------------------------------------------------------------------------- replies ----------- */
 
+static void on_confirmed(roost_pending *pending, const roost_reply *reply) {
+  if (reply->err.ptr != NULL) {
+    fail(pending, ROOST_EGONE, "the broker did not take the event");
+    return;
+  }
+  leave(pending);
+  pending->ops->sent(pending);
+}
+
 static void on_reply(void *ud, const roost_reply *reply) {
   roost_outbound *outbound = ud;
   roost_pending *pending = roost_slots_get(&outbound->slots, read_id(outbound, reply->id));
   if (pending == NULL) {
     outbound->stats.late++;
+    return;
+  }
+  if (pending->is_event) {
+    on_confirmed(pending, reply);
     return;
   }
   if (reply->err.ptr != NULL)

@@ -30,7 +30,8 @@ typedef enum roost_outbound_state {
 typedef struct roost_pending_ops {
   /* A reply; borrowed. last: it is out, and may be used for something else. */
   void (*reply)(roost_pending *pending, const roost_reply *reply);
-  /* An event was handed to the transport; it is out. */
+  /* An event was handed to the transport, and has been confirmed where the client does that; it is
+   * out. */
   void (*sent)(roost_pending *pending);
   /* It is out. status: ETIMEDOUT; EGONE: the connection has ended; ECONNECT: it could not be made;
    * EFULL, ENOMEM; ESCRIPT: its serializer raised; EUNSUPPORTED: the transport cannot send it. why
@@ -43,7 +44,7 @@ struct roost_pending {
   roost_outbound *outbound; /* NULL: it is out */
   const roost_pending_ops *ops;
   const void *owner;   /* the caller's, for roost_outbound_drop */
-  uint64_t slot;       /* of its id; 0: an event */
+  uint64_t slot;       /* of its id; 0: an event that nobody confirms */
   uint64_t token;      /* the client's, where is_sent */
   uint64_t timeout_ms; /* wait for the next reply; 0: none */
   uint64_t waited_ms;  /* of the first wait, before it was begun */
@@ -54,6 +55,7 @@ struct roost_pending {
   size_t options_len;  /* of held */
   bool has_metadata;
   bool has_options;
+  bool is_event;
   bool is_sent;        /* the client has taken it */
   roost_format format; /* of the data */
 };

@@ -67,7 +67,6 @@ static void connect_again(roost_rmq_server *self, const char *why) {
 
 static void on_closed(void *ud, int status, const char *why) {
   roost_rmq_server *self = ud;
-  const bool was_there = self->is_consuming;
   self->is_consuming = false;
   roost_delivery_pool_abandon(&self->pool);
   if (self->closing)
@@ -79,7 +78,7 @@ static void on_closed(void *ud, int status, const char *why) {
   }
   if (status == ROOST_EFULL)
     why = "max_send_buffer_size";
-  say(self, ROOST_LOG_WARN, was_there ? "disconnected" : "cannot connect", why);
+  say(self, ROOST_LOG_WARN, "disconnected", why);
   roost_server_tell(&self->server, ROOST_SERVER_LOST, NULL, why);
   connect_again(self, why);
 }

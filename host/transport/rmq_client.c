@@ -3,11 +3,14 @@
  *
  * Replies come to a queue of this connection's own and are known by their correlation id, which is
  * the request's id without its quotes. Open: what is needed was declared, and replies are consumed.
+ * Confirming: with persistent = true the broker says of each message, by its number in this
+ * connection, when it is safe; of events that is told (rmq_confirm.c).
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "core/slice.h"
+#include "transport/rmq_confirm.h"
 #include "transport/rmq_internal.h"
 #include "wire/envelope.h"
 #include "wire/json.h"
@@ -28,7 +31,8 @@ typedef struct rmq_client {
   roost_buffer coded;   /* what the codec makes of it */
   roost_buffer headers; /* of the message being sent */
   roost_buffer route;   /* its key */
-  char refusal[128];    /* why it cannot be sent */
+  roost_rmq_confirms confirms;
+  char refusal[128]; /* why it cannot be sent */
   bool is_open;
 } rmq_client;
 
@@ -57,6 +61,8 @@ static int setup(const rmq_client *self, roost_rmq_session *session) {
                                     roost_slice_text(options->exchange),
                                     roost_slice_text(options->routing_key));
   }
+  if (status == 0 && self->client.confirms)
+    status = roost_rmq_write_confirm_select(codec, out, ROOST_RMQ_CHANNEL);
   if (status == 0)
     status = roost_rmq_write_consume(codec, out, ROOST_RMQ_CHANNEL,
                                      roost_slice_text(options->reply_queue), ROOST_SLICE(""), true,
@@ -75,6 +81,7 @@ static void on_closed(void *ud, int status, const char *why) {
   rmq_client *self = ud;
   const bool was_open = self->is_open;
   self->is_open = false;
+  roost_rmq_confirms_clear(&self->confirms);
   if (was_open)
     status = status == ROOST_ECONNECT ? ROOST_EGONE : status;
   else if (status == ROOST_EGONE && strncmp(why, "E", 1) != 0) /* no errno's name says why */
@@ -175,6 +182,24 @@ static void on_returned(const rmq_client *self, const roost_rmq_content *content
     tell_error(self, id, unroutable);
 }
 
+/* What it tells may close and free the client: the numbers of those that are told of are taken out
+ * first. */
+static void on_confirm(rmq_client *self, const roost_rmq_session *session,
+                       const roost_rmq_event *event) {
+  char id[ROOST_RMQ_CONFIRM_ID];
+  const bool is_safe = event->kind == ROOST_RMQ_ACK;
+  roost_slice text;
+  while (session->link.dialer == &self->connection.dialer &&
+         roost_rmq_confirms_take(&self->confirms, event->tag, event->multiple, id, &text)) {
+    if (!is_safe) {
+      tell_error(self, text, "\"it was not taken\"");
+      continue;
+    }
+    const roost_reply reply = {.format = ROOST_FORMAT_JSON, .id = text, .last = true};
+    self->client.sink->on_reply(self->client.sink_ud, &reply);
+  }
+}
+
 static void on_writable(void *ud) {
   const rmq_client *self = ud;
   if (self->is_open)
@@ -184,10 +209,13 @@ static void on_writable(void *ud) {
 /* What it tells may close and free the client. */
 static bool on_event(void *ud, roost_rmq_session *session, const roost_rmq_event *event) {
   rmq_client *self = ud;
-  (void)session;
   switch (event->kind) {
   case ROOST_RMQ_DELIVERY:
     on_reply(self, &event->content);
+    break;
+  case ROOST_RMQ_ACK:
+  case ROOST_RMQ_NACK:
+    on_confirm(self, session, event);
     break;
   case ROOST_RMQ_RETURNED:
     on_returned(self, &event->content);
@@ -396,10 +424,14 @@ static int publish(rmq_client *self, const roost_message *head, roost_slice pack
     properties.reply_to = roost_slice_text(self->options->reply_queue);
     properties.correlation_id = (roost_slice){head->id.ptr + 1, head->id.len - 2};
   }
+  if (head->confirm.ptr != NULL && roost_rmq_confirms_reserve(&self->confirms) != 0)
+    return ROOST_ENOMEM;
   status = roost_rmq_write_publish(session->codec, roost_rmq_out(session), ROOST_RMQ_CHANNEL,
                                    &target, &properties, packet);
-  if (status == 0)
+  if (status == 0) {
+    roost_rmq_confirms_add(&self->confirms, head->confirm);
     roost_conn_dirty(session->link.conn);
+  }
   return status == ROOST_EINVAL
              ? refuse(self, "metadata cannot be sent as headers%.*s", ROOST_SLICE(""))
              : status;
@@ -432,6 +464,7 @@ static bool crowded(const roost_client *client) {
 static void close_client(roost_client *client) {
   rmq_client *self = of(client);
   self->is_open = false;
+  roost_rmq_confirms_clear(&self->confirms);
   roost_rmq_connection_close(&self->connection);
 }
 
@@ -443,6 +476,7 @@ static void free_client(roost_client *client) {
   roost_buffer_deinit(&self->coded);
   roost_buffer_deinit(&self->headers);
   roost_buffer_deinit(&self->route);
+  roost_rmq_confirms_deinit(&self->confirms);
   roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
 }
 
@@ -468,10 +502,12 @@ int roost_rmq_client_new(roost_client **out, roost_loop *loop, const roost_clien
                                 .dialer = &self->connection.dialer};
   self->loop = loop;
   self->options = config->options;
+  self->client.confirms = self->options->persistent;
   roost_rmq_connection_init(&self->connection, loop, self->options, config->max_send_buffer_size,
                             &connection_ops, self);
   self->connection.name = config->name;
   self->connection.max_body = config->max_buffer_size;
+  roost_rmq_confirms_init(&self->confirms, alloc);
   roost_buffer_init(&self->body, alloc);
   roost_buffer_init(&self->coded, alloc);
   roost_buffer_init(&self->headers, alloc);

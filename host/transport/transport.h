@@ -323,9 +323,11 @@ struct roost_client {
   const roost_client_config *config; /* borrowed */
   const roost_client_sink *sink;     /* borrowed */
   void *sink_ud;
-  roost_codec *codec;         /* borrowed, set before connect; NULL: JSON */
-  const char *refusal;        /* why the last end has returned EUNSUPPORTED; the client's */
-  uint64_t token;             /* the client's, of the request that the last end took, for forget */
+  roost_codec *codec;  /* borrowed, set before connect; NULL: JSON */
+  const char *refusal; /* why the last end has returned EUNSUPPORTED; the client's */
+  bool confirms;       /* an event is not over when it was handed over: head.confirm is its id,
+                          and a last reply with it says it is safe, or with an error, not */
+  uint64_t token;      /* the client's, of the request that the last end took, for forget */
   const roost_dialer *dialer; /* of its connection (transport/link.h); NULL: it has none of ours */
 };
 

@@ -22,6 +22,7 @@ typedef struct roost_message {
   roost_slice id;       /* JSON text, validated; missing makes it an event */
   roost_slice metadata; /* JSON text, validated */
   roost_slice options;  /* of one that is sent: JSON text, an object; see client.lua */
+  roost_slice confirm;  /* of an event that is sent to a client that confirms: as an id */
   /* The registered route that the message came by, where the transport knows (a broker's
    * subscription); missing: the pattern says it. */
   roost_slice route;

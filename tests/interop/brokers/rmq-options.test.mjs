@@ -392,6 +392,20 @@ describe('what stands beside a message', () => {
     }
   });
 
+  test('an event that is to last is over when the broker has it', async (t) => {
+    const options = own({ persistent: true,
+      queue_options: { max_length: 2, overflow: 'reject-publish' } });
+    const caller = await startCaller(t, { clients: { default: clientOf(entry(options)) } });
+    for (let i = 1; i <= 2; i++) {
+      assert.deepEqual(await caller.emit('x', i), { values: [], completed: true });
+      await until(async () => await waiting(options.queue) === i, 'its being there');
+    }
+    const { err } = await caller.emit('x', 3);
+    assert.deepEqual([err.name, err.detail],
+      ['ConnectionError', 'the broker did not take the event']);
+    assert.equal(await waiting(options.queue), 2);
+  });
+
   test('options that RabbitMQ does not have are refused', async (t) => {
     const caller = await startCaller(t, { clients: { default: clientOf(entry(own())) } });
     for (const [options, message] of [[{ qos: 1 }, /rmq has no option qos/],
@@ -466,7 +480,7 @@ describe('what the broker refuses', () => {
     assert.equal(err.code, 'EINVAL');
     assert.match(err.detail, /^PRECONDITION_FAILED - inequivalent arg 'durable'/);
     const host = await startHost(t, { servers: [entry(options)] });
-    await host.logged((line) => line.msg === 'cannot connect' &&
+    await host.logged((line) => line.msg === 'disconnected' &&
       /inequivalent arg 'durable'/.test(line.err));
   });
 

@@ -9,6 +9,7 @@ typedef struct played_client {
   bool crowded;     /* what crowded says */
   bool freed;
   int connect_status;     /* what connect returns */
+  char confirm[32];       /* of the event it has taken last */
   unsigned crowded_after; /* messages until it is; 0: never */
   uint64_t tokens;        /* of requests it has taken, one more for each */
   uint64_t tokens_sum;    /* of those that it was not told to forget */
@@ -88,6 +89,8 @@ static int played_end(roost_client *client, const roost_message *head) {
   }
   if (self->crowded_after > 0 && --self->crowded_after == 0)
     self->crowded = true;
+  snprintf(self->confirm, sizeof self->confirm, "%.*s", (int)head->confirm.len,
+           head->confirm.ptr != NULL ? head->confirm.ptr : "");
   if (head->id.ptr != NULL) {
     client->token = ++self->tokens;
     self->tokens_sum += client->token;
@@ -446,6 +449,43 @@ static void an_event_is_out_once_it_is_handed_over(void **state) {
 }
 
 /* --------------------------------------------------------------------- time ------------------ */
+
+/* Not before the client says that it is safe, for which no time is set. */
+static void an_event_of_a_client_that_confirms(void **state) {
+  static pending_test self;
+  waiting events[4];
+  (void)state;
+  start(&self);
+  self.client.fake.client.confirms = true;
+  init_waiting(&self, &events[0]);
+  events[0].pending.timeout_ms = 10;
+  assert_int_equal(try_send(&self, &events[0], false, "\"a\"", "1", NULL), 0); /* held */
+  go_up(&self);
+  expect_sent(&self, "\"a\" 1  \n");
+  assert_int_equal(strlen(self.client.confirm), 23);
+  pass(&self, 1000);
+  assert_int_equal(events[0].sents + events[0].failures, 0);
+  answer(&self, self.client.confirm, NULL, true);
+  assert_int_equal(events[0].sents, 1);
+  for (size_t i = 1; i < 4; i++)
+    init_waiting(&self, &events[i]);
+  assert_int_equal(try_send(&self, &events[1], false, "\"b\"", "1", NULL), 0);
+  const roost_reply refusal = {
+      .id = roost_slice_text(self.client.confirm), .err = ROOST_SLICE("1"), .last = true};
+  self.client.fake.client.sink->on_reply(self.outbound, &refusal);
+  assert_int_equal(events[1].failures, 1);
+  assert_int_equal(events[1].status, ROOST_EGONE);
+  assert_string_equal(events[1].why, "the broker did not take the event");
+  assert_int_equal(try_send(&self, &events[2], false, "\"c\"", "1", NULL), 0);
+  assert_int_equal(try_send(&self, &events[3], false, "\"d\"", "1", NULL), 0);
+  roost_pending_drop(&events[3].pending); /* nobody cares any more */
+  go_down(&self, ROOST_EGONE, "lost");
+  assert_int_equal(events[2].failures, 1);
+  assert_int_equal(events[3].failures, 0);
+  assert_int_equal(self.outbound->stats.requests, 0);
+  expect_empty(&self);
+  stop(&self);
+}
 
 static void each_reply_arms_the_deadline_anew(void **state) {
   static pending_test self;
@@ -1011,6 +1051,7 @@ int main(void) {
       cmocka_unit_test(a_stream_of_replies_ends_with_the_last),
       cmocka_unit_test(an_error_is_counted),
       cmocka_unit_test(an_event_is_out_once_it_is_handed_over),
+      cmocka_unit_test(an_event_of_a_client_that_confirms),
       cmocka_unit_test(each_reply_arms_the_deadline_anew),
       cmocka_unit_test(the_last_reply_stops_the_deadline),
       cmocka_unit_test(waiting_for_the_connection_counts),

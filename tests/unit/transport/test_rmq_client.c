@@ -321,6 +321,55 @@ static void test_options(void **state) {
   expect_refused(self, pattern, NULL, NULL, "the pattern is longer than RabbitMQ's keys may be");
 }
 
+static void confirm(rmq_client_test *self, uint32_t method, uint64_t tag, bool multiple) {
+  roost_buffer fields = rmq_fields();
+  rmq_number(&fields, tag, 8);
+  rmq_number(&fields, multiple, 1);
+  rmq_method(rmq_out(&self->broker), 1, method, &fields);
+  rmq_say(&self->broker);
+}
+
+static int publish_confirmed(rmq_client_test *self, const char *id) {
+  const roost_message head = {.pattern = ROOST_SLICE("\"x\""), .confirm = roost_slice_text(id)};
+  roost_buffer *out = self->client->ops->begin(self->client, &head);
+  assert_non_null(out);
+  assert_int_equal(roost_buffer_append_slice(out, ROOST_SLICE("1")), 0);
+  return self->client->ops->end(self->client, &head);
+}
+
+/* Of those that last, the broker says which are safe. */
+static void test_confirms(void **state) {
+  rmq_client_test *self = *state;
+  self->broker.options.persistent = true;
+  make_client(self);
+  assert_true(self->client->confirms);
+  connect_client(self);
+  rmq_expect(&self->broker, RMQ_QUEUE_DECLARE);
+  rmq_expect(&self->broker, RMQ_METHOD(85, 10));
+  rmq_expect(&self->broker, RMQ_CONSUME);
+  rmq_method(rmq_out(&self->broker), 1, RMQ_CONFIRM_OK, NULL);
+  rmq_consuming(&self->broker);
+  assert_int_equal(publish_confirmed(self, "\"a\""), 0);
+  assert_int_equal(publish(self, "\"x\"", "\"r\"", NULL, NULL), 0);
+  assert_int_equal(publish_confirmed(self, "\"c\""), 0);
+  assert_int_equal(publish_confirmed(self, "\"d\""), 0);
+  confirm(self, RMQ_ACK, 2, false);
+  assert_int_equal(self->replies, 0);
+  confirm(self, RMQ_ACK, 3, true);
+  assert_int_equal(self->replies, 2);
+  assert_string_equal(self->id, "\"c\"");
+  assert_string_equal(self->err, "");
+  assert_true(self->last);
+  confirm(self, RMQ_NACK, 4, false);
+  assert_string_equal(self->id, "\"d\"");
+  assert_string_not_equal(self->err, "");
+  self->free_on_reply = true;
+  assert_int_equal(publish_confirmed(self, "\"e\""), 0);
+  assert_int_equal(publish_confirmed(self, "\"f\""), 0);
+  confirm(self, RMQ_ACK, 6, true);
+  assert_int_equal(self->replies, 4);
+}
+
 static void test_too_large(void **state) {
   rmq_client_test *self = *state;
   self->config.max_buffer_size = 4;
@@ -459,6 +508,7 @@ int main(void) {
       TEST(test_blocked),    TEST(test_loses_the_broker),
       TEST(test_close),      TEST(test_close_without_an_answer),
       TEST(test_no_memory),  TEST(test_freed_by_a_reply),
+      TEST(test_confirms),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
