@@ -7,6 +7,9 @@
 #include "core/slice.h"
 #include "transport/nats_durable.h"
 
+/* Clients of NATS connect again after two seconds where they are told nothing else. */
+#define LATE_MS 2500
+
 void roost_nats_server_log(roost_nats_server *self, roost_log_level level, roost_log_kind kind,
                            const char *msg, roost_slice subject, const char *err) {
   roost_log *log = self->server.log;
@@ -80,6 +83,9 @@ static void on_ready(void *ud) {
   roost_nats_server *self = ud;
   const roost_address *remote = roost_dialer_remote(&self->conn.dialer);
   self->attempts = 0;
+  self->life++;
+  if (self->replies.len > 0 || self->pool.count > 0)
+    roost_timer_start(roost_loop_wheel(self->loop), &self->late, LATE_MS);
   if (send_held(self) != 0 || roost_nats_server_subscribe_all(self) != 0) {
     roost_nats_conn_fail(&self->conn, ROOST_ENOMEM, "out of memory");
     return;
@@ -147,12 +153,13 @@ static void stop_timers(roost_nats_server *self) {
   roost_wheel *wheel = roost_loop_wheel(self->loop);
   roost_timer_stop(wheel, &self->retry);
   roost_timer_stop(wheel, &self->grace);
+  roost_timer_stop(wheel, &self->late);
   roost_timer_stop(wheel, &self->look);
 }
 
 static void free_server(roost_nats_server *self) {
-  roost_buffer *const buffers[] = {&self->away, &self->pattern, &self->metadata, &self->packet,
-                                   &self->body};
+  roost_buffer *const buffers[] = {&self->away,     &self->replies, &self->pattern,
+                                   &self->metadata, &self->packet,  &self->body};
   stop_timers(self);
   roost_loop_remove_hook(&self->resume);
   roost_delivery_pool_deinit(&self->pool);
@@ -188,14 +195,19 @@ void roost_nats_server_eased(void *ud) {
   roost_nats_server *self = ud;
   if (self->crowd_count > 0 && !roost_nats_server_full(self))
     roost_loop_defer(self->loop, &self->resume);
-  if (!self->server.draining || self->closing)
+  if (self->closing)
     return;
+  if (!self->server.draining) {
+    roost_nats_durables_eased(self);
+    return;
+  }
   const bool is_ready = roost_nats_conn_ready(&self->conn);
   const bool is_quiet = self->pool.count == 0 && self->crowd_count == 0;
   if (is_ready && self->conn.pongs < self->drain_ping)
     return;
   if (is_quiet && is_ready && !self->flushing) {
     self->flushing = true;
+    (void)roost_nats_server_send_late(self);
     roost_nats_conn_ping(&self->conn);
     self->drain_ping = self->conn.pings;
   } else if (is_quiet) {
@@ -205,6 +217,12 @@ void roost_nats_server_eased(void *ud) {
 
 static void on_grace(roost_timer *timer) {
   finish(ROOST_LIST_ENTRY(timer, roost_nats_server, grace));
+}
+
+static void on_late(roost_timer *timer) {
+  roost_nats_server *self = ROOST_LIST_ENTRY(timer, roost_nats_server, late);
+  if (roost_nats_conn_ready(&self->conn) && roost_nats_server_send_late(self) != 0)
+    roost_nats_conn_fail(&self->conn, ROOST_ENOMEM, "out of memory");
 }
 
 static void on_look(roost_timer *timer) {
@@ -260,8 +278,8 @@ static const roost_server_ops server_ops = {.start = start,
 
 static void init_members(roost_nats_server *self, roost_loop *loop) {
   const roost_alloc *alloc = roost_loop_alloc(loop);
-  roost_buffer *const buffers[] = {&self->away, &self->pattern, &self->metadata, &self->packet,
-                                   &self->body};
+  roost_buffer *const buffers[] = {&self->away,     &self->replies, &self->pattern,
+                                   &self->metadata, &self->packet,  &self->body};
   self->loop = loop;
   self->resume = (roost_loop_hook){.fn = roost_nats_server_resume, .ud = self};
   self->end = (roost_loop_hook){.fn = on_end, .ud = self};
@@ -271,6 +289,7 @@ static void init_members(roost_nats_server *self, roost_loop *loop) {
   roost_list_init(&self->server.watchers);
   roost_timer_init(&self->retry, on_retry);
   roost_timer_init(&self->grace, on_grace);
+  roost_timer_init(&self->late, on_late);
   roost_timer_init(&self->look, on_look);
   for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
     roost_buffer_init(buffers[i], alloc);

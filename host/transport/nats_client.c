@@ -387,3 +387,7 @@ int roost_nats_client_new(roost_client **out, roost_loop *loop, const roost_clie
   *out = &self->client;
   return 0;
 }
+
+roost_nats_conn *roost_nats_client_conn(roost_client *client) {
+  return &of(client)->conn;
+}

@@ -361,8 +361,10 @@ void roost_nats_durable_take(roost_nats_durable *durable, const roost_nats_op *o
     take_reply(durable, op);
 }
 
-void roost_nats_durable_eased(roost_nats_durable *durable) {
-  pull(durable);
+void roost_nats_durables_eased(roost_nats_server *self) {
+  for (size_t i = 0; i < self->sub_count && self->options->durable != NULL; i++)
+    if (self->subs[i]->durable != NULL)
+      pull(self->subs[i]->durable);
 }
 
 /* ------------------------------------------------------------------------- looking ----------- */

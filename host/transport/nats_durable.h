@@ -60,8 +60,8 @@ void roost_nats_durable_take(roost_nats_durable *durable, const roost_nats_op *o
  * that they are being worked on. */
 void roost_nats_durable_look(roost_nats_server *self);
 
-/* Room for more, perhaps. */
-void roost_nats_durable_eased(roost_nats_durable *durable);
+/* There is room for more, perhaps: those that wait for it pull. */
+void roost_nats_durables_eased(roost_nats_server *self);
 
 /* ------------------------------------------------------------------------- nats_event.c ------ */
 
@@ -69,7 +69,7 @@ void roost_nats_durable_eased(roost_nats_durable *durable);
 void roost_nats_event_take(roost_nats_durable *durable, const roost_nats_op *op);
 
 /* Of the deliveries' ops: tells the server what has become of an event. */
-void roost_nats_event_settled(roost_delivery *delivery, roost_settlement how);
+void roost_nats_event_settled(roost_delivery *at, roost_settlement how);
 
 /* Says of all that run that they are being worked on. */
 void roost_nats_events_go_on(roost_nats_server *self);

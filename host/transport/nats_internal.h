@@ -93,6 +93,9 @@ void roost_nats_conn_ping(roost_nats_conn *conn);
 int roost_nats_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
                           const roost_client_sink *sink, void *sink_ud);
 
+/* Its conn, for tests. */
+roost_nats_conn *roost_nats_client_conn(roost_client *client);
+
 /* nats_auth.c: appends CONNECT, with what the configuration says. 0; ENOMEM; ECONFIG: why has what
  * is wrong with the credentials. */
 int roost_nats_write_login(const roost_nats_conn *conn, roost_buffer *out, char *why,

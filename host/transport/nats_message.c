@@ -23,21 +23,23 @@ static int refuse(roost_nats_server *self, const roost_nats_input *input, const 
   return 0;
 }
 
-/* Has in *text the packet that the payload is, or stands for; false: there is none. */
-static bool read_text(roost_nats_server *self, const roost_nats_input *input, roost_slice *text,
-                      const char **why) {
+/* Has in *text the packet that the payload is, or stands for; NULL, or why there is none. */
+static const char *read_text(roost_nats_server *self, const roost_nats_input *input,
+                             roost_slice *text) {
   roost_codec *codec = self->server.codec;
-  const bool reads = codec != NULL && codec->read != NULL;
   *text = input->payload;
-  if (!reads && roost_utf8_valid_prefix(*text) == text->len)
-    return true;
+  if ((codec == NULL || codec->read == NULL) && roost_utf8_valid_prefix(*text) == text->len)
+    return NULL;
   roost_buffer_clear(&self->packet);
   roost_buffer_trim(&self->packet, ROOST_CODEC_KEEP_BYTES);
-  const int status =
-      reads ? codec->read(codec, *text, &self->packet) : roost_utf8_repair(&self->packet, *text);
+  if (codec != NULL && codec->read != NULL) {
+    if (codec->read(codec, *text, &self->packet) != 0)
+      return codec->why;
+  } else if (roost_utf8_repair(&self->packet, *text) != 0) {
+    return "out of memory";
+  }
   *text = roost_buffer_slice(&self->packet);
-  *why = status == ROOST_ESCRIPT ? codec->why : "out of memory";
-  return status == 0;
+  return NULL;
 }
 
 /* The subject as JSON text: what looks like an object or a number is one. */
@@ -80,9 +82,9 @@ void roost_nats_server_broken(roost_nats_server *self, const roost_nats_delivery
 
 int roost_nats_server_read(roost_nats_server *self, const roost_nats_input *input,
                            roost_message *message) {
-  const char *why;
   roost_slice text;
-  if (!read_text(self, input, &text, &why))
+  const char *why = read_text(self, input, &text);
+  if (why != NULL)
     return refuse(self, input, why);
   *message = (roost_message){.format = ROOST_FORMAT_JSON};
   const int status = text.len > 0 ? roost_envelope_read(message, text) : ROOST_EPROTO;
@@ -118,6 +120,7 @@ static void dispatch(roost_nats_server *self, const roost_nats_input *input) {
     return;
   }
   delivery->fleeting = true;
+  ((roost_nats_delivery *)delivery)->life = self->life;
   roost_delivery_dispatch(delivery, &message);
 }
 

@@ -10,7 +10,7 @@
 #include "wire/json.h"
 
 static const char internal_error[] = "{\"status\":\"error\",\"message\":\"Internal server error\"}";
-static const roost_slice nothing = {NULL, 0};
+static const roost_slice none = {NULL, 0};
 
 static roost_nats_delivery *of_origin(roost_origin *origin) {
   return (roost_nats_delivery *)origin;
@@ -29,6 +29,26 @@ roost_buffer *roost_nats_server_out(roost_nats_server *self) {
   if (roost_nats_conn_ready(&self->conn))
     return roost_nats_conn_out(&self->conn);
   return most == 0 || self->away.len < most ? &self->away : NULL;
+}
+
+int roost_nats_server_send_late(roost_nats_server *self) {
+  const int status = roost_buffer_append_slice(roost_nats_conn_out(&self->conn),
+                                               roost_buffer_slice(&self->replies));
+  roost_timer_stop(roost_loop_wheel(self->loop), &self->late);
+  roost_buffer_deinit(&self->replies);
+  roost_nats_conn_dirty(&self->conn);
+  return status;
+}
+
+/* Where a reply goes. Who asked over an earlier connection is not there at once where that was
+ * lost on his side as well, and what is published meanwhile is lost. */
+static roost_buffer *out_for(roost_nats_server *self, const roost_nats_delivery *delivery) {
+  const size_t most = self->server.config->max_send_buffer_size;
+  const bool is_ready = roost_nats_conn_ready(&self->conn);
+  const bool is_late = delivery->life != self->life || !is_ready;
+  if (!is_late || self->closing || self->drained || (is_ready && !roost_timer_running(&self->late)))
+    return roost_nats_server_out(self);
+  return most == 0 || self->replies.len < most ? &self->replies : NULL;
 }
 
 void roost_nats_server_sent(roost_nats_server *self) {
@@ -67,7 +87,7 @@ void roost_nats_server_refuse(roost_nats_server *self, roost_slice reply, const 
   if (status == 0)
     status = roost_buffer_printf(&packet, ",\"isDisposed\":true}");
   if (status == 0)
-    (void)roost_nats_server_publish(self, reply, nothing, roost_buffer_slice(&packet));
+    (void)roost_nats_server_publish(self, reply, none, roost_buffer_slice(&packet));
   roost_buffer_deinit(&packet);
 }
 
@@ -77,9 +97,9 @@ static roost_buffer *begin(roost_nats_delivery *delivery) {
   roost_nats_server *self = server_of(delivery);
   if (delivery->reply.len == 0 || delivery->kept)
     return NULL;
-  self->out = roost_nats_server_out(self);
+  self->out = out_for(self, delivery);
   if (self->out == NULL ||
-      roost_nats_pub_begin(self->out, &self->mark, roost_buffer_slice(&delivery->reply), nothing,
+      roost_nats_pub_begin(self->out, &self->mark, roost_buffer_slice(&delivery->reply), none,
                            false) != 0)
     return NULL;
   return self->out;
@@ -110,7 +130,7 @@ static int encode(roost_nats_server *self) {
   int status = codec->write(codec, roost_slice_of(out->ptr + at, out->len - at), &self->body);
   if (status == ROOST_ESCRIPT)
     roost_nats_server_log(self, ROOST_LOG_ERROR, ROOST_LOG_KIND_HANDLER, "a reply cannot be sent",
-                          nothing, codec->why);
+                          none, codec->why);
   if (status != 0)
     return status;
   out->len = at;
@@ -127,8 +147,8 @@ static int check_size(roost_nats_server *self) {
     return 0;
   snprintf(err, sizeof err, "%zu bytes, and max_payload of the server of NATS is %zu", size,
            self->conn.max_payload);
-  roost_nats_server_log(self, ROOST_LOG_ERROR, ROOST_LOG_KIND_HANDLER, "a reply is too large",
-                        nothing, err);
+  roost_nats_server_log(self, ROOST_LOG_ERROR, ROOST_LOG_KIND_HANDLER, "a reply is too large", none,
+                        err);
   return ROOST_ESCRIPT;
 }
 

@@ -5,8 +5,9 @@
  * Session: one connection that all messages of the server come by, and all replies go by. Sub: one
  * route that is subscribed to. Delivery: one message (transport/delivery.h). Durable: the way of
  * the events of a route that are kept in a stream (nats_durable.c); other messages come as they are
- * published, or are lost. Away: no connection is ready; replies are held until one is, since who
- * waits for them may be there again by then, too. Crowd: messages that came while enough of them
+ * published, or are lost. Away: no connection is ready; what is to be sent is held until one is.
+ * Late: the reply to a message of an earlier connection; it is held for some time more, until who
+ * waits for it should have connected again, too. Crowd: messages that came while enough of them
  * run, held in order up to a limit. The worker's thread.
  */
 #ifndef ROOST_TRANSPORT_NATS_SERVER_H
@@ -52,10 +53,13 @@ typedef struct roost_nats_server {
   bool drained;
   bool closing;
   bool masking;         /* the reply being written stands in the place of another one */
+  uint64_t life;        /* number of the connection */
+  roost_timer late;     /* until late replies are sent */
   roost_timer look;     /* at streams that were not there, and at events that take long */
   roost_nats_mark mark; /* of the message being written */
   roost_buffer *out;    /* where to */
   roost_buffer away;    /* what is to be sent once there is a connection */
+  roost_buffer replies; /* that are late */
   roost_buffer pattern; /* of the message being dispatched, JSON text, as the next */
   roost_buffer metadata;
   roost_buffer packet;
@@ -68,6 +72,7 @@ typedef struct roost_nats_delivery {
   roost_buffer subject;        /* it came by; a durable's only */
   roost_buffer content;        /* block and payload of one that may become a dead letter */
   size_t block_bytes;          /* of content */
+  uint64_t life;               /* of the connection that it came by */
   bool kept;                   /* it is in a stream: what becomes of it is told */
   roost_nats_durable *durable; /* it came from; NULL: none, or that is gone */
   uint64_t tries;              /* times it was delivered; 1: this is the first */
@@ -109,6 +114,9 @@ extern const roost_delivery_ops roost_nats_delivery_ops;
 /* Where operations are appended to be sent now, or once there is a connection; NULL: too much is
  * waiting for one already. */
 roost_buffer *roost_nats_server_out(roost_nats_server *self);
+
+/* Sends the replies that are late; it is ready. ENOMEM. */
+int roost_nats_server_send_late(roost_nats_server *self);
 
 /* Has what was appended to that be sent. */
 void roost_nats_server_sent(roost_nats_server *self);
