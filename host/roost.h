@@ -118,9 +118,11 @@ typedef struct roost_config {
   size_t connection_limit; /* sockets of connections, accepted or dialled; 0: no limit; see below */
 } roost_config;
 
-/* memory_limit counts what goes through alloc: everything but what libuv, OpenSSL and the HTTP
- * server of the admin pages allocate by the C library, since their allocators are the process's
- * (some KiB for each worker, 15 KiB for a connection with TLS). What would exceed it fails as if
+/* memory_limit counts what goes through alloc: everything but what libuv, OpenSSL, the HTTP
+ * server of the admin pages and librdkafka allocate by the C library, since their allocators are
+ * the process's (some KiB for each worker, 15 KiB for a connection with TLS; for a Kafka entry what
+ * it has fetched and not handled yet, at most 16 MiB a partition, and what it has to send; an
+ * allocation that librdkafka is refused ends the process). What would exceed it fails as if
  * memory were short: a Lua state collects its garbage and raises a LimitError, a connection ends.
  * Counting costs an atomic addition per allocation.
  *

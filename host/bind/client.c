@@ -12,6 +12,7 @@
 #include "vm/error.h"
 #include "vm/sandbox.h"
 #include "vm/task.h"
+#include "vm/value.h"
 #include "wire/json.h"
 #include "wire/pattern.h"
 
@@ -44,8 +45,9 @@ typedef struct handle {
   event last;                     /* change */
   event events[EVENTS_MAX];       /* not read yet, the oldest first; while they are watched */
   size_t event_count;
-  bool watched; /* somebody reads events */
-  bool counted; /* among a sandbox's own clients */
+  roost_buffer expected; /* patterns a main chunk has said requests will have: JSON text and NUL */
+  bool watched;          /* somebody reads events */
+  bool counted;          /* among a sandbox's own clients */
 } handle;
 
 static handle *check_handle(lua_State *lua, int index) {
@@ -264,6 +266,54 @@ static int get_info(lua_State *lua) {
   return 1;
 }
 
+/* ------------------------------------------------------------------------- replies ----------- */
+
+/* 1: not yet; 0; raises. */
+static int expect_now(lua_State *lua, const roost_outbound *outbound, roost_slice pattern) {
+  roost_client *client = outbound->client;
+  if (client->ops->expect == NULL)
+    return 0;
+  const int status = client->ops->expect(client, pattern);
+  if (status == ROOST_EUNSUPPORTED)
+    roost_error_raise_text(lua, "client:subscribe_to_response_of: %s", client->refusal);
+  if (status < 0)
+    roost_error_raise_text(lua, "client:subscribe_to_response_of: %s", roost_status_name(status));
+  return status;
+}
+
+/* handle:expect(pattern) -> whether replies to requests with it can come */
+static int expect(lua_State *lua) {
+  handle *self = check_handle(lua, 1);
+  luaL_checkany(lua, 2);
+  roost_buffer *json = roost_bind_push_buffer(lua);
+  if (roost_value_write_json(lua, 2, json) != 0)
+    return luaL_argerror(lua, 2, "this is no pattern");
+  if (self->outbound == NULL && !self->gone) {
+    if (roost_buffer_append_byte(json, '\0') != 0 ||
+        roost_buffer_append_slice(&self->expected, roost_buffer_slice(json)) != 0)
+      return roost_error_raise_text(lua, "out of memory");
+    lua_pushboolean(lua, true);
+    return 1;
+  }
+  const int status = expect_now(lua, roost_bind_client_of(lua, 1), roost_buffer_slice(json));
+  lua_pushboolean(lua, status == 0);
+  return 1;
+}
+
+/* What a main chunk has said. */
+static int say_expected(handle *self, roost_buffer *why) {
+  roost_client *client = self->outbound->client;
+  const char *at = self->expected.ptr;
+  const char *end = at + self->expected.len;
+  int status = 0;
+  for (; at < end && client->ops->expect != NULL && status >= 0; at += strlen(at) + 1)
+    status = client->ops->expect(client, roost_slice_text(at));
+  if (status == ROOST_EUNSUPPORTED)
+    (void)roost_buffer_printf(why, "client:subscribe_to_response_of: %s", client->refusal);
+  roost_buffer_deinit(&self->expected);
+  return status < 0 ? status : 0;
+}
+
 /* ------------------------------------------------------------------------- making ------------ */
 
 /* Counts the clients of a sandbox by one more or less; returns how many there are. */
@@ -310,6 +360,8 @@ static int attach(roost_vm_link *link, roost_buffer *why) {
   const int status = self->outbound == NULL ? make_outbound(self) : 0;
   if (status != 0)
     (void)roost_buffer_printf(why, failure_of(status), name_of(self));
+  else if (self->expected.len > 0)
+    return say_expected(self, why);
   return status;
 }
 
@@ -331,6 +383,7 @@ static int free_handle(lua_State *lua) {
     detach(&self->link);
   roost_client_table_free(self->table);
   roost_alloc_put_text(alloc, self->name);
+  roost_buffer_deinit(&self->expected);
   self->table = NULL;
   self->name = NULL;
   if (self->counted)
@@ -346,6 +399,7 @@ static handle *push_handle(lua_State *lua) {
                    .watcher = {.changed = on_changed, .gone = on_gone}};
   roost_list_init(&self->watcher.link);
   roost_list_init(&self->waiters);
+  roost_buffer_init(&self->expected, roost_vm_of(lua)->alloc);
   roost_list_append(&roost_vm_of(lua)->links, &self->link.link);
   luaL_setmetatable(lua, HANDLE_NAME);
   return self;
@@ -475,7 +529,7 @@ static int check_begun(lua_State *lua) {
 void roost_bind_open_client(lua_State *lua) {
   static const luaL_Reg methods[] = {
       {"connect", connect_handle}, {"close", close_handle}, {"state", get_state}, {"watch", watch},
-      {"event", next_event},       {"info", get_info},      {NULL, NULL}};
+      {"event", next_event},       {"info", get_info},      {"expect", expect},   {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"client", open_client}, {"check_begun", check_begun}, {NULL, NULL}};
   luaL_setfuncs(lua, functions, 0);

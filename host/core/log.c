@@ -121,7 +121,8 @@ bool roost_log_limited(roost_log *log, roost_log_kind kind) {
                                                      [ROOST_LOG_KIND_ACCEPT] = "accept",
                                                      [ROOST_LOG_KIND_FOREIGN] = "foreign",
                                                      [ROOST_LOG_KIND_DENIED] = "denied",
-                                                     [ROOST_LOG_KIND_TLS] = "tls"};
+                                                     [ROOST_LOG_KIND_TLS] = "tls",
+                                                     [ROOST_LOG_KIND_BROKER] = "broker"};
   const uint64_t second = roost_clock_now_us(log->clock) / 1000000;
   uint64_t suppressed = 0;
   pthread_mutex_lock(&log->mutex);

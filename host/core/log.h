@@ -33,6 +33,7 @@ typedef enum roost_log_kind {
   ROOST_LOG_KIND_FOREIGN,   /* a message with neither pattern nor data */
   ROOST_LOG_KIND_DENIED,    /* a message that no rule permits */
   ROOST_LOG_KIND_TLS,       /* a handshake failed */
+  ROOST_LOG_KIND_BROKER,    /* what a broker's library has to say */
   ROOST_LOG_KINDS
 } roost_log_kind;
 

@@ -201,6 +201,7 @@ int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *cloc
   roost_wheel_init(&loop->wheel, loop->now_us / 1000);
   roost_list_init(&loop->flush_hooks);
   roost_list_init(&loop->deferred);
+  roost_list_init(&loop->closing_hooks);
   roost_list_init(&loop->dirty);
   roost_list_init(&loop->conns);
   roost_list_init(&loop->listeners);
@@ -214,6 +215,11 @@ int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *cloc
 
 static void close_all(roost_loop *loop) {
   loop->freeing = true;
+  while (!roost_list_empty(&loop->closing_hooks)) {
+    roost_loop_hook *hook = ROOST_LIST_ENTRY(loop->closing_hooks.next, roost_loop_hook, link);
+    roost_list_remove(&hook->link);
+    hook->fn(hook->ud);
+  }
   roost_listener_close_all(loop);
   roost_poll_close_all(loop);
   roost_conn_close_all(loop);
@@ -407,6 +413,11 @@ void roost_loop_defer(roost_loop *loop, roost_loop_hook *hook) {
     return;
   roost_list_append(&loop->deferred, &hook->link);
   stay_awake(loop);
+}
+
+void roost_loop_add_closing(roost_loop *loop, roost_loop_hook *hook) {
+  if (!hook_is_linked(hook))
+    roost_list_append(&loop->closing_hooks, &hook->link);
 }
 
 void roost_loop_remove_hook(roost_loop_hook *hook) {

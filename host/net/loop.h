@@ -116,7 +116,11 @@ void roost_loop_add_flush(roost_loop *loop, roost_loop_hook *hook);
 /* Runs hook->fn once, in the next turn, which then does not sleep. Adding twice is adding once. */
 void roost_loop_defer(roost_loop *loop, roost_loop_hook *hook);
 
-/* Takes a hook of either kind out again; nothing happens where it is in none. */
+/* Runs hook->fn when the loop is freed, before anything of it is closed: to end what has threads of
+ * its own. */
+void roost_loop_add_closing(roost_loop *loop, roost_loop_hook *hook);
+
+/* Takes a hook of any kind out again; nothing happens where it is in none. */
 void roost_loop_remove_hook(roost_loop_hook *hook);
 
 /* Connections that have not ended yet. */

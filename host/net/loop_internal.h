@@ -59,6 +59,7 @@ struct roost_loop {
   bool catches_up;            /* some were not in the turn before: they go first */
   roost_list flush_hooks;     /* run at every flush */
   roost_list deferred;        /* run in the next turn */
+  roost_list closing_hooks;   /* run when the loop is freed */
   roost_list dirty;           /* conns to be written */
   roost_list conns;           /* all of them */
   size_t conn_count;          /* of conns */

@@ -314,6 +314,11 @@ typedef struct roost_client_ops {
   /* Ends the connection once what was handed over is sent, or stops making it; no on_closed
    * follows. */
   void (*close)(roost_client *client);
+  /* Says that requests with this pattern (JSON text) will be sent, where replies need a
+   * subscription made beforehand. 1: it is being made, call again to see whether it is; 0: it is,
+   * or will be with the connection; EUNSUPPORTED (the client's refusal says why), ENOMEM, EINVAL.
+   * NULL: nothing need be said. */
+  int (*expect)(roost_client *client, roost_slice pattern);
   /* Closes and frees it; the loop goes on with what is still to be sent. */
   void (*free)(roost_client *client);
 } roost_client_ops;

@@ -97,26 +97,42 @@ int roost_kafka_read_headers(roost_buffer *out, const roost_kafka_header *header
   return status;
 }
 
+/* A JSON object without its last brace. */
 static int append_facts(roost_buffer *out, const roost_kafka_facts *facts) {
-  int status = roost_buffer_printf(out, "{\"timestamp\":\"%lld\",\"offset\":\"%lld\",\"key\":",
-                                   (long long)facts->timestamp, (long long)facts->offset);
+  int status = roost_buffer_printf(
+      out, "{\"timestamp\":\"%lld\",\"offset\":\"%lld\",\"partition\":%ld",
+      (long long)facts->timestamp, (long long)facts->offset, (long)facts->partition);
   if (status == 0)
-    status = roost_kafka_read_value(out, facts->key);
+    status = append_name(out, ',', ROOST_SLICE("topic"));
+  if (status == 0)
+    status = append_string(out, facts->topic);
+  if (status == 0)
+    status = append_name(out, ',', ROOST_SLICE("key"));
+  return status == 0 ? roost_kafka_read_value(out, facts->key) : status;
+}
+
+static int append_null(roost_buffer *out, const roost_kafka_facts *facts) {
+  int status = append_facts(out, facts);
   if (status == 0)
     status = append_text(out, ",\"value\":null,\"headers\":");
   if (status == 0)
     status = roost_kafka_read_headers(out, facts->headers, facts->header_count);
-  if (status == 0)
-    status = append_name(out, ',', roost_slice_text("topic"));
-  if (status == 0)
-    status = append_string(out, facts->topic);
-  return status == 0 ? roost_buffer_printf(out, ",\"partition\":%ld}", (long)facts->partition)
-                     : status;
+  return status == 0 ? roost_buffer_append_byte(out, '}') : status;
 }
 
 int roost_kafka_read_null(roost_buffer *out, const roost_kafka_facts *facts) {
   const size_t before = out->len;
+  const int status = append_null(out, facts);
+  if (status != 0)
+    out->len = before;
+  return status;
+}
+
+int roost_kafka_read_facts(roost_buffer *out, const roost_kafka_facts *facts) {
+  const size_t before = out->len;
   int status = append_facts(out, facts);
+  if (status == 0)
+    status = roost_buffer_append_byte(out, '}');
   if (status != 0)
     out->len = before;
   return status;
@@ -158,7 +174,14 @@ static int add_bytes(roost_kafka_record *record, roost_kafka_span *span, roost_s
   return status;
 }
 
-/* A text without its quotes and escapes; a lone surrogate is U+FFFD, as node writes it. */
+/* A lone surrogate is U+FFFD, as node writes it; both have three bytes. */
+static void replace_surrogates(roost_buffer *text) {
+  for (size_t i = 0; i + 2 < text->len; i++)
+    if (text->ptr[i] == '\xed' && (unsigned char)text->ptr[i + 1] >= 0xa0)
+      memcpy(text->ptr + i, "\xef\xbf\xbd", 3);
+}
+
+/* A text without its quotes and escapes. */
 static int add_string(roost_kafka_record *record, roost_kafka_span *span,
                       const roost_json_token *token) {
   const size_t before = record->bytes.len;
@@ -169,7 +192,8 @@ static int add_string(roost_kafka_record *record, roost_kafka_span *span,
   int status = roost_buffer_reserve(&plain, token->text.len);
   if (status == 0) {
     plain.len = roost_json_unescape(plain.ptr, token->text);
-    status = roost_utf8_repair(&record->bytes, roost_buffer_slice(&plain));
+    replace_surrogates(&plain);
+    status = roost_buffer_append_slice(&record->bytes, roost_buffer_slice(&plain));
   }
   if (status == 0)
     end_span(record, span, before);
@@ -177,28 +201,42 @@ static int add_string(roost_kafka_record *record, roost_kafka_span *span,
   return status;
 }
 
-static bool next_is(roost_json_reader *reader, roost_json_type type, const char *text) {
+/* Appends the bytes of the list that the reader stands before; 1, 0: they are none. ENOMEM. */
+static int append_list(roost_buffer *out, roost_json_reader *reader) {
   roost_json_token token;
-  return roost_json_next(reader, &token) == type &&
-         (text == NULL || roost_slice_equal(token.text, roost_slice_text(text)));
+  roost_json_type type = roost_json_next(reader, &token);
+  if (type != ROOST_JSON_ARRAY)
+    return 0;
+  while ((type = roost_json_next(reader, &token)) == ROOST_JSON_INTEGER && token.integer >= 0 &&
+         token.integer <= UINT8_MAX)
+    if (roost_buffer_append_byte(out, (char)token.integer) != 0)
+      return ROOST_ENOMEM;
+  return type == ROOST_JSON_ARRAY_END;
 }
 
 /* 1: it is a Buffer as node prints it, and its bytes are appended; 0: it is not. ENOMEM. */
 static int append_bytes_of(roost_buffer *out, roost_slice json) {
   roost_json_reader reader;
   roost_json_token token;
-  roost_json_type type;
+  bool has_type = false;
+  bool has_data = false;
+  int status = 1;
   roost_json_reader_init(&reader, json);
-  if (!next_is(&reader, ROOST_JSON_OBJECT, NULL) || !next_is(&reader, ROOST_JSON_KEY, "type") ||
-      !next_is(&reader, ROOST_JSON_STRING, "Buffer") || !next_is(&reader, ROOST_JSON_KEY, "data") ||
-      !next_is(&reader, ROOST_JSON_ARRAY, NULL))
+  if (roost_json_next(&reader, &token) != ROOST_JSON_OBJECT)
     return 0;
-  while ((type = roost_json_next(&reader, &token)) == ROOST_JSON_INTEGER && token.integer >= 0 &&
-         token.integer <= UINT8_MAX)
-    if (roost_buffer_append_byte(out, (char)token.integer) != 0)
-      return ROOST_ENOMEM;
-  return type == ROOST_JSON_ARRAY_END && next_is(&reader, ROOST_JSON_OBJECT_END, NULL) &&
-         next_is(&reader, ROOST_JSON_END, NULL);
+  while (status == 1 && roost_json_next(&reader, &token) == ROOST_JSON_KEY) {
+    if (!has_data && roost_slice_equal(token.text, ROOST_SLICE("data"))) {
+      has_data = true;
+      status = append_list(out, &reader);
+    } else {
+      status = !has_type && roost_slice_equal(token.text, ROOST_SLICE("type")) &&
+               roost_json_next(&reader, &token) == ROOST_JSON_STRING &&
+               roost_slice_equal(token.text, ROOST_SLICE("Buffer"));
+      has_type = true;
+    }
+  }
+  return status == 1 ? has_type && has_data && roost_json_next(&reader, &token) == ROOST_JSON_END
+                     : status;
 }
 
 static int add_object(roost_kafka_record *record, roost_kafka_span *span, roost_slice json) {
@@ -264,13 +302,15 @@ static int read_parts(message_parts *parts, roost_slice json) {
   return type == ROOST_JSON_OBJECT_END ? 0 : ROOST_EPROTO;
 }
 
-static void set_partition(roost_kafka_record *record, roost_slice json) {
+int roost_kafka_record_set_partition(roost_kafka_record *record, roost_slice json) {
   roost_json_reader reader;
   roost_json_token token;
   roost_json_reader_init(&reader, json);
-  if (roost_json_next(&reader, &token) == ROOST_JSON_INTEGER && token.integer >= 0 &&
-      token.integer <= INT32_MAX)
-    record->partition = (int32_t)token.integer;
+  if (roost_json_next(&reader, &token) != ROOST_JSON_INTEGER || token.integer < 0 ||
+      token.integer > INT32_MAX)
+    return ROOST_EPROTO;
+  record->partition = (int32_t)token.integer;
+  return 0;
 }
 
 static bool is_object(roost_slice json) {
@@ -296,12 +336,19 @@ int roost_kafka_record_write(roost_kafka_record *record, roost_slice json) {
   if (status == 0 && parts.headers.ptr != NULL && is_object(parts.headers))
     status = roost_kafka_record_add_headers(record, parts.headers);
   if (status == 0 && parts.partition.ptr != NULL)
-    set_partition(record, parts.partition);
+    (void)roost_kafka_record_set_partition(record, parts.partition); /* it stays free */
   return status;
 }
 
 int roost_kafka_record_set_key(roost_kafka_record *record, roost_slice json) {
   return add_value(record, &record->key, json);
+}
+
+int roost_kafka_record_set_bytes(roost_kafka_record *record, roost_slice value, roost_slice key) {
+  int status = value.ptr != NULL ? add_bytes(record, &record->value, value) : 0;
+  if (status == 0 && key.ptr != NULL)
+    status = add_bytes(record, &record->key, key);
+  return status;
 }
 
 int roost_kafka_record_add_header(roost_kafka_record *record, roost_slice name, roost_slice value) {

@@ -55,6 +55,9 @@ int roost_kafka_read_headers(roost_buffer *out, const roost_kafka_header *header
  * ENOMEM. */
 int roost_kafka_read_null(roost_buffer *out, const roost_kafka_facts *facts);
 
+/* Appends where a record stands, when it was written, and its key, as a JSON object. ENOMEM. */
+int roost_kafka_read_facts(roost_buffer *out, const roost_kafka_facts *facts);
+
 void roost_kafka_record_init(roost_kafka_record *record, const roost_alloc *alloc);
 void roost_kafka_record_deinit(roost_kafka_record *record);
 
@@ -69,6 +72,12 @@ int roost_kafka_record_write(roost_kafka_record *record, roost_slice json);
 
 /* Sets the key from JSON text, a value as above; null leaves it as it is. EPROTO, ENOMEM. */
 int roost_kafka_record_set_key(roost_kafka_record *record, roost_slice json);
+
+/* Sets both to these bytes; ptr NULL: null. ENOMEM. */
+int roost_kafka_record_set_bytes(roost_kafka_record *record, roost_slice value, roost_slice key);
+
+/* Sets the partition from JSON text, a whole number that is not negative. EPROTO. */
+int roost_kafka_record_set_partition(roost_kafka_record *record, roost_slice json);
 
 /* Adds one header for each member of a JSON object, with a value as above. EPROTO where it is no
  * JSON object; ENOMEM. */

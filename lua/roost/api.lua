@@ -556,6 +556,10 @@ function Client:emit(pattern, data, options) end
 ---Returns once it is connected; raises a ConnectionError where that can't be.
 function Client:connect() end
 
+---Kafka: says that requests with this pattern will be made, so that its reply topic is read. Without it they fail. In a main chunk it is noted for the first connection; later it waits until replies can come.
+---@param pattern roost.pattern
+function Client:subscribe_to_response_of(pattern) end
+
 ---Fails what is pending; the next use connects again.
 function Client:close() end
 

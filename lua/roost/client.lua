@@ -14,6 +14,8 @@ Client.__name = "roost.client"
 
 -- Arguments -----------------------------------------------------------------------------------
 
+local EXPECT_MS, EXPECT_LOOK_MS = 30000, 20
+
 local known_options = {
   timeout = "number", metadata = "table",
   qos = "number", retain = "boolean", priority = "number", expiration = "number",
@@ -140,6 +142,19 @@ function Client:close()
 end
 
 Client.__close = Client.close
+
+-- Kafka: requests with this pattern need its reply topic to be read before. In a main chunk it is
+-- noted for the connection; later it waits until the replies can come.
+function Client:subscribe_to_response_of(pattern)
+  local waited = 0
+  while not self.handle:expect(pattern) do
+    if waited >= EXPECT_MS then
+      error(core.error("TimeoutError", "ETIMEDOUT", "Timeout has occurred"), 0)
+    end
+    core.sleep(EXPECT_LOOK_MS)
+    waited = waited + EXPECT_LOOK_MS
+  end
+end
 
 function Client:unwrap()
   local info = self.handle:info()

@@ -43,7 +43,7 @@ local libraries = {
 local system = {}
 for name in ([[
   assert ctype dirent errno fcntl fenv float getopt grp immintrin inttypes emmintrin arm_neon limits
-  locale malloc math pthread pwd sched semaphore setjmp signal stdalign stdarg stdatomic stdbool
+  locale malloc math pthread pwd regex sched semaphore setjmp signal stdalign stdarg stdatomic stdbool
   stddef stdint stdio stdlib stdnoreturn string strings sys/inotify sys/ioctl sys/mman sys/prctl
   sys/random sys/resource sys/stat sys/syscall sys/sysinfo sys/time sys/types sys/uio sys/utsname
   sys/wait termios time unistd]]):gmatch("%S+") do

@@ -78,9 +78,14 @@ static void reads_a_null_value_as_its_record(void **state) {
   fixture *f = *state;
   assert_int_equal(roost_kafka_read_null(&f->out, &some_facts), 0);
   assert_text(roost_buffer_slice(&f->out),
-              "{\"timestamp\":\"1700000000123\",\"offset\":\"9007199254740993\",\"key\":\"k\","
-              "\"value\":null,\"headers\":{\"text\":\"a\\\"b\"},\"topic\":\"a.topic\","
-              "\"partition\":2}");
+              "{\"timestamp\":\"1700000000123\",\"offset\":\"9007199254740993\","
+              "\"partition\":2,\"topic\":\"a.topic\",\"key\":\"k\",\"value\":null,"
+              "\"headers\":{\"text\":\"a\\\"b\"}}");
+  roost_buffer_clear(&f->out);
+  assert_int_equal(roost_kafka_read_facts(&f->out, &some_facts), 0);
+  assert_text(roost_buffer_slice(&f->out),
+              "{\"timestamp\":\"1700000000123\",\"offset\":\"9007199254740993\","
+              "\"partition\":2,\"topic\":\"a.topic\",\"key\":\"k\"}");
 }
 
 static void appends_nothing_without_memory(void **state) {
@@ -116,7 +121,7 @@ static const writing writings[] = {
     {"\"\"", BYTES("")},
     {"\"text\"", BYTES("text")},
     {"\"a\\n\\u00e9\\ud83d\\ude00\"", BYTES("a\n\xc3\xa9\xf0\x9f\x98\x80")},
-    {"\"\\ud83d\"", BYTES("\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd")},
+    {"\"\\ud83d\"", BYTES("\xef\xbf\xbd")},
     {"15", BYTES("15")},
     {"-0.5", BYTES("-0.5")},
     {"true", BYTES("true")},
@@ -125,6 +130,8 @@ static const writing writings[] = {
     {"{\"a\":null}", BYTES("{\"a\":null}")},
     {"{\"type\":\"Buffer\",\"data\":[0,255]}", BYTES("\0\xff")},
     {"{\"type\":\"Buffer\",\"data\":[]}", BYTES("")},
+    {"{\"data\":[1,2],\"type\":\"Buffer\"}", BYTES("\1\2")},
+    {"{\"data\":[1],\"data\":[2]}", BYTES("{\"data\":[1],\"data\":[2]}")},
     {"{\"type\":\"Buffer\",\"data\":[256]}", BYTES("{\"type\":\"Buffer\",\"data\":[256]}")},
     {"{\"type\":\"Buffer\",\"data\":[0],\"x\":1}",
      BYTES("{\"type\":\"Buffer\",\"data\":[0],\"x\":1}")},

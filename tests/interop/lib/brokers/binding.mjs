@@ -7,9 +7,11 @@
 //   roost(broker, options)        a server or client entry of Roost's
 //   client(options)               what a client entry of Roost's has for these of a server's; none
 //                 where it is missing
+//   mute          whether Nest's client has no events
 //   nobody        what a request without a handler ends in: 'told' (Nest's text), 'empty' (NATS), or
 //                 'silent' (nothing)
 //   holds         whether Nest's client needs a request held open on a pattern while many are made
+//   serial        whether a Nest server takes nothing more while some handler runs
 //   fragile       whether Nest's client or server may take its process along where the broker dies
 //   withHeaders(nest, client, method, pattern, data, headers)
 //                 sends or emits with headers: { sent: Observable, done() }

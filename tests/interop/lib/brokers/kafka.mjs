@@ -1,11 +1,13 @@
 // A real Kafka, one node that is broker and controller in one, on free ports of 127.0.0.1.
 import { execFileSync, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { npmDir } from '../env.mjs';
+import { lua } from '../lua.mjs';
 import { freePort, listens } from '../peer.mjs';
 import { undo, until } from '../wait.mjs';
 
@@ -80,6 +82,18 @@ class Kafka {
     }
   }
 
+  /** Does `fn` with a producer. */
+  async producer(fn) {
+    const { Client, options } = kafkajs();
+    const producer = new Client({ brokers: this.brokers, ...options }).producer();
+    await producer.connect();
+    try {
+      return await fn(producer);
+    } finally {
+      await producer.disconnect();
+    }
+  }
+
   /**
    * Makes topics of so many partitions. A Nest server does not start where one of its topics is
    * missing, though the broker makes it at that moment.
@@ -108,9 +122,11 @@ class Kafka {
     await this.exited;
   }
 
-  /** Ends it as an administrator does. */
-  stop() {
-    return this.#end('SIGTERM');
+  /** Ends it as an administrator does, who does not wait for its last seconds. */
+  async stop() {
+    const patience = setTimeout(() => this.child.kill('SIGKILL'), 3000);
+    await this.#end('SIGTERM');
+    clearTimeout(patience);
   }
 
   /** Ends it as a crash does. */
@@ -146,3 +162,131 @@ export async function startKafka(owner, { listeners: more = [], files = {}, ...c
   await broker.start();
   return broker;
 }
+
+// How Nest and Roost are told to use it ------------------------------------------------------------
+
+const takes = (pattern) => typeof pattern !== 'object';
+
+/** What `send` and `emit` must be given so that a value with these members is no record. */
+const plain = (value) => (value !== null && typeof value === 'object' && !Array.isArray(value) &&
+  ('value' in value || 'key' in value) ? { value } : value);
+
+/** The same for Lua, around the methods of `client`. */
+const plainLua = `for _, method in ipairs { "call", "send" } do
+  local original = client[method]
+  client[method] = function(self, pattern, data, ...)
+    if type(data) == "table" and (data.value ~= nil or data.key ~= nil) then data = { value = data } end
+    return original(self, pattern, data, ...)
+  end
+end`;
+
+const wild = { '^wild[.][a-z]+[.]end$': 'wild.a.end', '^rest[.]': 'rest.a.b' };
+
+/** The topics of services/wire.lua and lib/nest-server.mjs, and how many partitions more than one. */
+const topics = ['runs', 'echo', 'as_text', 'metadata', 'subject', 'value', 'fail', 'stream', 'count',
+  'one', 'chain', 'message', 'message_then_event', 'event_then_message', 'twice', 'failing',
+  'streaming', 'headed', '7', 'nobody', '12345', 'guarded', 'filter_throws_a_text',
+  'filter_throws_an_object', 'filter_throws_true', 'filter_throws_an_Error',
+  'filter_throws_an_empty_text', 'filter_gives_values', 'filter_gives_nothing',
+  ...Object.values(wild)];
+const wide = { wait: 10 };
+
+async function startWithTopics(t, options) {
+  const broker = await startKafka(t, options);
+  const all = Object.keys(wide).concat(topics);
+  await broker.admin((admin) => admin.createTopics({
+    waitForLeaders: true,
+    topics: all.flatMap((topic) => [
+      { topic, numPartitions: wide[topic] ?? 1 }, { topic: `${topic}.reply`, numPartitions: 1 },
+    ]),
+  }));
+  return broker;
+}
+
+/** A group of its own for each client and server: a member that was killed stays in its for a while. */
+const group = () => `tests-${randomUUID()}`;
+
+/** See binding.mjs for what the members mean. */
+export const binding = {
+  name: 'kafka',
+  start: startWithTopics,
+  nest: (nest, { brokers }, more = {}) => ({
+    transport: nest.Transport.KAFKA,
+    options: {
+      client: { brokers, logLevel: 0, retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 100 } },
+      consumer: { groupId: group(), maxWaitTimeInMs: 50, allowAutoTopicCreation: false,
+        retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 100 } },
+      run: { partitionsConsumedConcurrently: 10 },
+      ...more,
+    },
+  }),
+  roost: ({ brokers }, more = {}) =>
+    ({ transport: 'kafka', client: { brokers }, consumer: { group_id: group() }, ...more }),
+  nobody: 'silent',
+  mute: true,
+  serial: true, // kafkajs fetches again when all of the last fetch is done
+  fragile: true, // a handler that runs keeps kafkajs from going on after the broker was away
+  takes,
+  becomes(value) {
+    if (value === null || value === undefined) return null;
+    if (typeof value !== 'object') return String(value).toWellFormed();
+    return value.type === 'Buffer' ? Buffer.from(value.data) : value;
+  },
+  withHeaders: (nest, client, method, pattern, data, headers) =>
+    ({ sent: client[method](pattern, { value: data, headers }) }),
+  headersOf: (ctx) => ctx.getMessage().headers,
+  subjectOf: (ctx) => ctx.getTopic(),
+  wild: { options: {}, patterns: wild },
+  async poison(t, broker) {
+    await broker.producer((producer) => producer.send({
+      topic: 'echo',
+      messages: ['not JSON', '', '{"data":1,"id":', '\u0000', null, Buffer.of(0xff, 0xfe)].flatMap((value) => [
+        { value }, { value, headers: { kafka_correlationId: 'x', kafka_replyTopic: 'no such/topic' } },
+        { value, headers: { kafka_correlationId: '', kafka_replyTopic: '', kafka_replyPartition: 'x' } },
+      ]),
+    }));
+  },
+  prepare(client, patterns) {
+    for (const pattern of patterns.filter(takes)) client.subscribeToResponseOf(pattern);
+    for (const method of ['send', 'emit']) {
+      const original = client[method].bind(client);
+      client[method] = (pattern, data) =>
+        original(pattern, data?.headers ? data : plain(data));
+    }
+    return client.connect();
+  },
+  prepareLua: (patterns) => `${patterns.filter(takes).map((pattern) =>
+    `client:subscribe_to_response_of(${lua(pattern)})`).join(' ')}\n${plainLua}`,
+  cannot: (side, version) => ({
+    inbound: {
+      ...noObjects, ...noEnd,
+      'event: object pattern': 'no topic has such a name',
+      'echo a Date': 'Nest sends its toString()',
+      'stream: empty': 'the end is a record without a value, which is null',
+      'stream: late end': 'the same',
+      'stream: undefined as an item': 'the same',
+      'close in the middle of requests and streams, then use again': 'see kafka.test.mjs',
+      ...(version < 12 && {}),
+    },
+    outbound: {
+      ...noObjects, ...noEnd,
+      'event: object pattern': 'no topic has such a name',
+      'value nan': 'Nest sends its toString()',
+      'an Error that is returned is an object': 'Nest sends its toString()',
+      'stream: empty': 'the end is a record without a value, which is null',
+      'stream: late end': 'the same',
+      'stream: undefined last': 'the same',
+      'error: filter_throws_true': 'Nest can\'t send it, and sends nothing',
+      'an empty text as error is the end': 'the end is a record without a value, which is null',
+      'event: failing handler': 'kafkajs has it handle the event again and again',
+    },
+    'outbound wildcards': Object.fromEntries(Object.entries(wild).map(([pattern, name]) =>
+      [`${pattern} takes ${name}`, 'Nest has RegExp objects for that'])),
+  }[side]),
+};
+
+const noObjects = {
+  'sum, by an object pattern': 'no topic has such a name',
+  'error: no handler for {"cmd":"nobody"}': 'no topic has such a name',
+};
+const noEnd = { 'undefined completes without a value': 'the end is a record without a value: null' };

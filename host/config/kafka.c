@@ -1,0 +1,130 @@
+/*
+ * The keys of Kafka's entries: the tables are Nest's, which has most of them from kafkajs.
+ */
+#include "transport/kafka.h"
+#include "config/brokers.h"
+#include "config/tls.h"
+
+#define KAFKA_PORT 9092
+
+typedef struct kafka_entry {
+  roost_broker_entry entry; /* first */
+  roost_kafka_options options;
+} kafka_entry;
+
+/* ------------------------------------------------------------------------- rows -------------- */
+
+#define OPTION(member) ROOST_KEY_AT(kafka_entry, options.member)
+#define IN(member)     ROOST_KEY_AT(roost_kafka_options, member)
+
+/* A table whose keys are members of the options. */
+#define TABLE(name_, offset_, keys_)                                                               \
+  {                                                                                                \
+    .name = (name_), .kinds = ROOST_KEY_RECORD, .offset = (offset_),                               \
+    .size = sizeof(roost_kafka_options), .keys = (keys_)                                           \
+  }
+
+static const roost_key sasl_keys[] = {
+    {.name = "mechanism",
+     .kinds = ROOST_KEY_TEXT,
+     IN(sasl_mechanism),
+     .choices = roost_kafka_mechanisms},
+    {ROOST_KEY_WORD("username"), IN(sasl_username)},
+    {.name = "password", .kinds = ROOST_KEY_TEXT, IN(sasl_password)},
+    {0}};
+
+static const roost_key client_keys[] = {
+    {ROOST_KEY_WORD("client_id"), IN(client_id)},
+    {.name = "brokers", .kinds = ROOST_KEY_LIST, IN(brokers), .element = &roost_any_text},
+    {.name = "ssl",
+     .kinds = ROOST_KEY_RECORD | ROOST_KEY_BOOLEAN,
+     IN(ssl),
+     .read = roost_tls_client_read},
+    TABLE("sasl", 0, sasl_keys),
+    {0}};
+
+static const roost_key consumer_keys[] = {
+    {ROOST_KEY_WORD("group_id"), IN(group_id)},
+    {ROOST_KEY_MS("session_timeout", 30000), IN(session_timeout), .min = 1},
+    {ROOST_KEY_MS("heartbeat_interval", 3000), IN(heartbeat_interval), .min = 1},
+    {ROOST_KEY_MS("max_wait_time", 100), IN(max_wait_time), .min = 1},
+    {ROOST_KEY_BYTES("max_bytes", 10485760), IN(max_bytes), .min = 1},
+    {ROOST_KEY_BYTES("max_bytes_per_partition", 1048576), IN(max_bytes_per_partition), .min = 1},
+    {ROOST_KEY_MS("auto_commit_interval", 250), IN(commit_interval), .min = 1},
+    {0}};
+
+static const roost_key producer_keys[] = {
+    {.name = "acks", .kinds = ROOST_KEY_NUMBER, IN(acks), .min = -1, .max = 1, .number = -1},
+    {ROOST_KEY_FLAG("idempotent", false), IN(idempotent)},
+    {.name = "compression",
+     .kinds = ROOST_KEY_TEXT,
+     IN(compression),
+     .choices = roost_kafka_compressions},
+    {ROOST_KEY_MS("message_timeout", 30000), IN(message_timeout), .min = 1},
+    {0}};
+
+static const roost_key subscribe_keys[] = {
+    {ROOST_KEY_FLAG("from_beginning", false), IN(from_beginning)}, {0}};
+
+/* Those before the empty one are without TLS. */
+static const char *const schemes[] = {"kafka", "", "kafkas", NULL};
+
+#define OPTIONS_AT offsetof(kafka_entry, options)
+
+#define COMMON_KEYS                                                                                \
+  ROOST_BROKER_URL_KEY("url", kafka_entry, schemes, KAFKA_PORT),                                   \
+      ROOST_BROKER_TLS_KEY(kafka_entry), TABLE("client", OPTIONS_AT, client_keys),                 \
+      TABLE("consumer", OPTIONS_AT, consumer_keys), TABLE("producer", OPTIONS_AT, producer_keys),  \
+      TABLE("subscribe", OPTIONS_AT, subscribe_keys),                                              \
+      {.name = "postfix_id", .kinds = ROOST_KEY_TEXT, OPTION(postfix_id)}, {                       \
+    ROOST_KEY_FLAG("allow_auto_topic_creation", true), OPTION(topic_creation)                      \
+  }
+
+static const roost_key server_rows[] = {ROOST_BROKER_SERVER_KEYS,
+                                        COMMON_KEYS,
+                                        {ROOST_KEY_WORD("dead_letter"), OPTION(dead_letter)},
+                                        {0}};
+
+static const roost_key client_rows[] = {
+    ROOST_BROKER_CLIENT_KEYS,
+    COMMON_KEYS,
+    {ROOST_KEY_FLAG("producer_only_mode", false), OPTION(producer_only_mode)},
+    {0}};
+
+/* ------------------------------------------------------------------------- checks ------------ */
+
+static void say(roost_keys_reader *reader, const char *key, const char *problem) {
+  const size_t mark = roost_keys_enter(reader, key);
+  roost_keys_problem(reader, ROOST_PROBLEM_ERROR, "%s", problem);
+  roost_keys_leave(reader, mark);
+}
+
+static void check_tls(roost_keys_reader *reader, const char *key, const roost_tls_config *tls) {
+  if (tls == NULL)
+    return;
+  if (tls->servername != NULL)
+    say(reader, key, "servername: a broker must have the name it is reached by");
+  if (tls->ca != NULL && tls->ca[0] != NULL && tls->ca[1] != NULL)
+    say(reader, key, "ca: one file or one text, which may have several certificates");
+}
+
+static void finish(roost_keys_reader *reader, roost_broker_entry *base, bool is_server) {
+  kafka_entry *entry = (kafka_entry *)base;
+  const roost_kafka_options *options = &entry->options;
+  check_tls(reader, "tls", options->broker.tls);
+  check_tls(reader, "client", options->ssl);
+  if ((is_server ? base->server.serializer : base->client.serializer) != NULL)
+    say(reader, "serializer", "a Kafka record has no packet");
+  if ((is_server ? base->server.deserializer : base->client.deserializer) != NULL)
+    say(reader, "deserializer", "a Kafka record has no packet");
+}
+
+extern const roost_broker_schema roost_kafka_schema;
+const roost_broker_schema roost_kafka_schema = {.transport = "kafka",
+                                                .server = server_rows,
+                                                .client = client_rows,
+                                                .size = sizeof(kafka_entry),
+                                                .options = offsetof(kafka_entry, options),
+                                                .schemes = schemes,
+                                                .port = KAFKA_PORT,
+                                                .finish = finish};
