@@ -129,13 +129,13 @@ static int watch(lua_State *lua) {
   return 0;
 }
 
-/* Pushes "connected", or "disconnected" and the error table of why. */
+/* Pushes "connected", "blocked", "unblocked", or "disconnected" and the error table of why. */
 static int push_event(lua_State *lua, handle *self) {
   const event first = self->events[0];
   self->event_count--;
   memmove(self->events, self->events + 1, self->event_count * sizeof self->events[0]);
   if (first.state == ROOST_OUTBOUND_UP) {
-    lua_pushliteral(lua, "connected");
+    lua_pushstring(lua, first.why != NULL ? first.why : "connected");
     return 1;
   }
   lua_pushliteral(lua, "disconnected");

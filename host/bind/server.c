@@ -128,11 +128,11 @@ static void push_address(lua_State *lua, const roost_address *address) {
 }
 
 static int push_event(lua_State *lua, handle *self) {
-  static const char *const names[] = {[ROOST_SERVER_LISTENING] = "listening",
-                                      [ROOST_SERVER_CONNECTION] = "connection",
-                                      [ROOST_SERVER_LOST] = "lost",
-                                      [ROOST_SERVER_RETRYING] = "retrying",
-                                      [ROOST_SERVER_DRAINING] = "draining"};
+  static const char *const names[] = {
+      [ROOST_SERVER_LISTENING] = "listening", [ROOST_SERVER_CONNECTION] = "connection",
+      [ROOST_SERVER_LOST] = "lost",           [ROOST_SERVER_RETRYING] = "retrying",
+      [ROOST_SERVER_DRAINING] = "draining",   [ROOST_SERVER_BLOCKED] = "blocked",
+      [ROOST_SERVER_UNBLOCKED] = "unblocked"};
   event first;
   memcpy(&first, self->events.ptr, sizeof first);
   roost_buffer_consume(&self->events, sizeof first);

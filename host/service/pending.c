@@ -139,6 +139,7 @@ static void tell_watchers(roost_outbound *outbound, int status, const char *why)
 
 static void go_down(roost_outbound *outbound, int status, const char *why) {
   outbound->state = ROOST_OUTBOUND_DOWN;
+  outbound->is_blocked = false;
   outbound->attempts = 0;
   roost_timer_stop(outbound->wheel, &outbound->retry);
   roost_task_wake_all(&outbound->writers);
@@ -295,6 +296,10 @@ static void send_all_held(roost_outbound *outbound) {
 
 static void on_writable(void *ud) {
   roost_outbound *outbound = ud;
+  if (outbound->client->is_blocked != outbound->is_blocked) {
+    outbound->is_blocked = !outbound->is_blocked;
+    tell_watchers(outbound, 0, outbound->is_blocked ? "blocked" : "unblocked");
+  }
   send_all_held(outbound);
   roost_task_wake_all(&outbound->writers);
 }

@@ -62,7 +62,8 @@ struct roost_pending {
 
 typedef struct roost_outbound_watcher {
   roost_list link; /* in outbound->watchers */
-  /* why as roost_client_sink.on_closed has it; NULL where the connection is there. */
+  /* why as roost_client_sink.on_closed has it; where the connection is there NULL, or, when that
+   * has changed, "blocked" or "unblocked". */
   void (*changed)(struct roost_outbound_watcher *watcher, roost_outbound_state state, int status,
                   const char *why);
   /* The outbound is being freed: the last call, it watches nothing any more. */
@@ -89,6 +90,7 @@ struct roost_outbound {
   const roost_client_config *config; /* borrowed */
   roost_client *client;
   roost_outbound_state state;
+  bool is_blocked;        /* its watchers were told so */
   roost_slots slots;      /* requests under way, by number */
   roost_list waiting;     /* roost_pending.link, sent and not answered */
   roost_list held;        /* begun and not sent yet, in order */

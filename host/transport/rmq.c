@@ -92,7 +92,8 @@ static void try_to_connect(roost_rmq_server *self) {
 static void on_timer(roost_timer *timer) {
   roost_rmq_server *self = ROOST_LIST_ENTRY(timer, roost_rmq_server, timer);
   if (self->server.draining) { /* the broker has had time enough */
-    self->has_left = true;
+    self->has_left = self->is_leaving;
+    self->has_ended = true;
     roost_loop_defer(self->loop, &self->end);
     return;
   }
@@ -116,6 +117,7 @@ static void ask_to_end(roost_rmq_server *self, roost_rmq_session *session) {
       roost_rmq_write_cancel(session->codec, roost_rmq_out(session), ROOST_RMQ_CHANNEL,
                              (roost_slice){self->tag, self->tag_len});
   (void)roost_rmq_sent(session, status);
+  roost_timer_start(roost_loop_wheel(self->loop), &self->timer, GOODBYE_MS);
 }
 
 /* The broker will send us the queue's messages. */
@@ -135,17 +137,18 @@ static void on_consuming(roost_rmq_server *self, roost_rmq_session *session, roo
   roost_server_tell(&self->server, ROOST_SERVER_LISTENING, NULL, "");
 }
 
-static void on_blocked(const roost_rmq_server *self, const roost_rmq_event *event) {
+static void on_blocked(roost_rmq_server *self, const roost_rmq_event *event) {
   char why[256];
+  const bool is_blocked = event->kind == ROOST_RMQ_BLOCKED;
   const size_t len = event->text.len < sizeof why - 1 ? event->text.len : sizeof why - 1;
   if (len > 0)
     memcpy(why, event->text.ptr, len);
   why[len] = '\0';
-  if (event->kind == ROOST_RMQ_BLOCKED)
-    roost_rmq_log(self, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "the broker takes no messages", why);
-  else
-    roost_rmq_log(self, ROOST_LOG_INFO, ROOST_LOG_KIND_LIMIT, "the broker takes messages again",
-                  "");
+  roost_rmq_log(self, is_blocked ? ROOST_LOG_WARN : ROOST_LOG_INFO, ROOST_LOG_KIND_LIMIT,
+                is_blocked ? "the broker takes no messages" : "the broker takes messages again",
+                why);
+  roost_server_tell(&self->server, is_blocked ? ROOST_SERVER_BLOCKED : ROOST_SERVER_UNBLOCKED, NULL,
+                    why);
 }
 
 /* Whoever waits to emit is told that there is room, message by message. */
@@ -178,6 +181,7 @@ static bool on_event(void *ud, roost_rmq_session *session, const roost_rmq_event
     break;
   case ROOST_RMQ_CANCEL_OK:
     self->has_ended = true;
+    roost_timer_stop(roost_loop_wheel(self->loop), &self->timer);
     roost_loop_defer(self->loop, &self->end);
     break;
   case ROOST_RMQ_CHANNEL_CLOSE_OK:
@@ -245,6 +249,11 @@ static void on_end(void *ud) {
   }
   if (!self->server.draining || !self->has_ended || self->pool.count > 0)
     return;
+  if (self->connection.is_paused && !self->is_leaving && !roost_rmq_is_full(self)) {
+    roost_rmq_connection_resume(&self->connection); /* there may be messages in what was not read */
+    roost_loop_defer(self->loop, &self->end);
+    return;
+  }
   if (!self->is_leaving)
     leave(self);
   if (!self->has_left)

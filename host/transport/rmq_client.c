@@ -81,6 +81,7 @@ static void on_closed(void *ud, int status, const char *why) {
   rmq_client *self = ud;
   const bool was_open = self->is_open;
   self->is_open = false;
+  self->client.is_blocked = false;
   roost_rmq_confirms_clear(&self->confirms);
   if (was_open)
     status = status == ROOST_ECONNECT ? ROOST_EGONE : status;
@@ -227,7 +228,9 @@ static bool on_event(void *ud, roost_rmq_session *session, const roost_rmq_event
   case ROOST_RMQ_CANCEL:
     roost_rmq_connection_fail(&self->connection, ROOST_EGONE, "the queue for replies is gone");
     break;
+  case ROOST_RMQ_BLOCKED:
   case ROOST_RMQ_UNBLOCKED:
+    self->client.is_blocked = event->kind == ROOST_RMQ_BLOCKED;
     on_writable(self);
     break;
   default:
@@ -464,6 +467,7 @@ static bool crowded(const roost_client *client) {
 static void close_client(roost_client *client) {
   rmq_client *self = of(client);
   self->is_open = false;
+  self->client.is_blocked = false;
   roost_rmq_confirms_clear(&self->confirms);
   roost_rmq_connection_close(&self->connection);
 }

@@ -21,8 +21,11 @@ void roost_server_tell(roost_server *server, roost_server_event event, const roo
                        const char *why) {
   roost_list all;
   roost_list_init(&all);
-  if (event != ROOST_SERVER_CONNECTION)
-    server->listening = event == ROOST_SERVER_LISTENING;
+  if (event == ROOST_SERVER_LISTENING)
+    server->listening = true;
+  else if (event == ROOST_SERVER_LOST || event == ROOST_SERVER_RETRYING ||
+           event == ROOST_SERVER_DRAINING)
+    server->listening = false;
   roost_list_move(&all, &server->watchers);
   while (!roost_list_empty(&all)) {
     roost_server_watcher *watcher = ROOST_LIST_ENTRY(all.next, roost_server_watcher, link);

@@ -86,7 +86,9 @@ typedef enum roost_server_event {
   ROOST_SERVER_CONNECTION, /* of peer */
   ROOST_SERVER_LOST,       /* its listener or its broker, and why; it may be there again later */
   ROOST_SERVER_RETRYING,   /* after that: it tries to connect again */
-  ROOST_SERVER_DRAINING    /* it accepts nothing any more */
+  ROOST_SERVER_DRAINING,   /* it accepts nothing any more */
+  ROOST_SERVER_BLOCKED,    /* its broker takes no messages for now, and why */
+  ROOST_SERVER_UNBLOCKED   /* it does again */
 } roost_server_event;
 
 /* Somebody who wants to know what becomes of a server. */
@@ -287,7 +289,8 @@ typedef struct roost_client_sink {
    * long as the client: where the system said it the error's name, or "ETLS: " and what is wrong.
    */
   void (*on_closed)(void *ud, int status, const char *why);
-  /* The send buffer was crowded and is below a quarter again. */
+  /* The send buffer was crowded and is below a quarter again; or the client's is_blocked is another
+   * one. */
   void (*on_writable)(void *ud);
 } roost_client_sink;
 
@@ -332,6 +335,7 @@ struct roost_client {
   const char *refusal; /* why the last end has returned EUNSUPPORTED; the client's */
   bool confirms;       /* an event is not over when it was handed over: head.confirm is its id,
                           and a last reply with it says it is safe, or with an error, not */
+  bool is_blocked;     /* the broker takes no messages for now */
   uint64_t token;      /* the client's, of the request that the last end took, for forget */
   const roost_dialer *dialer; /* of its connection (transport/link.h); NULL: it has none of ours */
 };

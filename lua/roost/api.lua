@@ -564,7 +564,7 @@ function Client:subscribe_to_response_of(pattern) end
 function Client:close() end
 
 ---Has fn called for what happens to the connection.
----@param event "connect"|"close"|"error"|"disconnect"
+---@param event "connect"|"close"|"error"|"disconnect"|"blocked"|"unblocked"
 ---@param fn fun(err: roost.Error?)
 ---@return roost.listening
 function Client:on(event, fn) end
@@ -601,7 +601,7 @@ function Status:subscribe(fn) end
 local Server = {}
 
 ---Has fn called for what happens to the server: a connection with its address, an error with what it is.
----@param event "listening"|"connection"|"close"|"error"
+---@param event "listening"|"connection"|"close"|"error"|"blocked"|"unblocked"
 ---@param fn fun(what: roost.address|roost.Error?)
 ---@return roost.listening
 function Server:on(event, fn) end

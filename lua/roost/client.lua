@@ -168,13 +168,17 @@ end
 -- Status and events -------------------------------------------------------------------------------
 
 -- Nest's events for the transport, and disconnect.
-watched.extend(Client, "client", { "connect", "close", "error", "disconnect" })
+watched.extend(Client, "client",
+  { "connect", "close", "error", "disconnect", "blocked", "unblocked" })
 
 -- In Nest's order.
 local function announce(self, status, err)
   watched.set_status(self, status)
   if status == "connected" then
     watched.tell(self, "connect")
+    return
+  elseif status == "blocked" or status == "unblocked" then
+    watched.tell(self, status)
     return
   end
   if err.code ~= "ECLOSED" or err.detail then watched.tell(self, "error", err) end

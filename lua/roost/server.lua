@@ -8,13 +8,17 @@ local server = {}
 local Server = {}
 Server.__name = "roost.server"
 
-watched.extend(Server, "server", { "listening", "connection", "close", "error" })
+watched.extend(Server, "server",
+  { "listening", "connection", "close", "error", "blocked", "unblocked" })
 
 local function announce(self, change, value)
   if change == "connection" then
     watched.tell(self, "connection", value)
   elseif change == "retrying" then
     watched.set_status(self, "reconnecting")
+  elseif change == "blocked" or change == "unblocked" then
+    watched.set_status(self, change)
+    watched.tell(self, change)
   elseif change == "listening" then
     watched.set_status(self, "connected")
     watched.tell(self, "listening")

@@ -951,6 +951,26 @@ static void leave_list(watcher *self) {
   roost_list_remove(&self->watcher.link);
 }
 
+static void watchers_are_told_of_a_broker_that_takes_nothing(void **state) {
+  static pending_test self;
+  watcher who;
+  (void)state;
+  start_up(&self);
+  watch(&self, &who);
+  const roost_client_sink *sink = self.client.fake.client.sink;
+  sink->on_writable(self.outbound);
+  assert_int_equal(who.calls, 0);
+  for (unsigned i = 0; i < 2; i++) {
+    self.client.fake.client.is_blocked = i == 0;
+    sink->on_writable(self.outbound);
+    sink->on_writable(self.outbound);
+    assert_int_equal(who.calls, i + 1);
+    assert_int_equal(who.state, ROOST_OUTBOUND_UP);
+    assert_string_equal(who.why, i == 0 ? "blocked" : "unblocked");
+  }
+  stop(&self);
+}
+
 static void watchers_may_leave_while_they_are_told(void **state) {
   static pending_test self;
   watcher first;
@@ -1070,6 +1090,7 @@ int main(void) {
       cmocka_unit_test(delays_end_at_half_a_minute),
       cmocka_unit_test(closing_ends_the_attempts),
       cmocka_unit_test(an_attempt_that_cannot_begin_is_the_end),
+      cmocka_unit_test(watchers_are_told_of_a_broker_that_takes_nothing),
       cmocka_unit_test(watchers_may_leave_while_they_are_told),
       cmocka_unit_test(freeing_lets_watchers_go),
       cmocka_unit_test(making_one_may_fail),

@@ -462,6 +462,7 @@ static void test_blocked(void **state) {
   rmq_said(rmq_out(&self->broker), 0, RMQ_BLOCKED, "low on memory", 0);
   rmq_say(&self->broker);
   expect_line(self, "the broker takes no messages");
+  assert_true(self->server->listening);
   assert_true(self->held[0]->ops->crowded(self->held[0]));
   rmq_method(rmq_out(&self->broker), 0, RMQ_UNBLOCKED, NULL);
   rmq_say(&self->broker);
@@ -534,6 +535,30 @@ static void test_drain(void **state) {
   assert_int_equal(self->drained, 1);
 }
 
+/* Messages that were not read yet, since too many were in flight, are still taken. */
+static void test_drain_of_what_was_not_read(void **state) {
+  rmq_server_test *self = *state;
+  self->config.max_in_flight = 1;
+  serve(self);
+  for (unsigned i = 1; i <= 3; i++)
+    rmq_delivery(rmq_out(&self->broker), i, "{\"pattern\":\"hold\",\"data\":1}", NULL, NULL);
+  rmq_say(&self->broker);
+  assert_int_equal(self->messages, 1);
+  self->server->ops->drain(self->server);
+  rmq_turns(&self->broker);
+  net_test_advance(&self->broker.test, 5000);
+  for (unsigned i = 0; i < 3; i++) {
+    assert_int_equal(self->messages, i + 1);
+    end_call(self->held[i]);
+    rmq_turns(&self->broker);
+  }
+  rmq_expect(&self->broker, RMQ_CANCEL);
+  rmq_expect(&self->broker, RMQ_CHANNEL_CLOSE);
+  net_test_advance(&self->broker.test, 5000);
+  rmq_turns(&self->broker);
+  assert_int_equal(self->drained, 1);
+}
+
 static void test_drain_without_a_broker(void **state) {
   rmq_server_test *self = *state;
   self->broker.refuses = true;
@@ -548,8 +573,9 @@ static void test_drain_of_a_broker_that_says_nothing(void **state) {
   rmq_server_test *self = *state;
   serve(self);
   self->server->ops->drain(self->server);
-  rmq_said(rmq_out(&self->broker), 1, RMQ_CANCEL_OK, "tag", 0);
-  rmq_say(&self->broker);
+  rmq_turns(&self->broker);
+  net_test_advance(&self->broker.test, 5000); /* it takes nothing, so nothing more will come */
+  rmq_turns(&self->broker);
   assert_int_equal(self->drained, 0);
   net_test_advance(&self->broker.test, 5000);
   rmq_turns(&self->broker);
@@ -656,6 +682,7 @@ int main(void) {
       TEST(test_blocked),
       TEST(test_ends_that_the_broker_says),
       TEST(test_drain),
+      TEST(test_drain_of_what_was_not_read),
       TEST(test_drain_without_a_broker),
       TEST(test_drain_of_a_broker_that_says_nothing),
       TEST(test_drain_that_loses_the_broker),

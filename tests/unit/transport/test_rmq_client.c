@@ -403,10 +403,13 @@ static void test_blocked(void **state) {
   rmq_said(rmq_out(&self->broker), 0, RMQ_BLOCKED, "low on memory", 0);
   rmq_say(&self->broker);
   assert_true(self->client->ops->crowded(self->client));
+  assert_true(self->client->is_blocked);
+  assert_int_equal(self->writables, 1); /* to look at that */
   rmq_method(rmq_out(&self->broker), 0, RMQ_UNBLOCKED, NULL);
   rmq_say(&self->broker);
   assert_false(self->client->ops->crowded(self->client));
-  assert_int_equal(self->writables, 1);
+  assert_false(self->client->is_blocked);
+  assert_int_equal(self->writables, 2);
 }
 
 static void test_close(void **state) {
