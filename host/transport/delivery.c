@@ -164,7 +164,8 @@ void roost_delivery_pool_init(roost_delivery_pool *pool, const roost_delivery_op
   roost_list_init(&pool->idle);
 }
 
-void roost_delivery_pool_abandon(roost_delivery_pool *pool) {
+/* Once for each that is there now, whatever becomes of them meanwhile. */
+static void visit_live(roost_delivery_pool *pool, void (*visit)(roost_delivery *delivery)) {
   roost_list all;
   roost_list_init(&all);
   roost_list_move(&all, &pool->live);
@@ -172,8 +173,21 @@ void roost_delivery_pool_abandon(roost_delivery_pool *pool) {
     roost_delivery *delivery = ROOST_LIST_ENTRY(all.next, roost_delivery, link);
     roost_list_remove(&delivery->link);
     roost_list_append(&pool->live, &delivery->link);
-    roost_delivery_abandon(delivery);
+    visit(delivery);
   }
+}
+
+static void tell_writable(roost_delivery *delivery) {
+  const roost_server *server = delivery->pool->server;
+  server->sink->on_writable(server->sink_ud, &delivery->origin);
+}
+
+void roost_delivery_pool_writable(roost_delivery_pool *pool) {
+  visit_live(pool, tell_writable);
+}
+
+void roost_delivery_pool_abandon(roost_delivery_pool *pool) {
+  visit_live(pool, roost_delivery_abandon);
 }
 
 void roost_delivery_pool_deinit(roost_delivery_pool *pool) {

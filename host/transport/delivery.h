@@ -70,6 +70,10 @@ int roost_delivery_dispatch(roost_delivery *delivery, const roost_message *messa
  * caller, its streams end, and it is over. */
 void roost_delivery_abandon(roost_delivery *delivery);
 
+/* The session can send more: whoever waits for that is told, delivery by delivery, some of which
+ * may be over by it, and others begun. */
+void roost_delivery_pool_writable(roost_delivery_pool *pool);
+
 /* The session has ended: all that came in it are abandoned. */
 void roost_delivery_pool_abandon(roost_delivery_pool *pool);
 

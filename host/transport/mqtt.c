@@ -4,32 +4,22 @@
  */
 #include "transport/mqtt.h"
 
-#include "core/backoff.h"
-#include "core/error_text.h"
 #include "core/slice.h"
 #include "transport/mqtt_internal.h"
+#include "transport/session.h"
 #include "wire/json.h"
 
 /* ------------------------------------------------------------------------- logging ----------- */
 
 void roost_mqtt_log(const roost_mqtt_server *self, roost_log_level level, roost_log_kind kind,
                     const char *msg, roost_slice pattern, const char *err) {
-  roost_log *log = self->server.log;
-  roost_log_line line;
-  if (log == NULL || !roost_log_enabled(log, level) || !roost_log_limited(log, kind))
-    return;
-  roost_log_begin(&line, log, level, roost_slice_text(msg));
-  roost_log_text(&line, "server", roost_slice_text(self->server.config->name));
-  if (pattern.len > 0)
-    roost_log_text(&line, "pattern", pattern);
-  if (err[0] != '\0')
-    roost_log_text(&line, "err", roost_slice_text(err));
-  roost_log_end(&line);
+  roost_session_log(&self->server, &self->session.dialer, level, kind, msg, pattern,
+                    roost_slice_text(err));
 }
 
 static void log_session(const roost_mqtt_server *self, roost_log_level level, const char *msg,
                         const char *err) {
-  roost_mqtt_log(self, level, ROOST_LOG_KIND_ACCEPT, msg, (roost_slice){NULL, 0}, err);
+  roost_session_say(&self->server, &self->session.dialer, level, msg, err);
 }
 
 /* ------------------------------------------------------------------------- deliveries -------- */
@@ -92,26 +82,17 @@ static const roost_delivery_ops delivery_ops = {
 
 /* ------------------------------------------------------------------------- connecting -------- */
 
-static void connect_later(roost_mqtt_server *self);
+static void connect_later(roost_mqtt_server *self, const char *why) {
+  (void)roost_session_retry(&self->server, &self->session.dialer, &self->retry, &self->attempts,
+                            why);
+}
 
 static void connect(roost_mqtt_server *self) {
   const int status = roost_mqtt_session_connect(&self->session);
   if (status == 0)
     return;
-  log_session(self, ROOST_LOG_WARN, "cannot connect to the broker", roost_status_name(status));
-  connect_later(self);
-}
-
-static void connect_later(roost_mqtt_server *self) {
-  const roost_server_config *config = self->server.config;
-  self->attempts++;
-  if (config->retry_attempts > 0 && self->attempts > config->retry_attempts) {
-    log_session(self, ROOST_LOG_ERROR, "the broker is given up", "");
-    return;
-  }
-  const uint64_t salt = roost_loop_now_ms(self->loop) + (uintptr_t)self / 64;
-  roost_timer_start(roost_loop_wheel(self->loop), &self->retry,
-                    roost_backoff_ms(config->retry_delay, self->attempts, salt));
+  log_session(self, ROOST_LOG_WARN, "cannot connect", roost_status_name(status));
+  connect_later(self, roost_status_name(status));
 }
 
 static void on_retry(roost_timer *timer) {
@@ -152,13 +133,12 @@ static void on_down(void *ud, int status, const char *why) {
   (void)status;
   self->server.stats.connections = 0;
   roost_mqtt_forget_asks(self);
-  log_session(self, ROOST_LOG_WARN, was_up ? "disconnected" : "cannot connect to the broker",
-              roost_error_text(why));
+  log_session(self, ROOST_LOG_WARN, was_up ? "disconnected" : "cannot connect", why);
   roost_server_tell(&self->server, ROOST_SERVER_LOST, NULL, why);
   if (self->server.draining)
     roost_mqtt_go_on(self);
   else
-    connect_later(self);
+    connect_later(self, why);
 }
 
 static void on_answer(void *ud, const roost_mqtt_packet *packet) {
@@ -169,18 +149,9 @@ static void on_answer(void *ud, const roost_mqtt_packet *packet) {
     roost_mqtt_take_answer(self, packet);
 }
 
-/* Whoever waits to send more replies may be over, and others begun, by being told. */
 static void on_writable(void *ud) {
   roost_mqtt_server *self = ud;
-  roost_list waiting;
-  roost_list_init(&waiting);
-  roost_list_move(&waiting, &self->pool.live);
-  while (!roost_list_empty(&waiting)) {
-    roost_delivery *delivery = ROOST_LIST_ENTRY(waiting.next, roost_delivery, link);
-    roost_list_remove(&delivery->link);
-    roost_list_append(&self->pool.live, &delivery->link);
-    self->server.sink->on_writable(self->server.sink_ud, &delivery->origin);
-  }
+  roost_delivery_pool_writable(&self->pool);
 }
 
 static const roost_mqtt_session_ops session_ops = {.on_up = on_up,

@@ -3,72 +3,41 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/backoff.h"
 #include "core/slice.h"
 #include "transport/nats_durable.h"
+#include "transport/session.h"
 
 /* Clients of NATS connect again after two seconds where they are told nothing else. */
 #define LATE_MS 2500
 
 void roost_nats_server_log(roost_nats_server *self, roost_log_level level, roost_log_kind kind,
                            const char *msg, roost_slice subject, const char *err) {
-  roost_log *log = self->server.log;
-  roost_log_line line;
-  if (log == NULL || !roost_log_enabled(log, level) || !roost_log_limited(log, kind))
-    return;
-  roost_log_begin(&line, log, level, roost_slice_text(msg));
-  roost_log_text(&line, "server", roost_slice_text(self->server.config->name));
-  if (subject.len > 0)
-    roost_log_text(&line, "pattern", subject);
-  if (err != NULL)
-    roost_log_text(&line, "err", roost_slice_text(err));
-  roost_log_end(&line);
+  roost_session_log(&self->server, &self->conn.dialer, level, kind, msg, subject,
+                    roost_slice_text(err != NULL ? err : ""));
 }
 
 static void say(roost_nats_server *self, roost_log_level level, const char *msg, const char *err) {
-  const roost_endpoint at = roost_dialer_place(&self->conn.dialer);
-  roost_log *log = self->server.log;
-  char peer[300];
-  roost_log_line line;
-  if (log == NULL || !roost_log_enabled(log, level) ||
-      !roost_log_limited(log, ROOST_LOG_KIND_ACCEPT))
-    return;
-  snprintf(peer, sizeof peer, strchr(at.host, ':') != NULL ? "[%s]:%u" : "%s:%u", at.host, at.port);
-  roost_log_begin(&line, log, level, roost_slice_text(msg));
-  roost_log_text(&line, "server", roost_slice_text(self->server.config->name));
-  roost_log_text(&line, "peer", roost_slice_text(peer));
-  if (err != NULL)
-    roost_log_text(&line, "err", roost_slice_text(err));
-  roost_log_end(&line);
+  roost_session_say(&self->server, &self->conn.dialer, level, msg, err);
 }
 
 /* ------------------------------------------------------------------------- the connection ---- */
 
-static int connect_session(roost_nats_server *self) {
-  self->attempts++;
-  return roost_nats_conn_connect(&self->conn);
+static void wait_to_retry(roost_nats_server *self, const char *why) {
+  (void)roost_session_retry(&self->server, &self->conn.dialer, &self->retry, &self->attempts, why);
 }
 
-static void wait_to_retry(roost_nats_server *self) {
-  const roost_server_config *config = self->server.config;
-  roost_wheel *wheel = roost_loop_wheel(self->loop);
-  if (config->retry_attempts > 0 && self->attempts > config->retry_attempts) {
-    say(self, ROOST_LOG_ERROR, "gave up connecting", "retry_attempts");
+static void connect_session(roost_nats_server *self) {
+  const int status = roost_nats_conn_connect(&self->conn);
+  if (status == 0)
     return;
-  }
-  const uint64_t salt = wheel->now_ms + (uintptr_t)self / 64;
-  roost_timer_start(wheel, &self->retry,
-                    roost_backoff_ms(config->retry_delay, self->attempts, salt));
+  say(self, ROOST_LOG_WARN, "cannot connect", roost_status_name(status));
+  wait_to_retry(self, roost_status_name(status));
 }
 
 static void on_retry(roost_timer *timer) {
   roost_nats_server *self = ROOST_LIST_ENTRY(timer, roost_nats_server, retry);
   roost_server_tell(&self->server, ROOST_SERVER_RETRYING, NULL, "");
-  const int status = connect_session(self);
-  if (status != 0) {
-    say(self, ROOST_LOG_WARN, "not connected", roost_status_name(status));
-    wait_to_retry(self);
-  }
+  connect_session(self);
 }
 
 /* What was held while there was no connection goes first: it is the oldest. */
@@ -96,36 +65,26 @@ static void on_ready(void *ud) {
   self->server.stats.accepted++;
   if (remote != NULL)
     self->server.address = *remote;
-  say(self, ROOST_LOG_INFO, "connected", NULL);
+  say(self, ROOST_LOG_INFO, "connected", "");
   roost_server_tell(&self->server, ROOST_SERVER_LISTENING, NULL, "");
 }
 
 static void on_closed(void *ud, int status, const char *why) {
   roost_nats_server *self = ud;
+  const bool was_there = self->server.stats.connections > 0;
   (void)status;
   self->server.stats.connections = 0;
-  say(self, ROOST_LOG_WARN, "disconnected", why);
+  say(self, ROOST_LOG_WARN, was_there ? "disconnected" : "cannot connect", why);
   roost_server_tell(&self->server, ROOST_SERVER_LOST, NULL, why);
   if (self->server.draining)
     roost_nats_server_eased(self);
   else
-    wait_to_retry(self);
+    wait_to_retry(self, why);
 }
 
-/* As it may be given back by what it wakes, the list is gone through by a second one. */
 static void on_writable(void *ud) {
   roost_nats_server *self = ud;
-  const roost_server *server = &self->server;
-  roost_list all;
-  roost_list_init(&all);
-  roost_list_move(&all, &self->pool.live);
-  while (!roost_list_empty(&all)) {
-    roost_delivery *delivery = ROOST_LIST_ENTRY(all.next, roost_delivery, link);
-    roost_list_remove(&delivery->link);
-    roost_list_append(&self->pool.live, &delivery->link);
-    if (server->sink->on_writable != NULL)
-      server->sink->on_writable(server->sink_ud, &delivery->origin);
-  }
+  roost_delivery_pool_writable(&self->pool);
   roost_loop_defer(self->loop, &self->resume);
 }
 
@@ -233,9 +192,7 @@ static void on_look(roost_timer *timer) {
 
 static int start(roost_server *server) {
   roost_nats_server *self = (roost_nats_server *)server;
-  const int status = connect_session(self);
-  if (status != 0)
-    wait_to_retry(self);
+  connect_session(self);
   return 0;
 }
 

@@ -7,10 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/backoff.h"
-#include "core/error_text.h"
 #include "core/slice.h"
 #include "transport/redis_server.h"
+#include "transport/session.h"
 
 static roost_redis_server *of(roost_server *server) {
   return (roost_redis_server *)server;
@@ -18,28 +17,11 @@ static roost_redis_server *of(roost_server *server) {
 
 void roost_redis_server_log(roost_redis_server *self, roost_log_level level, roost_log_kind kind,
                             const char *msg, roost_slice subject, roost_slice err) {
-  roost_log *log = self->server.log;
-  const roost_endpoint place = roost_dialer_place(&self->pair.pub.dialer);
-  roost_log_line line;
-  char peer[300];
-  if (log == NULL || !roost_log_enabled(log, level) || !roost_log_limited(log, kind))
-    return;
-  snprintf(peer, sizeof peer, strchr(place.host, ':') != NULL ? "[%s]:%u" : "%s:%u", place.host,
-           place.port);
-  roost_log_begin(&line, log, level, roost_slice_text(msg));
-  roost_log_text(&line, "server", roost_slice_text(self->server.config->name));
-  roost_log_text(&line, "peer", roost_slice_text(peer));
-  if (subject.len > 0)
-    roost_log_text(&line, "pattern",
-                   roost_slice_of(subject.ptr, subject.len < 200 ? subject.len : 200));
-  if (err.len > 0)
-    roost_log_text(&line, "err", err);
-  roost_log_end(&line);
+  roost_session_log(&self->server, &self->pair.pub.dialer, level, kind, msg, subject, err);
 }
 
 static void say(roost_redis_server *self, roost_log_level level, const char *msg, const char *err) {
-  roost_redis_server_log(self, level, ROOST_LOG_KIND_ACCEPT, msg, ROOST_SLICE(""),
-                         roost_slice_text(err));
+  roost_session_say(&self->server, &self->pair.pub.dialer, level, msg, err);
 }
 
 /* ------------------------------------------------------------------------- channels ---------- */
@@ -178,17 +160,9 @@ static void on_retry(roost_timer *timer) {
     lost(self, roost_status_name(status));
 }
 
-/* Tries again after a while, unless it has tried often enough. */
 static void lost(roost_redis_server *self, const char *why) {
-  const roost_server_config *config = self->server.config;
-  if (config->retry_attempts > 0 && self->attempts >= config->retry_attempts) {
-    say(self, ROOST_LOG_ERROR, "Redis is given up", roost_error_text(why));
-    return;
-  }
-  self->attempts++;
-  const uint64_t salt = roost_loop_now_ms(self->loop) + (uintptr_t)self / 64;
-  roost_timer_start(roost_loop_wheel(self->loop), &self->retry,
-                    roost_backoff_ms(config->retry_delay, self->attempts, salt));
+  (void)roost_session_retry(&self->server, &self->pair.pub.dialer, &self->retry, &self->attempts,
+                            why);
 }
 
 static void on_closed(void *ud, int status, const char *why) {
@@ -196,7 +170,7 @@ static void on_closed(void *ud, int status, const char *why) {
   const bool was_open = self->server.stats.connections > 0;
   (void)status;
   disconnected(self);
-  say(self, ROOST_LOG_WARN, was_open ? "disconnected" : "connecting failed", roost_error_text(why));
+  say(self, ROOST_LOG_WARN, was_open ? "disconnected" : "cannot connect", why);
   roost_server_tell(&self->server, ROOST_SERVER_LOST, NULL, why);
   roost_delivery_pool_abandon(&self->pool);
   if (self->server.draining || self->closing)
@@ -242,12 +216,7 @@ static bool takes(void *ud) {
 
 static void on_writable(void *ud) {
   roost_redis_server *self = ud;
-  roost_list *at = self->pool.live.next;
-  while (at != &self->pool.live) {
-    roost_delivery *delivery = ROOST_LIST_ENTRY(at, roost_delivery, link);
-    at = at->next;
-    self->server.sink->on_writable(self->server.sink_ud, &delivery->origin);
-  }
+  roost_delivery_pool_writable(&self->pool);
   roost_redis_pair_go_on(&self->pair);
 }
 

@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#include "core/backoff.h"
 #include "core/slice.h"
 #include "transport/rmq_server.h"
+#include "transport/session.h"
 
 #define GOODBYE_MS 5000 /* for the broker to take what it was sent */
 
@@ -17,30 +17,13 @@ static roost_rmq_server *of(roost_server *server) {
 
 static void say(const roost_rmq_server *self, roost_log_level level, const char *msg,
                 const char *err) {
-  roost_log *log = self->server.log;
-  const roost_endpoint at = roost_dialer_place(&self->connection.dialer);
-  roost_log_line line;
-  if (log == NULL || !roost_log_enabled(log, level))
-    return;
-  roost_log_begin(&line, log, level, roost_slice_text(msg));
-  roost_log_text(&line, "server", roost_slice_text(self->server.config->name));
-  if (err[0] != '\0')
-    roost_log_text(&line, "err", roost_slice_text(err));
-  roost_log_text(&line, "host", roost_slice_text(at.host));
-  roost_log_integer(&line, "port", at.port);
-  roost_log_end(&line);
+  roost_session_say(&self->server, &self->connection.dialer, level, msg, err);
 }
 
 void roost_rmq_log(const roost_rmq_server *self, roost_log_level level, roost_log_kind kind,
                    const char *msg, const char *err) {
-  roost_log *log = self->server.log;
-  roost_log_line line;
-  if (log == NULL || !roost_log_enabled(log, level) || !roost_log_limited(log, kind))
-    return;
-  roost_log_begin(&line, log, level, roost_slice_text(msg));
-  roost_log_text(&line, "server", roost_slice_text(self->server.config->name));
-  roost_log_text(&line, "err", roost_slice_text(err));
-  roost_log_end(&line);
+  roost_session_log(&self->server, &self->connection.dialer, level, kind, msg,
+                    (roost_slice){NULL, 0}, roost_slice_text(err));
 }
 
 bool roost_rmq_is_full(const roost_rmq_server *self) {
@@ -53,16 +36,8 @@ bool roost_rmq_is_full(const roost_rmq_server *self) {
 /* ------------------------------------------------------------------------- the connection ---- */
 
 static void connect_again(roost_rmq_server *self, const char *why) {
-  const unsigned most = self->server.config->retry_attempts;
-  if (most > 0 && self->attempts >= most) {
-    say(self, ROOST_LOG_ERROR, "gave up connecting", why);
-    return;
-  }
-  self->attempts++;
-  roost_wheel *wheel = roost_loop_wheel(self->loop);
-  const uint64_t salt = wheel->now_ms + (uintptr_t)self / 64;
-  roost_timer_start(wheel, &self->timer,
-                    roost_backoff_ms(self->server.config->retry_delay, self->attempts, salt));
+  (void)roost_session_retry(&self->server, &self->connection.dialer, &self->timer, &self->attempts,
+                            why);
 }
 
 static void on_closed(void *ud, int status, const char *why) {
@@ -97,7 +72,6 @@ static void on_timer(roost_timer *timer) {
     roost_loop_defer(self->loop, &self->end);
     return;
   }
-  say(self, ROOST_LOG_INFO, "reconnecting", "");
   roost_server_tell(&self->server, ROOST_SERVER_RETRYING, NULL, "");
   try_to_connect(self);
 }
@@ -151,18 +125,9 @@ static void on_blocked(roost_rmq_server *self, const roost_rmq_event *event) {
                     why);
 }
 
-/* Whoever waits to emit is told that there is room, message by message. */
 static void on_writable(void *ud) {
   roost_rmq_server *self = ud;
-  roost_list all;
-  roost_list_init(&all);
-  roost_list_move(&all, &self->pool.live);
-  while (!roost_list_empty(&all)) {
-    roost_delivery *delivery = ROOST_LIST_ENTRY(all.next, roost_delivery, link);
-    roost_list_remove(&delivery->link);
-    roost_list_append(&self->pool.live, &delivery->link);
-    self->server.sink->on_writable(self->server.sink_ud, &delivery->origin);
-  }
+  roost_delivery_pool_writable(&self->pool);
   if (!roost_rmq_is_full(self))
     roost_rmq_connection_resume(&self->connection);
 }

@@ -57,9 +57,9 @@ describe('Redis: who one is', () => {
     assert.match(wrong.err.detail, /WRONGPASS/);
     const { err } = await caller.drive({ client: 'nobody', pattern: 'echo', data: 1 });
     assert.match(err.detail, /NOAUTH Authentication required/);
-    const line = await host.logged(/^connecting failed$/);
+    const line = await host.logged(/^cannot connect$/);
     assert.match(line.err, /WRONGPASS/);
-    await until(() => host.find(/^connecting failed$/).length > 1, 'another attempt');
+    await until(() => host.find(/^cannot connect$/).length > 1, 'another attempt');
     assert.ok(!/a-guess/.test(host.log + caller.host.log));
   });
 
@@ -215,7 +215,7 @@ describe('Redis: how much, and when it is not there', () => {
     const port = await freePort();
     const host = await startHost(t, { service: luaService(echo),
       servers: [binding.roost({ port }, { retry_delay: 20 })] });
-    await host.logged(/^connecting failed$/);
+    await host.logged(/^cannot connect$/);
     const broker = await startRedis(t, { port });
     await host.logged(/^connected$/);
     const { call } = await startCaller(t, { clients: { default: clientOf(binding.roost(broker)) } });
@@ -225,7 +225,7 @@ describe('Redis: how much, and when it is not there', () => {
   test('it is given up after retry_attempts', async (t) => {
     const host = await startHost(t, { service: luaService(echo),
       servers: [binding.roost({ port: await freePort() }, { retry_delay: 5, retry_attempts: 3 })] });
-    await host.logged(/^Redis is given up$/);
-    assert.equal(host.find(/^connecting failed$/).length, 4);
+    await host.logged(/^gave up connecting$/);
+    assert.equal(host.find(/^cannot connect$/).length, 4);
   });
 });

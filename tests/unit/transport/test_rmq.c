@@ -398,7 +398,7 @@ static void test_comes_back(void **state) {
   rmq_turns(&self->broker);
   assert_int_equal(self->gone, 1);
   assert_false(self->server->listening);
-  expect_line(self, "msg=\"disconnected\" server=jobs err=");
+  expect_line(self, "msg=\"disconnected\" server=jobs peer=broker:5672 err=");
   self->broker.refuses = true;
   net_test_advance(&self->broker.test, 1000);
   rmq_turns(&self->broker);
