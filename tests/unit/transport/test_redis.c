@@ -373,7 +373,7 @@ static void it_comes_back(void **state) {
   expect_seen(&self, "request hold \"hold\" 1\nevent a \"a\" 1\n");
   const char *log = log_of(&self);
   assert_non_null(strstr(log, "msg=\"disconnected\""));
-  assert_non_null(strstr(log, "msg=\"connecting failed\""));
+  assert_non_null(strstr(log, "msg=\"cannot connect\""));
   stop(&self);
 }
 
@@ -403,7 +403,7 @@ static void it_gives_up_after_retry_attempts(void **state) {
   for (int i = 0; i < 100; i++)
     net_test_advance(&self.test, 1000);
   assert_int_equal(self.redis.dials, 4);
-  assert_non_null(strstr(log_of(&self), "Redis is given up"));
+  assert_non_null(strstr(log_of(&self), "gave up connecting"));
   stop(&self);
 }
 
