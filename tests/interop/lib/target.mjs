@@ -27,10 +27,8 @@ return service
 const wildcards = (patterns) => `
 local roost = require "roost"
 local service = roost.service()
-local calls = 0
 ${patterns.map((pattern) => `service:message(${lua(pattern)}, function(_, ctx)
-  calls = calls + 1
-  return { pattern = ctx.route, subject = ctx.subject, calls = calls }
+  return { pattern = ctx.route, subject = ctx.subject, calls = roost.store:incr("calls", 1) }
 end)`).join('\n')}
 return service
 `;

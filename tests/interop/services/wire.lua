@@ -3,16 +3,20 @@
 local roost = require "roost"
 local service = roost.service()
 
--- Which handlers ran, by the tag in their data. The store survives a reload in between.
+-- Which handlers ran, by the tag in their data. The store survives a reload in between, and is one
+-- for all workers.
 local function note(data, name)
   local key = "runs of " .. data.tag
-  local list = roost.store:get(key) or {}
-  list[#list + 1] = name
-  roost.store:set(key, list)
+  roost.store:set(("%s %d"):format(key, roost.store:incr(key, 1)), name)
 end
 
 service:message("runs", function(data)
-  return roost.store:get("runs of " .. data.tag) or roost.array {}
+  local key = "runs of " .. data.tag
+  local list = roost.array {}
+  for i = 1, roost.store:get(key) or 0 do
+    list[#list + 1] = roost.store:get(("%s %d"):format(key, i))
+  end
+  return list
 end)
 
 -- Requests
