@@ -76,9 +76,9 @@ int roost_nats_server_publish(roost_nats_server *self, roost_slice subject, roos
 }
 
 /* Without an id: that of the answer's subject is enough. */
-void roost_nats_server_refuse(roost_nats_server *self, roost_slice reply, const char *text) {
+void roost_nats_server_refuse(roost_nats_server *self, roost_slice inbox, const char *text) {
   roost_buffer packet;
-  if (reply.ptr == NULL)
+  if (inbox.ptr == NULL)
     return;
   roost_buffer_init(&packet, roost_loop_alloc(self->loop));
   int status = roost_buffer_printf(&packet, "{\"err\":");
@@ -87,7 +87,7 @@ void roost_nats_server_refuse(roost_nats_server *self, roost_slice reply, const 
   if (status == 0)
     status = roost_buffer_printf(&packet, ",\"isDisposed\":true}");
   if (status == 0)
-    (void)roost_nats_server_publish(self, reply, none, roost_buffer_slice(&packet));
+    (void)roost_nats_server_publish(self, inbox, none, roost_buffer_slice(&packet));
   roost_buffer_deinit(&packet);
 }
 

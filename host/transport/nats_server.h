@@ -122,7 +122,7 @@ int roost_nats_server_send_late(roost_nats_server *self);
 void roost_nats_server_sent(roost_nats_server *self);
 
 /* Answers with an error, a text, somebody whose message has no id that could be read. */
-void roost_nats_server_refuse(roost_nats_server *self, roost_slice reply, const char *text);
+void roost_nats_server_refuse(roost_nats_server *self, roost_slice inbox, const char *text);
 
 /* Publishes bytes. ENOMEM, EFULL. */
 int roost_nats_server_publish(roost_nats_server *self, roost_slice subject, roost_slice reply,

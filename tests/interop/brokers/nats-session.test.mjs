@@ -33,8 +33,11 @@ const first = (client, subject, data) => until(() =>
 
 const echo = service(`
 service:message("echo", function(data) return data end)
-service:message("wait", function(ms) roost.sleep(ms) return "waited" end)
-service:event("seen", function(data, ctx) ctx.log:info("seen", { n = data }) end)`);
+service:message("wait", function(ms, ctx)
+  ctx.log:debug("waits")
+  roost.sleep(ms)
+  return "waited"
+end)`);
 
 describe('requests over NATS', () => {
   test('what is not JSON is answered, what is no request is not', async (t) => {
@@ -178,12 +181,12 @@ describe('a broken connection to NATS', () => {
   test('who waits over it still gets his answer', async (t) => {
     const broker = await startNats(t);
     const client = await natsClient(t, broker);
-    const host = await serve(t, broker, echo);
+    const host = await serve(t, broker, echo, {}, { log: { level: 'debug' } });
     await first(client, 'echo', 1);
     const replies = [];
     client.subscribe('my.inbox', { callback: (_, message) => replies.push(message.string()) });
     client.publish('wait', '{"data":600,"id":"x"}', { reply: 'my.inbox' });
-    await client.flush();
+    await host.logged(/^waits$/);
     await broker.kill();
     await host.logged(/^disconnected$/);
     await sleep(700); // its handler is done by then
