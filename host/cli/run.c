@@ -17,10 +17,11 @@
 
 /* What the thread that waits for signals needs; lives on the main thread's stack. */
 typedef struct watcher {
-  roost_host *host;
+  roost_host *host; /* NULL: it is done, and nothing is posted to it */
   sigset_t signals;
   pthread_t thread;
-  atomic_bool over; /* the host is done: leave at the next signal */
+  pthread_mutex_t mutex; /* guards host */
+  atomic_bool over;      /* leave at the next signal */
 } watcher;
 
 static void stop(void *ud, roost_host *host) {
@@ -55,6 +56,13 @@ static int next_signal(const watcher *w, uint64_t alive_ms) {
   return number < 0 ? 0 : number;
 }
 
+static int post(watcher *w, roost_post_fn *fn) {
+  pthread_mutex_lock(&w->mutex);
+  const int status = w->host != NULL ? roost_host_post(w->host, fn, NULL) : 0;
+  pthread_mutex_unlock(&w->mutex);
+  return status;
+}
+
 static void *wait_for_signals(void *ud) {
   watcher *w = ud;
   const uint64_t alive_ms = roost_manager_watchdog_ms();
@@ -64,15 +72,15 @@ static void *wait_for_signals(void *ud) {
     if (number < 0)
       return NULL;
     if (number == 0) {
-      (void)roost_host_post(w->host, say_alive, NULL); /* else it is said next time */
+      (void)post(w, say_alive); /* else it is said next time */
     } else if (number == SIGHUP) {
-      if (roost_host_post(w->host, reload, NULL) != 0)
+      if (post(w, reload) != 0)
         fputs("roost run: SIGHUP ignored: out of memory\n", stderr);
     } else if (stopping) {
       _exit(EXIT_SECOND_SIGNAL);
     } else {
       stopping = true;
-      if (roost_host_post(w->host, stop, NULL) != 0)
+      if (post(w, stop) != 0)
         _exit(ROOST_EXIT_FAILED);
     }
   }
@@ -85,6 +93,16 @@ static void block_signals(watcher *w) {
   sigaddset(&w->signals, SIGINT);
   sigaddset(&w->signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &w->signals, NULL);
+}
+
+/* To free a host may take long, or for ever where a configuration's own code never ends: a second
+ * signal still counts then. */
+static void free_host(watcher *w) {
+  pthread_mutex_lock(&w->mutex);
+  roost_host *host = w->host;
+  w->host = NULL;
+  pthread_mutex_unlock(&w->mutex);
+  roost_host_free(host);
 }
 
 static void end_watcher(watcher *w) {
@@ -121,7 +139,7 @@ static int run(const roost_command *command, int argc, char **argv) {
   int code = roost_cli_config_read(&given, command, argc, argv, &go_on);
   if (!go_on)
     return code;
-  watcher w = {.over = false};
+  watcher w = {.mutex = PTHREAD_MUTEX_INITIALIZER};
   roost_config config;
   block_signals(&w);
   roost_config_init(&config);
@@ -135,9 +153,10 @@ static int run(const roost_command *command, int argc, char **argv) {
     code = ROOST_EXIT_FAILED;
   } else {
     code = run_host(w.host, &given);
+    free_host(&w);
     end_watcher(&w);
   }
-  roost_host_free(w.host);
+  free_host(&w);
   roost_cli_config_free(&given);
   return code;
 }

@@ -117,4 +117,17 @@ describe('SIGHUP', () => {
     assert.deepEqual(keys.sort(), ['servers[1]', 'wildcards']);
     assert.equal(await peer.call('a'), 1);
   });
+
+  test('one that never ends does not keep a second SIGTERM from ending the host', async (t) => {
+    const { host, peer, write } = await start(t);
+    write('host.lua', 'return { services = ("a"):rep(60):find(("a-"):rep(40) .. "b") }');
+    host.signal('SIGHUP');
+    await until(() => host.ticks > 50, 'the file being run');
+    assert.equal(await peer.call('a'), 1);
+    host.signal('SIGTERM');
+    await host.logged(/^stopped$/);
+    host.expectedCode = 130;
+    host.signal('SIGTERM');
+    assert.deepEqual(await host.exited, { code: 130, signal: null });
+  });
 });
