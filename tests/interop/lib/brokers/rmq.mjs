@@ -44,6 +44,7 @@ function command({ port, dir, nodePort }) {
     HOME: dir,
     LANG: 'C.UTF-8',
     RUNNING_UNDER_SYSTEMD: 1, // its script becomes the broker, rather than to watch over it
+    ERL_AFLAGS: '-start_epmd false', // of the program, too, by which it would start one after a minute
     RABBITMQ_NODENAME: name,
     RABBITMQ_CONF_ENV_FILE: join(dir, 'env.conf'),
     RABBITMQ_CONFIG_FILE: join(dir, 'rabbitmq'),
