@@ -145,7 +145,8 @@ static inline void rmq_header(roost_buffer *out, uint16_t channel, uint64_t body
 static inline void rmq_delivery(roost_buffer *out, uint64_t tag, const char *body,
                                 const char *reply_to, const char *correlation_id) {
   roost_buffer properties = rmq_fields();
-  rmq_number(&properties, (correlation_id != NULL) << 10 | (reply_to != NULL) << 9, 2);
+  rmq_number(&properties, (correlation_id != NULL ? 0x400U : 0) | (reply_to != NULL ? 0x200U : 0),
+             2);
   if (correlation_id != NULL)
     rmq_text(&properties, correlation_id, 1);
   if (reply_to != NULL)
