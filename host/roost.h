@@ -118,17 +118,18 @@ typedef struct roost_config {
   size_t connection_limit; /* sockets of connections, accepted or dialled; 0: no limit; see below */
 } roost_config;
 
-/* memory_limit counts what goes through alloc: everything but what libuv, OpenSSL, the HTTP
- * server of the admin pages and librdkafka allocate by the C library, since their allocators are
- * the process's (some KiB for each worker, 15 KiB for a connection with TLS; for a Kafka entry what
- * it has fetched and not handled yet, at most 16 MiB a partition, and what it has to send; an
+/* memory_limit counts what goes through alloc: everything but what libuv, OpenSSL, the HTTP server
+ * of the admin pages and the brokers' libraries allocate by the C library, since their allocators
+ * are the process's (some KiB for each worker, 15 KiB for a connection with TLS; for a Kafka entry
+ * what it has fetched and not handled yet, at most 16 MiB a partition, and what it has to send; an
  * allocation that librdkafka is refused ends the process). What would exceed it fails as if
  * memory were short: a Lua state collects its garbage and raises a LimitError, a connection ends.
  * Counting costs an atomic addition per allocation.
  *
  * connection_limit: over it, whoever connects is disconnected at once, and counts as denied; a
  * client cannot connect, with EMFILE. Besides these sockets a host holds one descriptor for each
- * listener, three for each worker and six of its own, and those of files while they are read. */
+ * listener, three for each worker, up to ten of its own, those of its admin pages, and of files while
+ * they are read; libuv keeps two for the process. */
 
 /* watchdog_signal is how code that takes too long (limits.handler_cpu) is stopped at no cost while
  * all is well: the host's threads send it to themselves. It should be one that nothing else in the
