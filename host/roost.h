@@ -128,8 +128,8 @@ typedef struct roost_config {
  *
  * connection_limit: over it, whoever connects is disconnected at once, and counts as denied; a
  * client cannot connect, with EMFILE. Besides these sockets a host holds one descriptor for each
- * listener, three for each worker, up to ten of its own, those of its admin pages, and of files while
- * they are read; libuv keeps two for the process. */
+ * listener, three for each worker, up to ten of its own, those of its admin pages, and of files
+ * while they are read; libuv keeps two for the process. */
 
 /* watchdog_signal is how code that takes too long (limits.handler_cpu) is stopped at no cost while
  * all is well: the host's threads send it to themselves. It should be one that nothing else in the
