@@ -33,7 +33,11 @@ function(compressed from name)
                   COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 compressed(${package}/roost.1 roost.1)
+compressed(${package}/roost-host.lua.5 roost-host.lua.5)
+compressed(${package}/libroost.3 libroost.3)
 install(FILES ${made}/roost.1.gz DESTINATION share/man/man1 COMPONENT runtime)
+install(FILES ${made}/roost-host.lua.5.gz DESTINATION share/man/man5 COMPONENT runtime)
+install(FILES ${made}/libroost.3.gz DESTINATION share/man/man3 COMPONENT development)
 
 string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)
 file(WRITE ${made}/changelog "roost (${full_version}) unstable; urgency=medium
