@@ -120,6 +120,22 @@ static int send(roost_client *to, const roost_message *message) {
   return status;
 }
 
+/* Has the replies to requests with this pattern read, where that must be said. */
+static int expect(roost_cli_client *client, roost_slice pattern) {
+  int status = 0;
+  if (client->client->ops->expect == NULL)
+    return 0;
+  start_timeout(client);
+  while ((status = client->client->ops->expect(client->client, pattern)) > 0) {
+    if (now_ms(client) >= client->deadline_ms)
+      return ROOST_ETIMEDOUT;
+    status = roost_loop_poll(client->loop, WRITE_POLL_MS);
+    if (status != 0)
+      return status;
+  }
+  return status;
+}
+
 int roost_cli_client_send(roost_cli_client *client, const roost_message *message) {
   roost_message said = *message;
   roost_buffer route;
@@ -127,9 +143,13 @@ int roost_cli_client_send(roost_cli_client *client, const roost_message *message
   roost_buffer_init(&route, roost_alloc_default());
   if (roost_message_is_event(message) && client->client->ops->routes_events)
     status = take_route(&said, &route);
+  if (status == 0 && !roost_message_is_event(message))
+    status = expect(client, message->pattern);
   if (status == 0)
     status = send(client->client, &said);
-  client->why = status == ROOST_EUNSUPPORTED ? client->client->refusal : out_of_memory;
+  client->why = status == ROOST_EUNSUPPORTED ? client->client->refusal
+                : status == ROOST_ETIMEDOUT  ? "timed out"
+                                             : out_of_memory;
   roost_buffer_deinit(&route);
   return status;
 }

@@ -423,7 +423,7 @@ static int expect(roost_client *client, roost_slice pattern) {
   if (!roost_kafka_is_topic(topic))
     return refuse(self, "The pattern is no name of a Kafka topic%s", "");
   if (roost_map_get(&self->expected, topic) != NULL)
-    return self->open && seat_of(self, topic) < 0 ? 1 : 0;
+    return self->open && (!self->reading || seat_of(self, topic) < 0) ? 1 : 0;
   if (roost_map_set(&self->expected, topic, (void *)(uintptr_t)without_seat) != 0)
     return ROOST_ENOMEM;
   const int status = subscribe(self);

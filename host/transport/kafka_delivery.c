@@ -55,7 +55,8 @@ void roost_kafka_take(roost_kafka_server *self, roost_kafka_raw *raw) {
     return;
   }
   self->server.stats.bytes.bytes_in += roost_kafka_raw_bytes(raw);
-  if (roost_kafka_window_push(&self->window, partition, raw, is_event(raw)) != 0) {
+  if (roost_kafka_window_push(&self->window, partition, raw, place.offset,
+                              roost_kafka_raw_bytes(raw), is_event(raw)) != 0) {
     roost_kafka_raw_free(raw);
     roost_kafka_log(self, ROOST_LOG_ERROR, "a record is lost: out of memory",
                     roost_slice_text(place.topic), NULL);

@@ -15,6 +15,7 @@
 #define DOUBT_MS      2000 /* after a connection has ended */
 #define IDLE_LOOK_MS  1000 /* and while it does not */
 #define LEAVE_LOOKS   100  /* for leaving a group where the loop goes on no more */
+#define FLUSH_MS      2000 /* and for what is left to be sent then */
 #define LEAVE_LOOK_MS 10
 #define LINGER_MS     5000 /* for what is left to be sent when nobody waits for it */
 
@@ -322,6 +323,14 @@ static void free_pair(void *ud) {
   roost_alloc_put(pair->alloc, pair, sizeof *pair);
 }
 
+/* The loop goes on no more: what is left is sent here. */
+static void on_loop_gone(void *ud) {
+  roost_kafka_pair *pair = ud;
+  pair->ops = NULL;
+  (void)rd_kafka_flush(pair->producer, FLUSH_MS);
+  free_pair(pair);
+}
+
 int roost_kafka_pair_open(roost_kafka_pair **out, roost_loop *loop,
                           const roost_kafka_pair_config *config, const roost_kafka_pair_ops *ops,
                           void *ud, roost_buffer *why) {
@@ -341,7 +350,7 @@ int roost_kafka_pair_open(roost_kafka_pair **out, roost_loop *loop,
                              .wake = {-1, -1},
                              .more = {.fn = serve, .ud = pair},
                              .reap = {.fn = free_pair, .ud = pair},
-                             .gone = {.fn = free_pair, .ud = pair},
+                             .gone = {.fn = on_loop_gone, .ud = pair},
                              .max_send_bytes = config->max_send_bytes};
   roost_list_init(&pair->more.link);
   roost_list_init(&pair->reap.link);

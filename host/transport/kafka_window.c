@@ -72,14 +72,14 @@ static void free_entry(roost_kafka_window *window, roost_kafka_entry *entry) {
 }
 
 int roost_kafka_window_push(roost_kafka_window *window, roost_kafka_partition *partition,
-                            roost_kafka_raw *raw, bool event) {
+                            roost_kafka_raw *raw, int64_t offset, size_t bytes, bool event) {
   roost_kafka_entry *entry = roost_alloc_get(window->alloc, sizeof *entry);
   if (entry == NULL)
     return ROOST_ENOMEM;
   entry->partition = partition;
   entry->raw = raw;
-  entry->offset = roost_kafka_raw_place(raw).offset;
-  entry->bytes = roost_kafka_raw_bytes(raw);
+  entry->offset = offset;
+  entry->bytes = bytes;
   entry->event = event;
   roost_timer_init(&entry->retry, NULL);
   roost_list_append(&partition->entries, &entry->link);

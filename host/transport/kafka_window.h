@@ -77,9 +77,9 @@ int roost_kafka_window_add(roost_kafka_window *window, const roost_kafka_place *
 roost_kafka_partition *roost_kafka_window_find(const roost_kafka_window *window,
                                                const roost_kafka_place *place);
 
-/* Takes the record, which waits. ENOMEM: it is still the caller's. */
+/* Takes the record, which waits, with its offset and size. ENOMEM: it is still the caller's. */
 int roost_kafka_window_push(roost_kafka_window *window, roost_kafka_partition *partition,
-                            roost_kafka_raw *raw, bool event);
+                            roost_kafka_raw *raw, int64_t offset, size_t bytes, bool event);
 
 /* The next record of the partition that may be handled, which runs from now on; NULL: none may. */
 roost_kafka_entry *roost_kafka_window_ready(roost_kafka_window *window,

@@ -95,6 +95,29 @@ class Kafka {
   }
 
   /**
+   * Reads all of a topic, until `t` is over. Gives a function that waits for so many records and
+   * gives all there are: { partition, key, value, headers }, bytes as text.
+   */
+  async read(t, topic) {
+    const { Client, options } = kafkajs();
+    const consumer = new Client({ brokers: this.brokers, ...options }).consumer({
+      groupId: `reader-${randomUUID()}`, maxWaitTimeInMs: 50,
+    });
+    const records = [];
+    const text = (bytes) => bytes && bytes.toString();
+    undo(t, () => consumer.disconnect());
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      eachMessage: async ({ partition, message: { key, value, headers } }) => records.push({
+        partition, key: text(key), value: text(value),
+        headers: Object.fromEntries(Object.entries(headers).map(([name, bytes]) => [name, text(bytes)])),
+      }),
+    });
+    return (count) => until(() => records.length >= count && records, `${count} records`);
+  }
+
+  /**
    * Makes topics of so many partitions. A Nest server does not start where one of its topics is
    * missing, though the broker makes it at that moment.
    */
