@@ -7,6 +7,8 @@
  */
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "bind/bind.h"
 #include "core/error_text.h"
@@ -19,7 +21,7 @@
 typedef struct event {
   roost_server_event kind;
   roost_address peer; /* of a connection */
-  const char *why;    /* fixed text */
+  char why[160];      /* of the end; cut where it is longer */
 } event;
 
 typedef struct handle {
@@ -41,7 +43,10 @@ static handle *check_handle(lua_State *lua) {
 /* Where memory is short there is one event less. */
 static void add_event(handle *self, roost_server_event kind, const roost_address *peer,
                       const char *why) {
-  const event what = {kind, peer != NULL ? *peer : (roost_address){.port = 0}, why};
+  event what = {.kind = kind};
+  if (peer != NULL)
+    what.peer = *peer;
+  snprintf(what.why, sizeof what.why, "%s", why);
   if (self->events.len >= EVENTS_MAX * sizeof what)
     roost_buffer_consume(&self->events, sizeof what);
   (void)roost_buffer_append(&self->events, &what, sizeof what);
@@ -127,6 +132,19 @@ static void push_address(lua_State *lua, const roost_address *address) {
   lua_setfield(lua, -2, "port");
 }
 
+/* why: an error's name, perhaps with a colon and what is wrong after it; or a text alone. */
+static void push_end(lua_State *lua, const char *why) {
+  const size_t name = strspn(why, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+  if (name < 2 || (why[name] != '\0' && why[name] != ':')) {
+    roost_error_push(lua, "ConnectionError", "ECLOSED", why);
+    return;
+  }
+  const char *code = lua_pushlstring(lua, why, name);
+  const char *text = why + name + strspn(why + name, ": ");
+  roost_error_push(lua, "ConnectionError", code, *text != '\0' ? text : roost_error_text(code));
+  lua_remove(lua, -2);
+}
+
 static int push_event(lua_State *lua, handle *self) {
   static const char *const names[] = {
       [ROOST_SERVER_LISTENING] = "listening", [ROOST_SERVER_CONNECTION] = "connection",
@@ -140,7 +158,7 @@ static int push_event(lua_State *lua, handle *self) {
   if (first.kind == ROOST_SERVER_CONNECTION) {
     push_address(lua, &first.peer);
   } else if (first.kind == ROOST_SERVER_LOST) {
-    roost_error_push(lua, "ConnectionError", first.why, roost_error_text(first.why));
+    push_end(lua, first.why);
   } else {
     return 1;
   }

@@ -306,20 +306,35 @@ static void take(roost_mqtt_server *self, const roost_mqtt_packet *packet) {
                    "out of memory");
 }
 
+/* The identifier is another message's now: a broker that was restored from what it had saved before
+ * gives some of them a second time. */
+static void disown(const roost_mqtt_server *self, uint16_t id) {
+  const roost_list *live = &self->pool.live;
+  for (roost_list *at = live->next; at != live; at = at->next) {
+    roost_mqtt_delivery *delivery =
+        (roost_mqtt_delivery *)ROOST_LIST_ENTRY(at, roost_delivery, link);
+    if (delivery->id == id)
+      delivery->id = 0;
+  }
+}
+
 /* One that the broker sends again because it has no answer yet is not begun again. */
+static void take_again(roost_mqtt_server *self, const roost_mqtt_packet *packet,
+                       roost_mqtt_receipt receipt) {
+  if (!packet->dup) {
+    disown(self, packet->id);
+    take(self, packet);
+  } else if (receipt != ROOST_MQTT_RUNNING) {
+    acknowledge(self, packet->id, packet->qos, 0);
+  }
+}
+
 void roost_mqtt_on_publish(void *ud, const roost_mqtt_packet *packet) {
   roost_mqtt_server *self = ud;
   const roost_mqtt_receipt receipt =
       packet->id != 0 ? roost_mqtt_received_get(&self->received, packet->id) : ROOST_MQTT_FREE;
-  switch (receipt) {
-  case ROOST_MQTT_FREE:
+  if (receipt == ROOST_MQTT_FREE)
     take(self, packet);
-    break;
-  case ROOST_MQTT_DONE:
-  case ROOST_MQTT_RECEIVED:
-    acknowledge(self, packet->id, packet->qos, 0);
-    break;
-  case ROOST_MQTT_RUNNING:
-    break;
-  }
+  else
+    take_again(self, packet, receipt);
 }

@@ -160,3 +160,24 @@ test('no more than max_in_flight run, and what is not read yet stays with the br
   const notes = await host.notes(300);
   assert.equal(notes.at(-1), '7');
 });
+
+test('a service slower than what is published costs no memory', async (t) => {
+  const broker = await startMosquitto(t);
+  const host = await startBehindMqtt(t, broker, `local count = 0
+    service:event("flood", function(data) roost.sleep(20) count = count + 1 end)
+    service:message("count", function() return count end)
+    service:event("last", function() note("last") end)`, { entry: { max_in_flight: 50 } });
+  const client = await mqttClient(t, broker);
+  const text = JSON.stringify({ pattern: 'flood', data: 'x'.repeat(10_000) });
+  const before = host.rss;
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 500; i++) client.raw.publish('flood', text);
+    await client.publish('flood', text, { qos: 1 });
+  }
+  host.checkGrowth(before, 24 * 2 ** 20);
+  await until(async () => await host.ask('count', 0) > 100, 'the service going on');
+  await until(async () => {
+    await client.publish('last', '1', { qos: 1 });
+    return (await host.notes()).length > 0;
+  }, 'what was published last', { every: 200, ms: 60_000 }); // mosquitto drops what it has no room for
+});

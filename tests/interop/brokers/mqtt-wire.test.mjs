@@ -321,6 +321,26 @@ test('no broker at the start: it is waited for, or given up', async (t) => {
   assert.deepEqual((await caller.call('echo', 1)).values, [1]);
 });
 
+test('a service sees the state of its server, and why the broker was lost', async (t) => {
+  const broker = await startMosquitto(t);
+  const host = await startBehindMqtt(t, broker, `local server = roost.server("broker")
+    service:on_start(function()
+      server.status:subscribe(function(status) note(status) end)
+      server:on("error", function(err) note(err.code .. ": " .. err.message) end)
+    end)`);
+  await host.notes(1);
+  await broker.kill();
+  await host.logged(/cannot connect to the broker/);
+  await broker.start();
+  await host.connected(2);
+  const notes = await host.notes(7);
+  assert.ok(notes.includes('ECLOSED: Connection closed'), `${notes}`);
+  assert.ok(notes.includes('ECONNREFUSED: Connection refused'), `${notes}`);
+  assert.deepEqual(notes.filter((text, i) => !text.startsWith('E') && text !== notes[i - 1])
+    .slice(0, 4), ['disconnected', 'connected', 'disconnected', 'reconnecting']);
+  await until(async () => (await host.notes()).at(-1) === 'connected', 'the last state');
+});
+
 test('a durable session wants a name', async (t) => {
   const broker = await startMosquitto(t);
   await assert.rejects(startBehindMqtt(t, broker, echo, { entry: { clean: false } }),

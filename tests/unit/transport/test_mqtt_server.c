@@ -348,6 +348,24 @@ static void what_runs_is_not_begun_again(void **state) {
   stop(&self);
 }
 
+static void an_identifier_may_come_again_for_another_message(void **state) {
+  static server_test self;
+  (void)state;
+  begin(&self);
+  mqtt_send(&self.broker, "32 07 00 01 'a' 00 05 00 '1' 34 07 00 01 'a' 00 06 00 '2'");
+  end_call(&self, 1, "");
+  mqtt_expect(&self.broker, "50 02 00 06");
+  mqtt_send(&self.broker, "32 07 00 01 'a' 00 05 00 '3' 34 07 00 01 'a' 00 06 00 '4'");
+  expect_told(&self, "a \"a\" 1  ;a \"a\" 2  ;a \"a\" 3  ;a \"a\" 4  ;");
+  end_call(&self, 0, ""); /* it has no identifier any more */
+  mqtt_expect(&self.broker, "");
+  end_call(&self, 2, "");
+  mqtt_expect(&self.broker, "40 02 00 05");
+  end_call(&self, 3, "");
+  mqtt_expect(&self.broker, "50 02 00 06");
+  stop(&self);
+}
+
 static void a_session_that_is_lost_wants_no_answers(void **state) {
   static server_test self;
   (void)state;
@@ -513,6 +531,7 @@ int main(void) {
       cmocka_unit_test(what_is_broken_is_answered_and_over),
       cmocka_unit_test(messages_are_acknowledged_when_they_are_over),
       cmocka_unit_test(what_runs_is_not_begun_again),
+      cmocka_unit_test(an_identifier_may_come_again_for_another_message),
       cmocka_unit_test(a_session_that_is_lost_wants_no_answers),
       cmocka_unit_test(replies_go_out_in_the_next_connection),
       cmocka_unit_test(no_more_than_max_in_flight_is_read),
