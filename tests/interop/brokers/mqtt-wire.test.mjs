@@ -330,7 +330,7 @@ test('a service sees the state of its server, and why the broker was lost', asyn
     end)`);
   await host.notes(1);
   await broker.kill();
-  await host.logged(/cannot connect to the broker/);
+  await host.logged(/cannot connect/);
   await broker.start();
   await host.connected(2);
   const notes = await host.notes(7);
