@@ -12,7 +12,7 @@
 typedef struct roost_redis_options {
   roost_broker broker;  /* first */
   const char *username; /* NULL: the default user */
-  const char *password; /* NULL: none is asked for */
+  const char *password; /* NULL: a user who needs none */
   int db;         /* selected on both connections: keyspaces have nothing to do with channels */
   bool wildcards; /* routes are glob patterns */
 } roost_redis_options;

@@ -57,10 +57,10 @@ static int send_command(const roost_redis_side *side, const roost_slice *args, s
 static int send_login(roost_redis_side *side) {
   const roost_redis_options *options = side->pair->options;
   const char *user = options->username;
-  if (options->password == NULL)
+  if (user == NULL && options->password == NULL)
     return 0;
   side->owed++;
-  const roost_slice password = roost_slice_text(options->password);
+  const roost_slice password = roost_slice_text(options->password != NULL ? options->password : "");
   if (user == NULL)
     return send_command(side, (roost_slice[]){ROOST_SLICE("AUTH"), password}, 2);
   return send_command(side, (roost_slice[]){ROOST_SLICE("AUTH"), roost_slice_text(user), password},

@@ -45,6 +45,15 @@ describe('Redis: who one is', () => {
     assert.ok(!/the-secret|annspass/.test(host.log + caller.host.log));
   });
 
+  test('a user who needs no password', async (t) => {
+    const broker = await startRedis(t);
+    await addUser(t, broker, 'ann', 'nopass', 'allchannels');
+    const { call } = await behind(t, broker, echo, { client: { username: 'ann' } });
+    assert.deepEqual(await call('echo', 1), done(1));
+    const command = await redisCommands(t, broker);
+    assert.match(await command('CLIENT', 'LIST'), /user=ann/);
+  });
+
   test('a wrong password is told, and not told of', async (t) => {
     const broker = await startRedis(t, { args: ['--requirepass', 'the-secret'] });
     const host = await startHost(t, { service: luaService(echo),
@@ -113,8 +122,8 @@ describe('Redis: channels', () => {
       const { values: [list] } = await call('notes', {});
       return list.length >= 5 && list;
     }, 'five events');
-    assert.deepEqual(inAnyOrder(notes), inAnyOrder(['"plain \\"text\\""', '"a\ufffd"', '[1,{"a":null}]', '{"x":1}',
-      '5']));
+    assert.deepEqual(inAnyOrder(notes), inAnyOrder(['"plain \\"text\\""', '"a\ufffd"',
+      '[1,{"a":null}]', '{"x":1}', '5']));
   });
 
   test('a request that is not JSON within is told so, and the log has it', async (t) => {
