@@ -108,7 +108,9 @@ static int fill(roost_rmq_codec *codec, roost_slice *input, size_t size) {
 /* The next frame, in the input where it is there whole. As roost_rmq_read. */
 static int take_frame(roost_rmq_codec *codec, roost_slice *input, roost_slice *frame) {
   roost_buffer *held = &codec->frame;
-  if (input->len > 0 && held->len == 0 && input->ptr[0] == 'A')
+  if (input->len == 0)
+    return 0;
+  if (held->len == 0 && input->ptr[0] == 'A')
     return broken(codec, "it does not speak AMQP 0-9-1");
   if (held->len < ROOST_RMQ_FRAME_HEADER &&
       (held->len > 0 || input->len < ROOST_RMQ_FRAME_HEADER)) {

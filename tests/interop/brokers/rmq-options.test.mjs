@@ -537,7 +537,7 @@ describe('heartbeats', () => {
     assert.equal((await caller.drive({ method: 'unwrap' })).local.port, pid);
     broker.freeze();
     try {
-      const { err } = await caller.call('echo', 3);
+      const err = await until(async () => (await caller.call('echo', 3)).err, 'its being frozen');
       assert.deepEqual([err.code, err.detail], ['ECLOSED', 'the broker\'s heartbeat has stopped']);
       await host.logged((line) => line.msg === 'disconnected' &&
         line.err === 'the broker\'s heartbeat has stopped');
