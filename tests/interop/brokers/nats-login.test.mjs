@@ -54,7 +54,7 @@ function noSecrets({ server, caller }) {
 
 async function refused(t, broker, options, why, files) {
   const hosts = await pair(t, broker, options, files);
-  const { err } = await hosts.server.logged(/^disconnected$/);
+  const { err } = await hosts.server.logged(/^cannot connect$/);
   assert.match(err, why);
   assert.match((await hosts.caller.logged(/^failed$/)).what, why);
   noSecrets(hosts);
