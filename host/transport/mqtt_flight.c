@@ -86,7 +86,7 @@ static void set_id(roost_mqtt_outgoing *outgoing, uint16_t id) {
   outgoing->packet.ptr[outgoing->id_at + 1] = (char)(uint8_t)id;
 }
 
-/* Writes it, or what it waits for the answer of. The connection may be gone after it. */
+/* Writes it, or what it waits for the answer of. */
 static void write_out(const roost_mqtt_flight *flight, const roost_mqtt_outgoing *outgoing) {
   roost_mqtt_session *session = flight->session;
   roost_buffer *out = roost_mqtt_session_out(session);

@@ -156,7 +156,7 @@ void roost_mqtt_replies_send(roost_mqtt_replies *replies, roost_mqtt_reply_topic
 
 /* ------------------------------------------------------------------------- answers ----------- */
 
-/* Those that waited for the subscription; the connection may be gone after it. */
+/* Those that waited for the subscription. */
 static void send_held(roost_mqtt_replies *replies, roost_mqtt_reply_topic *topic) {
   roost_list held;
   roost_list_init(&held);

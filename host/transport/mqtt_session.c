@@ -45,10 +45,12 @@ void roost_mqtt_session_fail(roost_mqtt_session *session, int status, const char
 }
 
 void roost_mqtt_session_check(roost_mqtt_session *session, int status) {
-  if (status == 0)
+  if (status == 0) {
     roost_mqtt_session_sent(session);
-  else
-    roost_mqtt_session_fail(session, ROOST_EGONE, "out of memory");
+    return;
+  }
+  session->is_broken = true;
+  roost_loop_defer(session->loop, &session->resume);
 }
 
 /* ------------------------------------------------------------------------- packet ids -------- */
@@ -297,7 +299,13 @@ static roost_slice left_of(const roost_mqtt_session *session) {
 static void on_resume(void *ud) {
   roost_mqtt_session *session = ud;
   mqtt_link *link = (mqtt_link *)session->dialer.link;
-  if (link == NULL || session->blocked)
+  if (link == NULL)
+    return;
+  if (session->is_broken) {
+    roost_mqtt_session_fail(session, ROOST_EGONE, "out of memory");
+    return;
+  }
+  if (session->blocked)
     return;
   roost_slice rest = left_of(session);
   if (rest.len > 0)
@@ -344,6 +352,7 @@ static void on_writable(void *ud, roost_link *link) {
 static void go_down(roost_mqtt_session *session) {
   session->state = ROOST_MQTT_DOWN;
   session->blocked = false;
+  session->is_broken = false;
   roost_timer_stop(wheel_of(session), &session->timer);
   roost_loop_remove_hook(&session->resume);
   session->carried = session->carry.len;

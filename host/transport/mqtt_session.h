@@ -60,6 +60,7 @@ struct roost_mqtt_session {
   bool sent;                /* something was sent since then */
   bool pinged;              /* a PINGREQ is not answered yet */
   bool blocked;             /* by the owner */
+  bool is_broken;           /* something that had to be sent was not: it ends in a later turn */
   roost_buffer carry;
   size_t carried;         /* bytes of carry already taken */
   roost_loop_hook resume; /* goes on with what was carried over */
@@ -87,7 +88,8 @@ void roost_mqtt_session_fail(roost_mqtt_session *session, int status, const char
 roost_buffer *roost_mqtt_session_out(const roost_mqtt_session *session);
 void roost_mqtt_session_sent(roost_mqtt_session *session);
 
-/* Ends the connection if status is one: a packet that had to be written was not. */
+/* Has what was written sent; where status is one, a packet that had to be written was not, and the
+ * connection is ended in a later turn. */
 void roost_mqtt_session_check(roost_mqtt_session *session, int status);
 
 /* Keeps what comes from being handed on; and lets it, in a later turn. */

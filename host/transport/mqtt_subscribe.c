@@ -78,7 +78,7 @@ static roost_mqtt_subscription to_wire(const roost_mqtt_route *route) {
                                    .no_local = !roost_mqtt_filter_is_shared(route->text)};
 }
 
-/* number: of the route, where there is one only; else 0. The connection may be gone after it. */
+/* number: of the route, where there is one only; else 0. */
 static void send_ask(roost_mqtt_server *self, const roost_mqtt_subscription *subscriptions,
                      size_t count, uint32_t number, bool is_back) {
   roost_mqtt_session *session = &self->session;

@@ -478,6 +478,26 @@ static void it_may_be_freed_by_a_reply(void **state) {
   stop(&self);
 }
 
+static void what_had_to_be_sent_and_was_not_ends_it(void **state) {
+  static client_test self;
+  (void)state;
+  begin(&self);
+  self.frees = true;
+  const roost_slice many = bytes_of("32 0e 00 07 'a/reply' 00 05 00 '{}'");
+  for (unsigned i = 0; i < 200; i++) /* more answers than there is room for */
+    assert_int_equal(roost_buffer_append_slice(roost_conn_out(self.broker.peer.conn), many), 0);
+  free_copy(many);
+  roost_conn_dirty(self.broker.peer.conn);
+  net_test_turn(&self.broker.test);
+  self.broker.test.probe.refuse_after = 0;
+  mqtt_turns(&self.broker);
+  self.broker.test.probe.refuse_after = ROOST_ALLOC_PROBE_NEVER;
+  mqtt_turns(&self.broker);
+  assert_int_equal(self.closed, 1);
+  assert_null(self.client);
+  stop(&self);
+}
+
 /* All of it, with one more allocation each time. */
 static void without_memory_it_fails_and_leaks_nothing(void **state) {
   static client_test self;
@@ -520,6 +540,7 @@ int main(void) {
       cmocka_unit_test(the_end_is_told),
       cmocka_unit_test(a_client_that_is_closed_says_so),
       cmocka_unit_test(it_may_be_freed_by_a_reply),
+      cmocka_unit_test(what_had_to_be_sent_and_was_not_ends_it),
       cmocka_unit_test(without_memory_it_fails_and_leaks_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
