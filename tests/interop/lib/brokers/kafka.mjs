@@ -122,10 +122,17 @@ class Kafka {
    * missing, though the broker makes it at that moment.
    */
   createTopics(names, partitions = 3) {
-    return this.admin((admin) => admin.createTopics({
-      waitForLeaders: true,
-      topics: names.map((topic) => ({ topic, numPartitions: partitions })),
-    }));
+    return this.makeTopics(names.map((topic) => ({ topic, numPartitions: partitions })));
+  }
+
+  /** Makes topics, and waits until they are there: it tells of them a moment later. */
+  makeTopics(topics) {
+    return this.admin(async (admin) => {
+      await admin.createTopics({ waitForLeaders: false, topics });
+      await until(() => admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) })
+        .then(({ topics: all }) => all.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0)),
+          () => false), 'the topics', { ms: 60_000, every: 100 });
+    });
   }
 
   /** Starts it, also once more on the same ports with what it has kept. */
@@ -217,12 +224,9 @@ const wide = { wait: 10 };
 async function startWithTopics(t, options) {
   const broker = await startKafka(t, options);
   const all = Object.keys(wide).concat(topics);
-  await broker.admin((admin) => admin.createTopics({
-    waitForLeaders: true,
-    topics: all.flatMap((topic) => [
-      { topic, numPartitions: wide[topic] ?? 1 }, { topic: `${topic}.reply`, numPartitions: 1 },
-    ]),
-  }));
+  await broker.makeTopics(all.flatMap((topic) => [
+    { topic, numPartitions: wide[topic] ?? 1 }, { topic: `${topic}.reply`, numPartitions: 1 },
+  ]));
   return broker;
 }
 
