@@ -2,8 +2,12 @@
  * The keys of Kafka's entries: the tables are Nest's, which has most of them from kafkajs.
  */
 #include "transport/kafka.h"
+#include <stdlib.h>
+#include <string.h>
+
 #include "config/brokers.h"
 #include "config/tls.h"
+#include "core/slice.h"
 
 #define KAFKA_PORT 9092
 
@@ -108,9 +112,27 @@ static void check_tls(roost_keys_reader *reader, const char *key, const roost_tl
     say(reader, key, "ca: one file or one text, which may have several certificates");
 }
 
+/* The first of the brokers is what status and errors name. */
+static void name_place(roost_keys_reader *reader, roost_kafka_options *options) {
+  if (options->brokers == NULL || options->brokers[0] == NULL)
+    return;
+  const char *place = options->brokers[0];
+  const char *colon = strrchr(place, ':');
+  const long port = colon != NULL ? strtol(colon + 1, NULL, 10) : 0;
+  const bool has_port = port > 0 && port <= UINT16_MAX;
+  const size_t len = has_port ? (size_t)(colon - place) : strlen(place);
+  const char *host = roost_arena_text(reader->arena, roost_slice_of(place, len));
+  if (host == NULL)
+    reader->status = ROOST_ENOMEM;
+  else
+    options->broker.endpoint =
+        (roost_endpoint){host, has_port ? (uint16_t)port : (uint16_t)KAFKA_PORT};
+}
+
 static void finish(roost_keys_reader *reader, roost_broker_entry *base, bool is_server) {
   kafka_entry *entry = (kafka_entry *)base;
-  const roost_kafka_options *options = &entry->options;
+  roost_kafka_options *options = &entry->options;
+  name_place(reader, options);
   check_tls(reader, "tls", options->broker.tls);
   check_tls(reader, "client", options->ssl);
   if ((is_server ? base->server.serializer : base->client.serializer) != NULL)

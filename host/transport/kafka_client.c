@@ -75,15 +75,14 @@ static void look_whether_open(kafka_client *self) {
 static void set_seat(kafka_client *self, const char *topic, uintptr_t value) {
   const roost_slice name = roost_slice_text(topic);
   if (roost_map_get(&self->expected, name) != NULL)
-    (void)roost_map_set(&self->expected, name, (void *)value); /* a known key needs no memory */
+    (void)roost_map_set(&self->expected, name, (void *)value); /* else requests are refused */
 }
 
 static void on_assigned(void *ud, const roost_kafka_place *places, size_t count) {
   kafka_client *self = ud;
-  size_t at = 0;
-  const roost_map_entry *entry;
-  while ((entry = roost_map_next(&self->expected, &at)) != NULL)
-    self->expected.entries[at - 1].value = (void *)(uintptr_t)without_seat;
+  for (size_t i = 0; i < self->expected.cap; i++)
+    if (self->expected.entries[i].value != NULL)
+      self->expected.entries[i].value = (void *)(uintptr_t)without_seat;
   for (size_t i = 0; i < count; i++) {
     const uintptr_t seat = (uintptr_t)places[i].partition + first_seat;
     const uintptr_t now =

@@ -302,15 +302,16 @@ static void free_handle(rd_kafka_t *rk, rd_kafka_queue_t *queue, int flags) {
     rd_kafka_destroy_flags(rk, flags);
 }
 
+/* Callbacks are called until the consumer has left: what they may start is stopped after that. */
 static void free_pair(void *ud) {
   roost_kafka_pair *pair = ud;
   pair->ops = NULL;
+  leave_now(pair);
   roost_timer_stop(roost_loop_wheel(pair->loop), &pair->tick);
   roost_loop_remove_hook(&pair->more);
   roost_loop_remove_hook(&pair->reap);
   roost_loop_remove_hook(&pair->gone);
   roost_poll_close(pair->poll);
-  leave_now(pair);
   if (pair->assigned != NULL)
     rd_kafka_topic_partition_list_destroy(pair->assigned);
   free_handle(pair->consumer, pair->consumer_queue, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);

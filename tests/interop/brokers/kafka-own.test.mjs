@@ -216,6 +216,19 @@ test('a second host of the group takes its part, and the rest when the first end
   assert.equal(list.filter((value) => value === 'y').length, 4);
 });
 
+test('a drain while nobody is there ends in time', async (t) => {
+  const away = { transport: 'kafka', client: { brokers: ['127.0.0.1:1'] } };
+  const host = await startHost(t, {
+    service: luaService(`local client = roost.client("C")
+      client:subscribe_to_response_of("a")
+      service:event("a", function() end)
+      service:message("go", function() return select(2, pcall(client.call, client, "a", 1)).code end)`),
+    servers: [{}, away], clients: { C: away },
+  });
+  await host.logged(/^disconnected$/);
+  assert.equal(await (await connect(t, host.port)).call('go', 1), 'ECONNREFUSED');
+});
+
 test('roost call and roost emit', async (t) => {
   const name = await topic();
   const { notes } = await start(t, `

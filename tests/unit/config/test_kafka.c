@@ -69,6 +69,8 @@ static void keys_are_read(void **state) {
             "allow_auto_topic_creation = false } } }");
   const roost_kafka_options *options = server_of(load, 0);
   assert_string_equal(options->dead_letter, "letters");
+  assert_string_equal(load->settings->servers[0].host, "one");
+  assert_int_equal(load->settings->servers[0].port, 9092);
   assert_settings(options, true, true,
                   (const char *const[]){"bootstrap.servers",
                                         "one:9092,two:7,[::1]:9092",

@@ -278,6 +278,20 @@ static void survives_a_loop_that_is_freed(void **state) {
   NET_TEST_UNTIL(&f->test, f->caught_up == 1); /* tear_down frees the loop */
 }
 
+static void survives_it_while_nobody_is_there(void **state) {
+  fixture *f = *state;
+  const char *const topics[] = {"topic"};
+  roost_kafka_settings_text(&f->producer, "bootstrap.servers", "127.0.0.1:1");
+  roost_kafka_settings_text(&f->consumer, "bootstrap.servers", "127.0.0.1:1");
+  roost_kafka_settings_text(&f->consumer, "reconnect.backoff.max.ms", "100");
+  open_pair(f, true, 0);
+  assert_int_equal(roost_kafka_pair_subscribe(f->pair, topics, 1), 0);
+  produce(f, "1");
+  NET_TEST_UNTIL(&f->test, f->downs > 0);
+  roost_kafka_pair_close(f->pair);
+  net_test_turns(&f->test, 3); /* tear_down frees the loop */
+}
+
 static void opens_only_with_memory(void **state) {
   fixture *f = *state;
   const roost_kafka_pair_config config = {.producer = &f->producer, .consumer = &f->consumer};
@@ -299,6 +313,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(refuses_settings_that_are_wrong, set_up, tear_down),
       cmocka_unit_test_setup_teardown(refuses_topics_that_are_none, set_up, tear_down),
       cmocka_unit_test_setup_teardown(survives_a_loop_that_is_freed, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(survives_it_while_nobody_is_there, set_up, tear_down),
       cmocka_unit_test_setup_teardown(opens_only_with_memory, set_up, tear_down),
   };
   return cmocka_run_group_tests_name("kafka_pair", tests, NULL, NULL);
