@@ -134,8 +134,8 @@ typedef struct roost_conn_counters {
   uint64_t bytes_out;
 } roost_conn_counters;
 
-/* Has reads and writes of this conn added to counters, borrowed for the conn's life, or until others
- * are given: NULL is none. */
+/* Has reads and writes of this conn added to counters, borrowed for the conn's life, or until
+ * others are given: NULL is none. */
 void roost_conn_count(roost_conn *conn, roost_conn_counters *counters);
 
 #endif
