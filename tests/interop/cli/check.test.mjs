@@ -175,10 +175,15 @@ describe('roost check', () => {
   });
 });
 
-describe('keys that this version does not know what to do with', () => {
-  finds('nats', { server: { transport: 'nats', host: undefined, port: undefined } },
-    [/host\.lua/, /transport|nats/]);
+describe('entries of brokers', () => {
+  const broker = (keys) => ({ server: { transport: 'nats', host: undefined, port: undefined, ...keys } });
+  finds('an unknown key', broker({ serverz: 'nats://a' }), [/host\.lua/, /serverz/, /"servers"/]);
+  finds('what is no address', broker({ servers: 'a:b:c' }), [/host\.lua/, /servers/, /nats:\/\//]);
+  finds('a transport that is none', { server: { transport: 'smoke' } },
+    [/host\.lua/, /transport/, /"tcp" or "nats"/]);
+});
 
+describe('keys that say nothing', () => {
   /** Ignoring it is harmless: one warning in check and in run, and the host starts. */
   const warns = (name, config, clue, service = good) => test(name, async (t) => {
     const { code, lines } = await check(t, config, { good: service });

@@ -213,8 +213,9 @@ export async function startHost(t, options = {}) {
     const child = spawn(command, rest, { cwd: dir, env: { ...process.env, ...env } });
     const host = new Host(child, dir, ports);
     try {
-      await until(() => !host.running || (host.find(/^ready$/).length > 0 &&
-        ports.every((port) => listens(port, host.pid))), 'listening');
+      const isReady = () => (ports.length > 0 ? ports.every((port) => listens(port, host.pid))
+        : host.find(/^ready$/).length > 0);
+      await until(() => !host.running || isReady(), 'listening');
     } catch (err) {
       await host.kill();
       throw new Error(`${err.message}; the log is:\n${host.log}`);
