@@ -42,9 +42,20 @@ static int slept(lua_State *lua, int status, lua_KContext context) {
   return 0;
 }
 
-/* core.sleep(ms) */
+/* What the loop's time, which stands during a turn, is behind by now. One that tests move is not.
+ */
+static uint64_t behind_ms(lua_State *lua) {
+  const roost_clock *clock = roost_bind_generation(lua)->dispatch->config.clock;
+  const uint64_t loop_ms = roost_vm_of(lua)->wheel->now_ms;
+  const uint64_t now_ms = clock->fake ? 0 : roost_clock_now_us(clock) / 1000;
+  return now_ms > loop_ms ? now_ms - loop_ms : 0;
+}
+
+/* core.sleep(ms): never shorter than that, however late in a long turn it begins. */
 static int sleep_ms(lua_State *lua) {
-  return roost_task_wait(lua, check_ms(lua, 1), 0, slept);
+  const uint64_t ms = check_ms(lua, 1);
+  roost_task_check_may_wait(lua);
+  return roost_task_wait(lua, ms > 0 ? ms + behind_ms(lua) : 0, 0, slept);
 }
 
 void roost_bind_make_dormant(lua_State *lua) {
