@@ -333,9 +333,9 @@ static roost_buffer *begin_held(roost_outbound *outbound, roost_pending *pending
   pending->has_metadata = said->metadata.ptr != NULL;
   pending->has_options = said->options.ptr != NULL;
   *status = roost_buffer_append_slice(&pending->held, said->pattern);
-  if (*status == 0 && pending->has_metadata)
+  if (*status == 0 && said->metadata.ptr != NULL)
     *status = roost_buffer_append_slice(&pending->held, said->metadata);
-  if (*status == 0 && pending->has_options)
+  if (*status == 0 && said->options.ptr != NULL)
     *status = roost_buffer_append_slice(&pending->held, said->options);
   return *status == 0 ? &pending->held : NULL;
 }
