@@ -145,7 +145,7 @@ static int copy_origin(roost_trip *trip, const roost_call *call) {
   if (local != NULL)
     trip->local = *local;
   trip->origin.takes_packed = origin->takes_packed;
-  trip->settles = origin->ops->settle != NULL;
+  trip->origin.settles = origin->settles;
   const roost_worker *first = roost_workers_get(trip->forwards->workers, 0);
   trip->server.config = trip->way->near == first
                             ? call->server

@@ -90,7 +90,7 @@ static void failed(roost_origin *origin, roost_settlement how) {
 
 static bool settle(roost_origin *origin, roost_settlement how) {
   roost_trip *trip = of_origin(origin);
-  if (!trip->settles || trip->is_settled || trip->is_over)
+  if (trip->is_settled || trip->is_over)
     return false;
   trip->is_settled = true;
   trip->hand = how;
@@ -157,9 +157,8 @@ static const roost_handler *find_handler(const roost_trip *trip, const roost_dis
 }
 
 static void answer_error(roost_trip *trip) {
-  static const char text[] = "{\"status\":\"error\",\"message\":\"Internal server error\"}";
   roost_buffer *out = trip->is_event ? NULL : reply_begin(&trip->origin, ROOST_REPLY_ERROR);
-  if (out != NULL && roost_buffer_append(out, text, sizeof text - 1) == 0)
+  if (out != NULL && roost_message_write_error(out, ROOST_SLICE(ROOST_INTERNAL_ERROR)) == 0)
     (void)reply_end(&trip->origin, ROOST_REPLY_ERROR, trip->message.id);
 }
 

@@ -94,7 +94,6 @@ struct roost_trip {
   bool is_event; /* no reply is wanted */
   bool has_peer;
   bool has_local;
-  bool settles;      /* a broker wants to know what becomes of it */
   roost_slice facts; /* ptr NULL: there are none */
   roost_address peer;
   roost_address local;

@@ -366,8 +366,7 @@ static int unwrap(lua_State *lua) {
 static int settle(lua_State *lua, roost_settlement how) {
   const roost_call *call = roost_bind_check_ctx(lua, 1);
   roost_origin *origin = call != NULL ? call->origin : NULL;
-  const bool settles = origin != NULL && origin->ops->settle != NULL;
-  lua_pushboolean(lua, settles && origin->ops->settle(origin, how));
+  lua_pushboolean(lua, origin != NULL && origin->settles && origin->ops->settle(origin, how));
   return 1;
 }
 

@@ -92,8 +92,7 @@ void roost_call_reply_none(roost_call *call) {
 void roost_call_reply_error(roost_call *call, roost_slice message) {
   roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_ERROR);
   if (out != NULL) {
-    if (roost_buffer_append_slice(out, ROOST_SLICE("{\"status\":\"error\",\"message\":")) != 0 ||
-        roost_json_write_string(out, message) != 0 || roost_buffer_append_byte(out, '}') != 0)
+    if (roost_message_write_error(out, message) != 0)
       roost_call_reply_undo(call);
     else
       roost_call_reply_end(call, ROOST_REPLY_ERROR);

@@ -14,9 +14,7 @@ static void answer_error(roost_origin *origin, const roost_message *message, con
   roost_buffer *out = origin->ops->reply_begin(origin, ROOST_REPLY_ERROR);
   if (out == NULL)
     return;
-  if (roost_buffer_append_slice(out, ROOST_SLICE("{\"status\":\"error\",\"message\":")) != 0 ||
-      roost_json_write_string(out, roost_slice_text(text)) != 0 ||
-      roost_buffer_append_byte(out, '}') != 0)
+  if (roost_message_write_error(out, roost_slice_text(text)) != 0)
     origin->ops->reply_undo(origin);
   else
     origin->ops->reply_end(origin, ROOST_REPLY_ERROR, message->id);

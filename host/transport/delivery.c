@@ -67,7 +67,7 @@ static void failed(roost_origin *origin, roost_settlement how) {
 }
 
 static bool settle_by_hand(roost_origin *origin, roost_settlement how) {
-  return !of(origin)->fleeting && settle(of(origin), how);
+  return settle(of(origin), how);
 }
 
 static bool never_crowded(const roost_origin *origin) {
@@ -112,7 +112,8 @@ roost_delivery *roost_delivery_take(roost_delivery_pool *pool) {
   }
   roost_list_append(&pool->live, &delivery->link);
   pool->count++;
-  delivery->dispatching = delivery->handled = delivery->settled = delivery->fleeting = false;
+  delivery->dispatching = delivery->handled = delivery->settled = false;
+  delivery->origin.settles = pool->settles;
   delivery->how = ROOST_SETTLE_ACK;
   delivery->origin.gone = false;
   return delivery;
@@ -158,8 +159,8 @@ void roost_delivery_pool_init(roost_delivery_pool *pool, const roost_delivery_op
   pool->origin_ops.remote = no_address;
   pool->origin_ops.local = no_address;
   pool->origin_ops.close = keep_open;
-  if (ops->settled != NULL)
-    pool->origin_ops.settle = settle_by_hand;
+  pool->origin_ops.settle = settle_by_hand;
+  pool->settles = ops->settled != NULL;
   roost_list_init(&pool->live);
   roost_list_init(&pool->idle);
 }

@@ -34,6 +34,7 @@ typedef struct roost_delivery_pool {
   const roost_alloc *alloc;
   roost_server *server; /* whose messages they are */
   void *ud;             /* handed to ops->eased */
+  bool settles;         /* by hand, too: so where there is ops->settled, unless its owner says no */
   roost_list live;      /* roost_delivery.link */
   roost_list idle;      /* likewise */
   size_t count;         /* of those that are live */
@@ -47,7 +48,6 @@ struct roost_delivery {
   bool dispatching; /* inside roost_delivery_dispatch: more calls may start */
   bool handled;     /* a call was started, and has ended */
   bool settled;
-  bool fleeting; /* its transport says: the broker keeps it no longer, so nothing is told by hand */
   roost_settlement how; /* as its calls have ended until now */
 };
 

@@ -195,7 +195,7 @@ static void on_delivered(void *ud, void *opaque, const roost_kafka_raw *raw, con
     return;
   roost_buffer_clear(&self->text);
   if (append(self, id, true, &id_len) != 0 ||
-      roost_buffer_printf(&self->text, "{\"status\":\"error\",\"message\":\"%s\"}", why) != 0)
+      roost_message_write_error(&self->text, roost_slice_text(why)) != 0)
     return;
   const roost_reply reply = {.format = ROOST_FORMAT_JSON,
                              .id = roost_slice_of(self->text.ptr, id_len),

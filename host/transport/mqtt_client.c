@@ -141,9 +141,8 @@ static void on_publish(void *ud, const roost_mqtt_packet *packet) {
     read_reply(self, packet->payload);
 }
 
-/* Appends {"status":"error","message":..}, or what is said where nobody is there. */
+/* Appends what a request that the broker has refused is answered with. */
 static int write_refusal(roost_buffer *out, uint8_t reason) {
-  static const char begin[] = "{\"status\":\"error\",\"message\":";
   char text[128];
   if (reason == NOBODY_THERE)
     snprintf(text, sizeof text,
@@ -151,10 +150,7 @@ static int write_refusal(roost_buffer *out, uint8_t reason) {
   else
     snprintf(text, sizeof text, "The broker refused the message: %s",
              roost_mqtt_reason_text(5, false, reason));
-  int status = roost_buffer_append(out, begin, sizeof begin - 1);
-  if (status == 0)
-    status = roost_json_write_string(out, roost_slice_text(text));
-  return status == 0 ? roost_buffer_append_byte(out, '}') : status;
+  return roost_message_write_error(out, roost_slice_text(text));
 }
 
 /* Answers a request in the broker's place. The client may be gone after it. */

@@ -13,8 +13,6 @@
 #define REASON_BROKEN 0x99 /* payload format invalid */
 #define NOT_FOUND     0x92 /* packet identifier */
 
-static const char not_json[] = "{\"status\":\"error\",\"message\":\"The message is not JSON\"}";
-
 static void clear(roost_buffer *buffer) {
   roost_buffer_clear(buffer);
   roost_buffer_trim(buffer, ROOST_CODEC_KEEP_BYTES);
@@ -59,7 +57,7 @@ static void reply_broken(roost_mqtt_server *self, roost_origin *origin) {
   roost_buffer *out = roost_mqtt_reply_begin(origin, ROOST_REPLY_ERROR);
   if (out == NULL)
     return;
-  if (roost_buffer_append(out, not_json, sizeof not_json - 1) == 0)
+  if (roost_message_write_error(out, ROOST_SLICE("The message is not JSON")) == 0)
     (void)roost_mqtt_reply_end(origin, ROOST_REPLY_ERROR, self->dispatched_id);
   else
     roost_mqtt_reply_undo(origin);

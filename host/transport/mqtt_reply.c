@@ -7,8 +7,6 @@
 #include "transport/mqtt_internal.h"
 #include "wire/envelope.h"
 
-static const char internal_error[] = "{\"status\":\"error\",\"message\":\"Internal server error\"}";
-
 static roost_mqtt_server *server_of(const roost_origin *origin) {
   return (roost_mqtt_server *)origin->server;
 }
@@ -82,7 +80,7 @@ static int reply_masked(roost_origin *origin, roost_slice id) {
   roost_buffer *out = roost_mqtt_reply_begin(origin, ROOST_REPLY_ERROR);
   if (out == NULL)
     return ROOST_ENOMEM;
-  if (roost_buffer_append(out, internal_error, sizeof internal_error - 1) != 0) {
+  if (roost_message_write_error(out, ROOST_SLICE(ROOST_INTERNAL_ERROR)) != 0) {
     roost_mqtt_publish_undo(out, &self->mark);
     return ROOST_ENOMEM;
   }

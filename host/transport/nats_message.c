@@ -119,7 +119,7 @@ static void dispatch(roost_nats_server *self, const roost_nats_input *input) {
     (void)refuse(self, input, "out of memory");
     return;
   }
-  delivery->fleeting = true;
+  delivery->origin.settles = false;
   ((roost_nats_delivery *)delivery)->life = self->life;
   roost_delivery_dispatch(delivery, &message);
 }

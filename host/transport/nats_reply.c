@@ -9,7 +9,6 @@
 #include "wire/envelope.h"
 #include "wire/json.h"
 
-static const char internal_error[] = "{\"status\":\"error\",\"message\":\"Internal server error\"}";
 static const roost_slice none = {NULL, 0};
 
 static roost_nats_delivery *of_origin(roost_origin *origin) {
@@ -178,7 +177,7 @@ static int reply_masked(roost_origin *origin, roost_slice id) {
   roost_buffer *out = reply_begin(origin, ROOST_REPLY_ERROR);
   if (out == NULL)
     return ROOST_ENOMEM;
-  if (roost_buffer_append(out, internal_error, sizeof internal_error - 1) != 0) {
+  if (roost_message_write_error(out, ROOST_SLICE(ROOST_INTERNAL_ERROR)) != 0) {
     reply_undo(origin);
     return ROOST_ENOMEM;
   }

@@ -85,11 +85,7 @@ static int reply_error(roost_origin *origin, const char *text, roost_slice id) {
   roost_buffer *out = reply_begin(origin, ROOST_REPLY_ERROR);
   if (out == NULL)
     return ROOST_ENOMEM;
-  int status = roost_buffer_append_slice(out, ROOST_SLICE("{\"status\":\"error\",\"message\":"));
-  if (status == 0)
-    status = roost_json_write_string(out, roost_slice_text(text));
-  if (status == 0)
-    status = roost_buffer_append_byte(out, '}');
+  const int status = roost_message_write_error(out, roost_slice_text(text));
   return status == 0 ? reply_end(origin, ROOST_REPLY_ERROR, id) : status;
 }
 
@@ -157,11 +153,10 @@ static const roost_delivery_ops delivery_ops = {.size = sizeof(redis_delivery),
                                                 .settled = settled,
                                                 .eased = roost_redis_server_eased};
 
-/* A handler cannot settle what Redis does not keep. */
 void roost_redis_server_init_pool(roost_redis_server *self) {
   roost_delivery_pool_init(&self->pool, &delivery_ops, roost_loop_alloc(self->loop), &self->server,
                            self);
-  self->pool.origin_ops.settle = NULL;
+  self->pool.settles = false; /* Redis keeps no message */
 }
 
 /* ------------------------------------------------------------------------- messages ---------- */

@@ -294,7 +294,7 @@ int roost_rmq_server_open(roost_server **out, roost_loop *loop, const roost_serv
   self->connection.max_body = config->max_buffer_size;
   roost_delivery_pool_init(&self->pool, &roost_rmq_delivery_ops, alloc, &self->server, self);
   if (self->options->no_ack)
-    self->pool.origin_ops.settle = NULL; /* the broker wants to know nothing */
+    self->pool.settles = false; /* the broker wants to know nothing */
   roost_timer_init(&self->timer, on_timer);
   self->end = (roost_loop_hook){.fn = on_end, .ud = self};
   roost_list_init(&self->end.link);

@@ -11,7 +11,6 @@
 #include "wire/pattern.h"
 #include "wire/utf8.h"
 
-static const char internal_error[] = "{\"status\":\"error\",\"message\":\"Internal server error\"}";
 static const char not_json[] = "The message is not JSON";
 
 static roost_rmq_delivery *of(roost_delivery *delivery) {
@@ -107,7 +106,7 @@ static int reply_masked(roost_rmq_server *self, roost_origin *origin, roost_slic
   if (self->masking)
     return ROOST_ESCRIPT;
   roost_buffer *out = reply_begin(origin, ROOST_REPLY_ERROR);
-  if (out == NULL || roost_buffer_append(out, internal_error, sizeof internal_error - 1) != 0)
+  if (out == NULL || roost_message_write_error(out, ROOST_SLICE(ROOST_INTERNAL_ERROR)) != 0)
     return ROOST_ENOMEM;
   self->masking = true;
   const int status = reply_end(origin, ROOST_REPLY_ERROR, id);
@@ -155,13 +154,13 @@ static void reply_unhandled(roost_origin *origin, roost_slice id) {
 /* Tells whoever waits for an answer that the message was no good. */
 static void reply_refused(roost_rmq_server *self, const roost_rmq_properties *properties,
                           const char *why) {
-  roost_buffer_clear(&self->body);
+  roost_buffer *out = &self->body;
+  roost_buffer_clear(out);
   if (properties->reply_to.len > 0 &&
-      roost_buffer_printf(&self->body,
-                          "{\"err\":{\"status\":\"error\",\"message\":\"%s\"},\"isDisposed\":true}",
-                          why) == 0)
-    (void)publish(self, properties->reply_to, properties->correlation_id,
-                  roost_buffer_slice(&self->body));
+      roost_buffer_append_slice(out, ROOST_SLICE("{\"err\":")) == 0 &&
+      roost_message_write_error(out, roost_slice_text(why)) == 0 &&
+      roost_buffer_append_slice(out, ROOST_SLICE(",\"isDisposed\":true}")) == 0)
+    (void)publish(self, properties->reply_to, properties->correlation_id, roost_buffer_slice(out));
   forget(&self->body);
 }
 

@@ -1,11 +1,10 @@
 /*
  * A session's replies: each is written into the frame it goes out in.
  */
+#include "core/slice.h"
 #include "transport/codec.h"
 #include "transport/tcp_internal.h"
 #include "wire/envelope.h"
-
-static const char internal_error[] = "{\"status\":\"error\",\"message\":\"Internal server error\"}";
 
 static bool takes_replies(const roost_tcp_session *session) {
   return session->state != ROOST_TCP_LINGERING && !session->is_closed;
@@ -58,7 +57,7 @@ static int reply_masked(roost_tcp_session *session, roost_slice id) {
   roost_buffer *out = roost_tcp_reply_begin(&session->origin, ROOST_REPLY_ERROR);
   if (out == NULL)
     return ROOST_ENOMEM;
-  if (roost_buffer_append(out, internal_error, sizeof internal_error - 1) != 0) {
+  if (roost_message_write_error(out, ROOST_SLICE(ROOST_INTERNAL_ERROR)) != 0) {
     roost_frame_undo(out, &session->mark);
     return ROOST_ENOMEM;
   }

@@ -154,8 +154,8 @@ typedef struct roost_origin_ops {
    * NULL.
    */
   void (*failed)(roost_origin *origin, roost_settlement how);
-  /* Tells the broker by hand what becomes of the message; false where it was told already, or is
-   * told nothing. NULL: there is nobody to tell. */
+  /* Tells the broker by hand what becomes of the message, where origin->settles; false where it was
+   * told already. */
   bool (*settle)(roost_origin *origin, roost_settlement how);
   /* Appends what the driver knows of the message, a JSON object. ENOMEM. May be NULL. */
   int (*facts)(const roost_origin *origin, roost_buffer *out);
@@ -169,6 +169,7 @@ struct roost_origin {
   uint32_t streams;          /* the sink's: calls that have */
   bool gone;                 /* the peer sent FIN or is lost */
   bool takes_packed;         /* values of replies may be packed */
+  bool settles;              /* there is somebody to be told what becomes of the message */
   roost_format value_format; /* of the value being written; JSON after reply_begin */
 };
 

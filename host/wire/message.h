@@ -7,7 +7,7 @@
 #ifndef ROOST_WIRE_MESSAGE_H
 #define ROOST_WIRE_MESSAGE_H
 
-#include "roost.h"
+#include "core/buffer.h"
 
 /* How data is written. */
 typedef enum roost_format {
@@ -46,6 +46,13 @@ typedef enum roost_reply_kind {
   ROOST_REPLY_END,  /* no value, the end */
   ROOST_REPLY_ERROR /* an error, the end */
 } roost_reply_kind;
+
+/* Appends what an error that is no handler's own tells the caller, as Nest puts it:
+ * {"status":"error","message":TEXT}. ENOMEM, EINVAL (text is not UTF-8). Any thread. */
+int roost_message_write_error(roost_buffer *out, roost_slice text);
+
+/* The text where the caller is to learn nothing more. */
+#define ROOST_INTERNAL_ERROR "Internal server error"
 
 static inline bool roost_message_is_event(const roost_message *message) {
   return message->id.ptr == NULL;

@@ -168,6 +168,7 @@ static void a_stream_is_a_call(void **state) {
 static void by_hand_it_is_settled_once(void **state) {
   delivery_test *self = *state;
   roost_origin *origin = dispatch(self, '1');
+  assert_true(origin->settles);
   assert_true(origin->ops->settle(origin, ROOST_SETTLE_REQUEUE));
   assert_false(origin->ops->settle(origin, ROOST_SETTLE_ACK));
   end_call(origin);
