@@ -1,5 +1,6 @@
 /*
- * bind/client.h - what lua/roost/client.lua is made of: client.c has handles, request.c requests.
+ * bind/client.h - what lua/roost/client.lua is made of: client.c has handles, request.c requests,
+ * failure.c what they end with.
  *
  * Handle: a userdata for one outbound, named or its own. Request: one call or event through it.
  * Everything on the vm's thread, in protected mode.
@@ -16,6 +17,9 @@ roost_outbound *roost_bind_check_client(struct lua_State *lua, int index);
 /* Pushes the error table for a failure of an outbound's. */
 void roost_bind_push_failure(struct lua_State *lua, const roost_outbound *outbound, int status,
                              const char *why);
+
+/* Raises what a peer answered with, JSON text: its code and message, and all of it as response. */
+int roost_bind_raise_remote(struct lua_State *lua, roost_slice answer);
 
 /* Replaces a pattern's JSON text by that of its route, which is a text. As
  * roost_pattern_normalise. */
