@@ -5,85 +5,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { binding, startRedis } from '../lib/brokers/redis.mjs';
+import { full, load, service } from '../lib/brokers/stress.mjs';
 import { startHost } from '../lib/host.mjs';
-import { connect } from '../lib/peer.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
-const full = process.env.ROOST_BROKER_LOAD === '1';
 const crashes = full ? 50 : 5;
 
-const worker = `local roost = require "roost"
-local service = roost.service()
+const worker = service(`
 service:message("add", function(data) return data.a + data.b end)
-service:message("slow", function(data) roost.sleep(2) return data end)
-return service
-`;
-
-/** Its tasks call all the while, from when they are told to until they are. */
-const loader = `local roost = require "roost"
-local service = roost.service()
-local asked, answered, wrong, failed, stop = 0, 0, 0, {}, false
-service:message("start", function()
-  for i = 1, 50 do
-    roost.spawn(function()
-      while not stop do
-        asked = asked + 1
-        local a = asked
-        local ok, result = pcall(function()
-          return roost.client("C"):call("add", { a = a, b = i }, { timeout = 3000 })
-        end)
-        if ok then
-          answered = answered + 1
-          if result ~= a + i then wrong = wrong + 1 end
-        else
-          local name = result.code or result.name
-          failed[name] = (failed[name] or 0) + 1
-          roost.sleep(20)
-        end
-      end
-    end)
-  end
-  return true
-end)
-service:message("stop", function() stop = true return true end)
-service:message("figures", function()
-  return { asked = asked, answered = answered, wrong = wrong, failed = failed }
-end)
-return service
-`;
+service:message("slow", function(data) roost.sleep(2) return data end)`);
 
 const serve = (t, broker, more) => startHost(t,
   { service: worker, servers: [binding.roost(broker, { retry_delay: 20, ...more })] });
-
-async function load(t, broker) {
-  const host = await startHost(t, { service: loader, clients: { C: binding.roost(broker) } });
-  const peer = await connect(t, host.port);
-  const figures = () => peer.call('figures', 0);
-  await peer.call('start', 0);
-  return {
-    host,
-    figures,
-    /** Waits until so many more have been answered. */
-    async answers(count) {
-      const { answered } = await figures();
-      await until(async () => (await figures()).answered >= answered + count, 'answers');
-    },
-    async stop() {
-      await peer.call('stop', 0);
-      return until(async () => {
-        const now = await figures();
-        const failures = Object.values(now.failed).reduce((a, b) => a + b, 0);
-        return now.answered + failures === now.asked && now;
-      }, 'an end of every request', { ms: 30_000 });
-    },
-  };
-}
 
 test(`redis-server is killed ${crashes} times under load: every request has an end`, async (t) => {
   const broker = await startRedis(t);
   const host = await serve(t, broker);
   await host.logged(/^connected$/);
-  const loading = await load(t, broker);
+  const loading = await load(t, binding.roost(broker));
   await loading.answers(100);
   const before = { rss: host.rss, descriptors: host.descriptors, client: loading.host.descriptors };
   for (let i = 0; i < crashes; i++) {
@@ -103,7 +42,7 @@ test(`a host is killed ${crashes} times under load: its callers wait no longer t
   const broker = await startRedis(t);
   let host = await serve(t, broker);
   await host.logged(/^connected$/);
-  const loading = await load(t, broker);
+  const loading = await load(t, binding.roost(broker));
   for (let i = 0; i < crashes; i++) {
     await loading.answers(50);
     await host.kill();
@@ -133,7 +72,7 @@ test('a service that is slower than what is published keeps its memory', async (
   }
   await sleep(200);
   host.checkGrowth(before, 8 * 2 ** 20);
-  const peer = await load(t, broker);
+  const peer = await load(t, binding.roost(broker));
   await peer.answers(1);
   await peer.stop();
 });
