@@ -209,7 +209,7 @@ int roost_test_stub_open(void *ud, roost_client **out, const roost_client_config
     stub->client = *config;
   int status = roost_tcp_client_new(out, host->exec->loop, config, sink, sink_ud);
   if (status == 0)
-    roost_tcp_client_set_dial(*out, dial, stub);
+    roost_client_set_dial(*out, dial, stub);
   return status;
 }
 

@@ -299,6 +299,11 @@ const roost_address *roost_dialer_local(const roost_dialer *dialer) {
 
 /* ------------------------------------------------------------------------- of a client ------- */
 
+void roost_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud) {
+  client->dialer->dial = fn;
+  client->dialer->dial_ud = ud;
+}
+
 roost_endpoint roost_client_place(const roost_client *client) {
   const roost_client_config *config = client->config;
   return client->dialer != NULL ? roost_dialer_place(client->dialer)

@@ -38,8 +38,7 @@ int roost_mqtt_server_open(roost_server **out, roost_loop *loop, const roost_ser
 int roost_mqtt_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
                           const roost_client_sink *sink, void *sink_ud);
 
-/* For tests: as roost_tcp_client_set_dial, before start and connect. */
+/* For tests: as roost_client_set_dial, before start. */
 void roost_mqtt_server_set_dial(roost_server *server, roost_dial_fn *fn, void *ud);
-void roost_mqtt_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud);
 
 #endif

@@ -420,9 +420,3 @@ int roost_mqtt_client_new(roost_client **out, roost_loop *loop, const roost_clie
   *out = &self->client;
   return 0;
 }
-
-void roost_mqtt_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud) {
-  mqtt_client *self = of(client);
-  self->session.dialer.dial = fn;
-  self->session.dialer.dial_ud = ud;
-}

@@ -57,9 +57,8 @@ int roost_rmq_server_open(roost_server **out, roost_loop *loop, const roost_serv
 int roost_rmq_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
                          const roost_client_sink *sink, void *sink_ud);
 
-/* For tests: dials in the place of the system. */
+/* For tests: as roost_client_set_dial, before start. */
 void roost_rmq_server_set_dial(roost_server *server, roost_dial_fn *fn, void *ud);
-void roost_rmq_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud);
 
 /* Whether a wildcard that RabbitMQ takes for a key matches it with Nest's rules: words between
  * dots,

@@ -519,8 +519,3 @@ int roost_rmq_client_new(roost_client **out, roost_loop *loop, const roost_clien
   *out = &self->client;
   return 0;
 }
-
-void roost_rmq_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud) {
-  of(client)->connection.dialer.dial = fn;
-  of(client)->connection.dialer.dial_ud = ud;
-}

@@ -264,9 +264,3 @@ int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_clien
   *out = &self->client;
   return 0;
 }
-
-void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud) {
-  tcp_client *self = of(client);
-  self->dialer.dial = fn;
-  self->dialer.dial_ud = ud;
-}

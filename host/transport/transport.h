@@ -332,14 +332,19 @@ struct roost_client {
   const roost_client_config *config; /* borrowed */
   const roost_client_sink *sink;     /* borrowed */
   void *sink_ud;
-  roost_codec *codec;  /* borrowed, set before connect; NULL: JSON */
-  const char *refusal; /* why the last end has returned EUNSUPPORTED; the client's */
-  bool confirms;       /* an event is not over when it was handed over: head.confirm is its id,
-                          and a last reply with it says it is safe, or with an error, not */
-  bool is_blocked;     /* the broker takes no messages for now */
-  uint64_t token;      /* the client's, of the request that the last end took, for forget */
-  const roost_dialer *dialer; /* of its connection (transport/link.h); NULL: it has none of ours */
+  roost_codec *codec;   /* borrowed, set before connect; NULL: JSON */
+  const char *refusal;  /* why the last end has returned EUNSUPPORTED; the client's */
+  bool confirms;        /* an event is not over when it was handed over: head.confirm is its id,
+                           and a last reply with it says it is safe, or with an error, not */
+  bool is_blocked;      /* the broker takes no messages for now */
+  uint64_t token;       /* the client's, of the request that the last end took, for forget */
+  roost_dialer *dialer; /* of its connection (transport/link.h); NULL: it has none of ours */
 };
+
+/* Makes a connection in the place of roost_conn_dial, as that does; 1: it is open already, as one
+ * in memory is; ECONNECT: refused. For tests, before it connects; of a client with a dialer. */
+typedef int roost_dial_fn(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops_ud);
+void roost_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud);
 
 /* Where it is connected, or was last tried; host NULL: nowhere in particular. */
 roost_endpoint roost_client_place(const roost_client *client);
@@ -354,11 +359,6 @@ const roost_tls_info *roost_client_tls(const roost_client *client);
 /* A client of a Nest TCP server; it connects when told. ENOMEM. */
 int roost_tcp_client_new(roost_client **out, roost_loop *loop, const roost_client_config *config,
                          const roost_client_sink *sink, void *sink_ud);
-
-/* Makes a connection in the place of roost_conn_dial, as that does; 1: it is open already, as one
- * in memory is; ECONNECT: refused. For tests. */
-typedef int roost_dial_fn(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops_ud);
-void roost_tcp_client_set_dial(roost_client *client, roost_dial_fn *fn, void *ud);
 
 /* A client of the services behind sink, on this worker; server says what they see of where it comes
  * from. ENOMEM. */

@@ -66,7 +66,7 @@ static int make(client_test *self) {
   const int status =
       roost_mqtt_client_new(&self->client, self->broker.test.loop, &self->config, &sink, self);
   if (status == 0)
-    roost_mqtt_client_set_dial(self->client, mqtt_broker_dial, &self->broker);
+    roost_client_set_dial(self->client, mqtt_broker_dial, &self->broker);
   return status;
 }
 

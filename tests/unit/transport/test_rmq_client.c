@@ -68,7 +68,7 @@ static int setup(void **state) {
 static void make_client(rmq_client_test *self) {
   assert_int_equal(
       roost_rmq_client_new(&self->client, self->broker.test.loop, &self->config, &sink, self), 0);
-  roost_rmq_client_set_dial(self->client, rmq_broker_dial, &self->broker);
+  roost_client_set_dial(self->client, rmq_broker_dial, &self->broker);
 }
 
 static void connect_client(rmq_client_test *self) {
@@ -470,7 +470,7 @@ static void test_no_memory(void **state) {
       self->client = NULL;
       continue;
     }
-    roost_rmq_client_set_dial(self->client, rmq_broker_dial, broker);
+    roost_client_set_dial(self->client, rmq_broker_dial, broker);
     if (self->client->ops->connect(self->client) == 0)
       rmq_turns(broker);
     if (broker->peer.conn != NULL) {

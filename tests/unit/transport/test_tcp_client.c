@@ -109,7 +109,7 @@ static void make(client_test *self) {
 /* Connected; change the config between prepare and this. */
 static void start(client_test *self) {
   make(self);
-  roost_tcp_client_set_dial(self->client, dial, self);
+  roost_client_set_dial(self->client, dial, self);
   assert_int_equal(self->client->ops->connect(self->client), 0);
   assert_int_equal(self->opened, 0); /* told in a later turn */
   net_test_turns(&self->test, 2);
@@ -380,7 +380,7 @@ static void a_refusal_is_told_in_a_later_turn(void **state) {
   prepare(&self);
   self.refuses = true;
   make(&self);
-  roost_tcp_client_set_dial(self.client, dial, &self);
+  roost_client_set_dial(self.client, dial, &self);
   assert_int_equal(self.client->ops->connect(self.client), 0);
   assert_int_equal(self.closed, 0);
   expect_closed(&self, ROOST_ECONNECT, "ECONNREFUSED");
@@ -553,7 +553,7 @@ static bool run_short(size_t allowed) {
     stop(&self);
     return false;
   }
-  roost_tcp_client_set_dial(self.client, dial, &self);
+  roost_client_set_dial(self.client, dial, &self);
   const int status = self.client->ops->connect(self.client);
   if (status == 0) {
     turns(&self);
@@ -582,7 +582,7 @@ static void a_dial_short_of_memory_is_an_error(void **state) {
   prepare(&self);
   self.is_short = true;
   make(&self);
-  roost_tcp_client_set_dial(self.client, dial, &self);
+  roost_client_set_dial(self.client, dial, &self);
   assert_int_equal(self.client->ops->connect(self.client), ROOST_ENOMEM);
   turns(&self);
   assert_int_equal(self.closed, 0);
