@@ -1,5 +1,8 @@
 #include "rounds.h"
 
+#include <inttypes.h>
+#include <stdatomic.h>
+
 #include "core/slice.h"
 
 typedef struct round round;
@@ -20,6 +23,9 @@ typedef struct part {
   roost_service *service; /* there; NULL: none, or it is over */
   bool refused;           /* set before it reports */
   roost_buffer why;
+  bool reported;       /* and the first worker knows it */
+  roost_loop_job look; /* there only, before the other job returns */
+  atomic_bool awake;   /* its worker has taken a turn since the last look */
 } part;
 
 struct round {
@@ -29,8 +35,12 @@ struct round {
   char *root; /* of its files */
   char *path;
   roost_meeting meeting;
-  size_t away; /* parts that have not reported; then jobs that have not come back */
-  bool ends;   /* all have reported, and been told how it ends */
+  roost_timer timer;    /* the next look; runs until it ends */
+  uint64_t patience_ms; /* between looks */
+  size_t unreported;    /* parts of which the first worker knows no report */
+  size_t away;          /* followers' jobs that have not come back for the last time */
+  bool ends;            /* the parts that have reported know how it ends; the others will */
+  atomic_bool given_up; /* it ends before all have reported */
   bool singleton;
   roost_list handlers; /* copies of the leader's, where it is one */
   size_t count;
@@ -42,6 +52,8 @@ struct roost_rounds {
   roost_workers *workers;   /* borrowed */
   roost_list open;          /* round.link */
 };
+
+static const roost_slice stopping = {"the host is stopping", sizeof "the host is stopping" - 1};
 
 static roost_loop *loop_of(const part *self) {
   return roost_workers_get(self->round->rounds->workers, self->number)->loop;
@@ -108,7 +120,7 @@ static void on_meet(void *ud) {
     roost_reload_meet(self->service, &self->round->meeting);
     return;
   }
-  roost_meeting_cancel(&self->round->meeting);
+  roost_meeting_cancel(&self->round->meeting, self->number, stopping);
   send_home(self, on_over);
 }
 
@@ -119,43 +131,111 @@ static const part *first_refused(const round *self) {
   return NULL;
 }
 
-/* The leader says it, in its own name: whose reason it is must stand in it. */
-static void refuse_leader(const part *leader, const part *refused) {
-  const roost_alloc *alloc = leader->round->rounds->alloc;
+/* The leader says it, in its own name: whose reason it is must stand in it. Where memory is short
+ * even for that the leader says so. */
+static void say_refused(roost_buffer *to, const part *refused) {
   const roost_slice why =
       refused->why.len > 0 ? roost_buffer_slice(&refused->why) : ROOST_SLICE("out of memory");
-  roost_buffer text;
-  roost_buffer_init(&text, alloc);
   int status = 0;
   if (refused->number > 0)
-    status = roost_buffer_printf(&text, "worker %zu: ", refused->number);
+    status = roost_buffer_printf(to, "worker %zu: ", refused->number);
   if (status == 0)
-    status = roost_buffer_append_slice(&text, why);
-  roost_reload_refuse(leader->service, status == 0 ? roost_buffer_slice(&text) : why);
-  roost_buffer_deinit(&text);
+    status = roost_buffer_append_slice(to, why);
+  if (status != 0)
+    roost_buffer_clear(to);
 }
 
-/* All have reported. The leader is told last: what it is told may free the round. */
-static void conclude(round *self) {
+static roost_wheel *wheel_of(const round *self) {
+  return roost_loop_wheel(loop_of(&self->parts[0]));
+}
+
+/* Tells those that have reported. The leader is told last: what it is told may free the round. */
+static void finish(round *self, bool meets, roost_slice why) {
   part *leader = &self->parts[0];
-  const part *refused = first_refused(self);
-  const bool meets = refused == NULL && leader->service != NULL;
   self->ends = true;
-  self->away = self->count - 1;
+  roost_timer_stop(wheel_of(self), &self->timer);
   for (size_t i = 1; i < self->count; i++)
-    send(&self->parts[i], meets ? on_meet : on_refused);
+    if (self->parts[i].reported)
+      send(&self->parts[i], meets ? on_meet : on_refused);
   if (leader->service == NULL)
     leader->stage = PART_OVER;
-  else if (refused != NULL)
-    refuse_leader(leader, refused);
-  else
+  else if (meets)
     roost_reload_meet(leader->service, &self->meeting);
+  else
+    roost_reload_refuse(leader->service, why);
+}
+
+/* All have reported. */
+static void conclude(round *self) {
+  const part *refused = first_refused(self);
+  roost_buffer why;
+  roost_buffer_init(&why, self->rounds->alloc);
+  if (refused != NULL)
+    say_refused(&why, refused);
+  finish(self, refused == NULL && self->parts[0].service != NULL, roost_buffer_slice(&why));
+  roost_buffer_deinit(&why);
 }
 
 static void on_reported(void *ud) {
-  round *self = ((const part *)ud)->round;
-  if (--self->away == 0)
-    conclude(self);
+  part *self = ud;
+  round *of = self->round;
+  self->reported = true;
+  of->unreported--;
+  if (of->ends) /* without it */
+    send(self, on_refused);
+  else if (of->unreported == 0)
+    conclude(of);
+}
+
+/* ------------------------------------------------------------------------- looks ------------- */
+
+static bool is_awake(const part *self) {
+  return atomic_load_explicit(&self->awake, memory_order_relaxed);
+}
+
+/* On a follower. */
+static void on_look(void *ud) {
+  part *self = ud;
+  atomic_store_explicit(&self->awake, true, memory_order_relaxed);
+}
+
+static const part *first_stuck(const round *self) {
+  for (size_t i = 1; i < self->count; i++)
+    if (!self->parts[i].reported && !is_awake(&self->parts[i]))
+      return &self->parts[i];
+  return NULL;
+}
+
+static void say_stuck(roost_buffer *to, const part *stuck) {
+  (void)roost_buffer_printf(to, "worker %zu is stuck: it has done nothing for %" PRIu64 " ms",
+                            stuck->number, stuck->round->patience_ms);
+}
+
+static void give_up(round *self, const part *stuck) {
+  roost_buffer why;
+  roost_buffer_init(&why, self->rounds->alloc);
+  say_stuck(&why, stuck);
+  atomic_store_explicit(&self->given_up, true, memory_order_relaxed);
+  finish(self, false, roost_buffer_slice(&why));
+  roost_buffer_deinit(&why);
+}
+
+/* The leader's own report comes by itself: on_start has a limit. */
+static void on_timer(roost_timer *timer) {
+  round *self = ROOST_LIST_ENTRY(timer, round, timer);
+  const part *stuck = first_stuck(self);
+  if (stuck != NULL && self->parts[0].reported) {
+    give_up(self, stuck);
+    return;
+  }
+  for (size_t i = 1; i < self->count; i++) {
+    part *each = &self->parts[i];
+    if (each->reported || !is_awake(each))
+      continue;
+    atomic_store_explicit(&each->awake, false, memory_order_relaxed);
+    roost_loop_post_job(loop_of(each), &each->look);
+  }
+  roost_timer_start(wheel_of(self), timer, self->patience_ms);
 }
 
 /* ------------------------------------------------------------------------- reports ----------- */
@@ -181,7 +261,7 @@ static void over(void *ud, void *given) {
   (void)ud;
   self->service = NULL;
   if (self->stage == PART_WORKING) {
-    note_report(self, ROOST_SLICE("the host is stopping"));
+    note_report(self, stopping);
   } else if (self->number == 0 && self->round->ends) {
     self->stage = PART_OVER;
     free_if_over(self->round);
@@ -205,6 +285,11 @@ static int go_where(const round *of, roost_service *service) {
 static void on_begin(void *ud) {
   part *self = ud;
   const round *of = self->round;
+  on_look(self);
+  if (atomic_load_explicit(&of->given_up, memory_order_relaxed)) {
+    note_report(self, ROOST_SLICE("it comes too late"));
+    return;
+  }
   self->service =
       roost_worker_find_service(roost_workers_get(of->rounds->workers, self->number), of->name);
   if (self->service != NULL && go_where(of, self->service) != 0)
@@ -223,11 +308,12 @@ static round *round_new(roost_rounds *rounds, const roost_service *service) {
   self->rounds = rounds;
   self->count = count;
   roost_list_init(&self->handlers);
+  roost_timer_init(&self->timer, on_timer);
   self->name = roost_alloc_text(rounds->alloc, roost_slice_text(service->name));
   self->root = roost_alloc_text(rounds->alloc, roost_slice_text(service->source.root));
   self->path = roost_alloc_text(rounds->alloc, roost_slice_text(service->source.path));
   if (self->name == NULL || self->root == NULL || self->path == NULL ||
-      roost_meeting_init(&self->meeting, count) != 0) {
+      roost_meeting_init(&self->meeting, rounds->alloc, count) != 0) {
     roost_alloc_put_text(rounds->alloc, self->name);
     roost_alloc_put_text(rounds->alloc, self->root);
     roost_alloc_put_text(rounds->alloc, self->path);
@@ -237,6 +323,7 @@ static round *round_new(roost_rounds *rounds, const roost_service *service) {
   for (size_t i = 0; i < count; i++) {
     self->parts[i] = (part){.round = self, .number = i};
     self->parts[i].job.ud = &self->parts[i];
+    self->parts[i].look = (roost_loop_job){.fn = on_look, .ud = &self->parts[i]};
     roost_buffer_init(&self->parts[i].why, rounds->alloc);
   }
   roost_list_append(&rounds->open, &self->link);
@@ -259,7 +346,24 @@ static int copy_handlers(round *self, const roost_generation *of) {
   return status;
 }
 
+/* What an earlier round still waits for. */
+static const part *find_stuck(const roost_rounds *rounds) {
+  const part *stuck = NULL;
+  for (const roost_list *at = rounds->open.next; at != &rounds->open && stuck == NULL;
+       at = at->next) {
+    const round *each = ROOST_LIST_ENTRY(at, const round, link);
+    if (each->ends)
+      stuck = first_stuck(each);
+  }
+  return stuck;
+}
+
 static int begin(void *ud, roost_service *service, void **given) {
+  const part *stuck = find_stuck(ud);
+  if (stuck != NULL) {
+    say_stuck(&service->reload.next->error, stuck);
+    return ROOST_ESTATE;
+  }
   round *self = round_new(ud, service);
   if (self == NULL)
     return ROOST_ENOMEM;
@@ -269,9 +373,13 @@ static int begin(void *ud, roost_service *service, void **given) {
   }
   self->parts[0].service = service;
   *given = &self->parts[0];
-  self->away = self->count;
+  self->unreported = self->count;
+  self->away = self->count - 1;
   for (size_t i = 1; i < self->count; i++)
     send(&self->parts[i], on_begin);
+  self->patience_ms = service->dispatch->config.start_timeout_ms;
+  if (self->patience_ms != 0)
+    roost_timer_start(wheel_of(self), &self->timer, self->patience_ms);
   return 0;
 }
 

@@ -4,6 +4,9 @@
  * Start reading at begin and conclude; what each worker does is service/reload.h's. A part's job
  * goes to its worker and back: told to begin, it comes back with the report; told to meet, or that
  * the round is refused, it comes back when that is over. The round is freed when all are back.
+ * Look: at whether the workers that have not reported still take turns, every reload.start_timeout.
+ * One that has not since the last look is stuck, and the round is given up: refused without it, and
+ * freed when it is back after all. Until then further rounds are refused before they begin.
  * Owned by the host; the first worker's thread but where the comment says another.
  */
 #ifndef ROOST_ROUNDS_H

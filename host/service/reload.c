@@ -1,11 +1,12 @@
 #include "service/reload.h"
 
+#include <stdio.h>
+
 #include "service/dispatch.h"
 
 #define LONGEST_RETRY_MS 60000
-#define MEETING_MS       100 /* that all workers have, to come to the turn they swap in */
-#define TEXT_OF(number)  TEXT_OF_(number)
-#define TEXT_OF_(number) #number
+#define MEETING_MS       100   /* that all workers have, to come to the turn they swap in */
+#define HOOKS_MS         60000 /* where hooks have no limit of their own */
 #define MOST_CLOSING     8 /* old states that are not closed yet: else a busy machine gathers them */
 
 static const roost_slice stopping = {"the host is stopping", sizeof "the host is stopping" - 1};
@@ -125,9 +126,9 @@ static void refuse(roost_service *service) {
   roost_reloader *reload = &service->reload;
   roost_generation *next = reload->next;
   const uint32_t number = next != NULL ? next->number : service->generations + 1;
-  if (reload->meeting != NULL)
-    roost_meeting_cancel(
-        reload->meeting); /* where it has not been there the others need not wait */
+  if (reload->meeting != NULL) /* where it has not been there the others need not wait */
+    roost_meeting_cancel(reload->meeting, service->dispatch->config.worker,
+                         reload->abandoned ? stopping : reason_of(next));
   if (!reload->abandoned && !reload->follows) {
     remember_refusal(service, number, reason_of(next));
     retry_later(service);
@@ -227,26 +228,40 @@ static void commit(roost_service *service) {
 
 /* on_handoff and on_adopt may take their time of the processor; and a busy machine its own. */
 static uint64_t patience_ms(const roost_service *service) {
-  return service->limits.cpu_ms != 0 ? 4 * service->limits.cpu_ms + MEETING_MS : 0;
+  return service->limits.cpu_ms != 0 ? 4 * service->limits.cpu_ms + MEETING_MS : HOOKS_MS;
+}
+
+/* Another one is the culprit, or this one came too late. */
+static int refuse_by_meeting(const roost_meeting *meeting, roost_generation *next, const char *late,
+                             uint64_t within_ms) {
+  char text[96];
+  if (meeting->why[0] != '\0') {
+    snprintf(text, sizeof text, "worker %zu", meeting->culprit);
+    return refuse_about(next, text, roost_slice_text(meeting->why));
+  }
+  snprintf(text, sizeof text, "worker %zu %s within %llu ms", meeting->culprit, late,
+           (unsigned long long)within_ms);
+  return refuse_about(next, "not reloaded", roost_slice_text(text));
 }
 
 /* The same at the same time as all other workers: either all go on to commit or none. */
 static int prepare_together(roost_service *service) {
   roost_meeting *meeting = service->reload.meeting;
   roost_generation *next = service->reload.next;
+  const unsigned worker = service->dispatch->config.worker;
+  const uint64_t agree_ms = patience_ms(service);
   uint32_t number = next->number;
-  if (!roost_meeting_arrive(meeting, &number, MEETING_MS))
-    return refuse_about(next, "not reloaded",
-                        ROOST_SLICE("not all workers were free within " TEXT_OF(MEETING_MS) " ms"));
+  if (!roost_meeting_arrive(meeting, worker, &number, MEETING_MS))
+    return refuse_by_meeting(meeting, next, "was not free", MEETING_MS);
   next->number = number;
   const int status = prepare(service);
-  if (roost_meeting_agree(meeting, status == 0, status != 0 ? reason_of(next) : (roost_slice){0},
-                          patience_ms(service)))
+  if (roost_meeting_agree(meeting, worker, status == 0,
+                          status != 0 ? reason_of(next) : (roost_slice){NULL, 0}, agree_ms))
     return 0;
   if (status != 0)
     return status;
   roost_dispatch_unbuild(service->dispatch);
-  return refuse_about(next, "another worker", roost_slice_text(meeting->why));
+  return refuse_by_meeting(meeting, next, "has not said whether it can", agree_ms);
 }
 
 /* All in one turn; what fails leaves the old one as it was. */
@@ -328,7 +343,7 @@ static void on_build(roost_job *job, roost_runner *runner) {
   (void)roost_generation_build(ROOST_LIST_ENTRY(job, roost_generation, job), runner);
 }
 
-/* The leader's is built: the others may begin. ENOMEM. */
+/* The leader's is built: the others may begin, or the error of what is built says why not. */
 static int lead(roost_service *service) {
   const roost_dispatch_config *config = &service->dispatch->config;
   roost_reloader *reload = &service->reload;
@@ -400,7 +415,10 @@ static void follow(roost_service *service, void *part, const roost_list *handler
     build(service);
 }
 
-static void wait_to_follow(roost_reloader *reload, void *part, const roost_list *handlers) {
+/* One that waits already is of a round that has been given up. */
+static void wait_to_follow(roost_service *service, void *part, const roost_list *handlers) {
+  roost_reloader *reload = &service->reload;
+  leave_round(service, reload->part_later);
   reload->part_later = part;
   reload->handlers_later = handlers;
 }
@@ -410,7 +428,7 @@ void roost_reload_follow(roost_service *service, void *part, const roost_list *h
   if (reload->abandoned)
     leave_round(service, part);
   else if (!roost_reload_is_idle(reload))
-    wait_to_follow(reload, part, handlers);
+    wait_to_follow(service, part, handlers);
   else
     follow(service, part, handlers);
 }

@@ -8,8 +8,9 @@
  * Round: a reload on all workers of a host that has several, led by worker 0. Once the leader's
  * next generation is built each of the others, a follower, is told to build its own; each reports
  * when its on_start is over; where all are ready they meet (core/meeting.h), do the one turn at the
- * same time, and all swap or none. Part: what the team, outside, knows a service's share of a round
- * by. A restart is one worker's own.
+ * same time, and all swap or none. A round that a stuck follower holds up is given up: refused on
+ * the others at once, and on that one when it goes on. Part: what the team, outside, knows a
+ * service's share of a round by. A restart is one worker's own.
  * Waiter: somebody who wants to know how it ends. One who comes while a reload is under way waits
  * for another one after it, since that one may have read the files already.
  * The worker's thread.
@@ -41,7 +42,8 @@ typedef struct roost_reload_waiter {
 
 /* What is asked of the other workers and told them; see host/rounds.h. Never calls back at once. */
 typedef struct roost_reload_team {
-  /* The leader's: has the followers begin; *part is the leader's own. ENOMEM: none does. */
+  /* The leader's: has the followers begin; *part is the leader's own. ENOMEM, ESTATE: none does;
+   * the error of its next generation says why, where there is memory for that. */
   int (*begin)(void *ud, roost_service *service, void **part);
   /* Its next generation is ready, or (refused.ptr is not NULL) why there is none: roost_reload_meet
    * or roost_reload_refuse follows, unless roost_reload_abandon does. */
@@ -66,7 +68,7 @@ typedef struct roost_reloader {
   uint64_t swaps;         /* this and the next: of rounds, the leader's alone count */
   uint64_t refusals;
   void *part;                       /* in a round; NULL: in none */
-  void *part_later;                 /* a follower's: in one that begins once a restart is over */
+  void *part_later;                 /* a follower's: in one that begins once this one is over */
   const roost_list *handlers_later; /* and what it was told of them */
   bool follows;                     /* the part is a follower's */
   bool unwanted;                    /* a follower's: the service is taken out once this is over */

@@ -51,7 +51,8 @@ service:message("do", function(data)
       return record(client:send(data.pattern, value, data.options))
     elseif method == "emit" then
       return record(client:emit(data.pattern, value, data.options))
-    elseif method == "unwrap" then
+    elseif method == "unwrap" or method == "connect and unwrap" then
+      if method ~= "unwrap" then client:connect() end
       local info = client:unwrap()
       info.close = nil
       return info

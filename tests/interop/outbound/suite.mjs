@@ -44,7 +44,7 @@ function tcpOnly(caller, version, parts) {
     });
   }
   test('status, once connected', async () => {
-    const info = await caller().drive({ method: 'unwrap' });
+    const info = await caller().drive({ method: 'connect and unwrap' });
     assert.equal(info.transport, 'tcp');
     assert.equal(info.connected, true);
     assert.deepEqual(info.remote, { address: '127.0.0.1', port: parts.nest.port });
@@ -99,6 +99,6 @@ function connections(version) {
     assert.equal((await drive({ method: 'connect' })).err.code, 'ECONNREFUSED');
     await startNestServer(t, { port }, [], version);
     assert.deepEqual(await drive({ method: 'connect' }), { completed: true });
-    assert.equal((await drive({ method: 'unwrap' })).connected, true);
+    assert.equal((await drive({ method: 'connect and unwrap' })).connected, true);
   });
 }

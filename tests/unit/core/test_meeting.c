@@ -11,30 +11,38 @@
 #define THREADS 4
 #define LONG_MS 60000 /* never over in a test that goes well */
 
+static roost_alloc_probe memory; /* the test's own thread's */
+
 typedef struct guest {
   roost_meeting *meeting;
+  size_t place;
   pthread_t thread;
   uint32_t number;
   uint64_t within_ms;
   bool willing;
+  uint64_t agree_ms;
   bool came; /* what the meeting said */
   bool agreed;
 } guest;
 
 static void *come(void *ud) {
   guest *self = ud;
-  self->came = roost_meeting_arrive(self->meeting, &self->number, self->within_ms);
+  self->came = roost_meeting_arrive(self->meeting, self->place, &self->number, self->within_ms);
   if (self->came)
-    self->agreed =
-        roost_meeting_agree(self->meeting, self->willing, ROOST_SLICE("no"), self->within_ms);
+    self->agreed = roost_meeting_agree(self->meeting, self->place, self->willing, ROOST_SLICE("no"),
+                                       self->agree_ms);
   return NULL;
 }
 
 static void prepare(guest *guests, roost_meeting *meeting, uint64_t within_ms) {
-  assert_int_equal(roost_meeting_init(meeting, THREADS), 0);
+  assert_int_equal(roost_meeting_init(meeting, &memory.alloc, THREADS), 0);
   for (size_t i = 0; i < THREADS; i++)
-    guests[i] = (guest){
-        .meeting = meeting, .number = (uint32_t)i + 1, .within_ms = within_ms, .willing = true};
+    guests[i] = (guest){.meeting = meeting,
+                        .place = i,
+                        .number = (uint32_t)i + 1,
+                        .within_ms = within_ms,
+                        .agree_ms = within_ms,
+                        .willing = true};
 }
 
 static void start(guest *guests, size_t count) {
@@ -76,6 +84,7 @@ static void one_that_is_not_willing_decides(void **state) {
       assert_true(guests[i].came);
       assert_false(guests[i].agreed);
     }
+    assert_int_equal(meeting.culprit, round % THREADS);
     assert_string_equal(meeting.why, "no");
     roost_meeting_deinit(&meeting);
   }
@@ -91,6 +100,8 @@ static void whoever_is_late_finds_it_over(void **state) {
   (void)come(&guests[THREADS - 1]);
   for (size_t i = 0; i < THREADS; i++)
     assert_false(guests[i].came);
+  assert_int_equal(meeting.culprit, THREADS - 1);
+  assert_string_equal(meeting.why, "");
   roost_meeting_deinit(&meeting);
 }
 
@@ -100,10 +111,13 @@ static void one_that_cancels_sends_all_home(void **state) {
   guest guests[THREADS];
   prepare(guests, &meeting, LONG_MS);
   start(guests, THREADS - 1);
-  roost_meeting_cancel(&meeting);
+  roost_meeting_cancel(&meeting, THREADS - 1, ROOST_SLICE("gone"));
+  roost_meeting_cancel(&meeting, 0, ROOST_SLICE("another reason"));
   join(guests, THREADS - 1);
   for (size_t i = 0; i + 1 < THREADS; i++)
     assert_false(guests[i].came);
+  assert_int_equal(meeting.culprit, THREADS - 1);
+  assert_string_equal(meeting.why, "gone");
   roost_meeting_deinit(&meeting);
 }
 
@@ -113,21 +127,71 @@ static void a_long_reason_is_cut(void **state) {
   roost_meeting meeting;
   uint32_t number = 7;
   memset(why, 'x', sizeof why);
-  assert_int_equal(roost_meeting_init(&meeting, 1), 0);
-  assert_true(roost_meeting_arrive(&meeting, &number, 0));
+  assert_int_equal(roost_meeting_init(&meeting, &memory.alloc, 1), 0);
+  assert_true(roost_meeting_arrive(&meeting, 0, &number, 0));
   assert_int_equal(number, 7);
-  assert_false(roost_meeting_agree(&meeting, false, roost_slice_of(why, sizeof why), 0));
+  assert_false(roost_meeting_agree(&meeting, 0, false, roost_slice_of(why, sizeof why), 0));
   assert_int_equal(strlen(meeting.why), ROOST_MEETING_WHY_BYTES - 1);
   roost_meeting_deinit(&meeting);
 }
 
+/* Comes, and never says whether it is willing. */
+static void *come_and_fall_silent(void *ud) {
+  guest *self = ud;
+  self->came = roost_meeting_arrive(self->meeting, self->place, &self->number, LONG_MS);
+  return NULL;
+}
+
+static void one_that_says_nothing_is_told_of(void **state) {
+  (void)state;
+  roost_meeting meeting;
+  guest guests[THREADS];
+  prepare(guests, &meeting, LONG_MS);
+  assert_int_equal(pthread_create(&guests[2].thread, NULL, come_and_fall_silent, &guests[2]), 0);
+  for (size_t i = 0; i < THREADS; i++)
+    if (i != 2) {
+      guests[i].agree_ms = 1;
+      start(&guests[i], 1);
+    }
+  pthread_join(guests[2].thread, NULL);
+  assert_true(guests[2].came);
+  for (size_t i = 0; i < THREADS; i++)
+    if (i != 2)
+      join(&guests[i], 1);
+  assert_false(guests[0].agreed || guests[1].agreed || guests[3].agreed);
+  assert_int_equal(meeting.culprit, 2);
+  assert_string_equal(meeting.why, "");
+  roost_meeting_deinit(&meeting);
+}
+
+static void out_of_memory_is_a_status(void **state) {
+  (void)state;
+  roost_meeting meeting;
+  memory.refuse_after = 0;
+  assert_int_equal(roost_meeting_init(&meeting, &memory.alloc, THREADS), ROOST_ENOMEM);
+}
+
+static int set_up(void **state) {
+  (void)state;
+  roost_alloc_probe_init(&memory);
+  return 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  assert_int_equal(memory.bytes, 0);
+  return 0;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(all_come_and_agree),
-      cmocka_unit_test(one_that_is_not_willing_decides),
-      cmocka_unit_test(whoever_is_late_finds_it_over),
-      cmocka_unit_test(one_that_cancels_sends_all_home),
-      cmocka_unit_test(a_long_reason_is_cut),
+      cmocka_unit_test_setup_teardown(all_come_and_agree, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(one_that_is_not_willing_decides, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(whoever_is_late_finds_it_over, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(one_that_cancels_sends_all_home, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_long_reason_is_cut, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(one_that_says_nothing_is_told_of, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(out_of_memory_is_a_status, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,70 +4,8 @@
  */
 #include <stdatomic.h>
 
-#include "host_test.h"
 #include "workers.h"
-
-#define WORKERS 3
-
-/* Each state counts what comes to it, and gives the count to the next. */
-static const char each_text[] =
-    "local roost = require 'roost' local service = roost.service() local n = 0\n"
-    "service:message('n', function() n = n + 1 return n end)\n"
-    "service:message('version', function() return %d end)\n"
-    "service:message('incr', function() return roost.store:incr('total', 1) end)\n"
-    "service:on_handoff(function() return n end)\n"
-    "service:on_adopt(function(v) n = v %s end)\n"
-    "service:on_start(function() local starts = roost.store:incr('starts', 1) %s end)\n"
-    "return service\n";
-
-static const char one_text[] =
-    "local roost = require 'roost' local service = roost.service{ instances = 1 } local n = 0\n"
-    "service:message('next', function() n = n + 1 return n end)\n"
-    "service:message('late', function(d) roost.sleep(d) return d end)\n"
-    "service:message('many', function(d, ctx) for i = 1, d do ctx:emit(i) end end)\n"
-    "service:message('raise', function() error('boom') end)\n"
-    "service:message('for ever', function(d, ctx)\n"
-    "  while ctx:emit(1) do roost.sleep(1) end roost.store:set('left', 1) end)\n"
-    "service:message('left', function() return roost.store:get('left') or 0 end)\n"
-    "service:event('add', function(d) n = n + d end)\n"
-    "service:on_handoff(function() return n end) service:on_adopt(function(v) n = v end)\n"
-    "return service\n";
-
-static void put_each(const host_test *self, int version, const char *adopt, const char *start) {
-  char text[1024];
-  snprintf(text, sizeof text, each_text, version, adopt, start);
-  host_test_put(self, "each.lua", text);
-}
-
-static void put_config(const host_test *self, int workers) {
-  char text[256];
-  snprintf(text, sizeof text,
-           "return { services = { 'each.lua', 'one.lua' }, workers = %d, servers = { { host = "
-           "'127.0.0.1', port = 0 } }, reload = { drain_timeout = 5000 } }",
-           workers);
-  host_test_put(self, "host.lua", text);
-}
-
-static void prepare(host_test *self, int workers) {
-  host_test_init(self);
-  put_config(self, workers);
-  put_each(self, 1, "", "");
-  host_test_put(self, "one.lua", one_text);
-}
-
-static void start(host_test *self, int workers) {
-  prepare(self, workers);
-  host_test_load(self);
-  host_test_until_logged(self, "msg=\"ready\"");
-}
-
-static void expect_number(host_test *self, int fd, const char *pattern, const char *data,
-                          int value) {
-  char text[96];
-  host_test_send(fd, pattern, data, "1");
-  snprintf(text, sizeof text, "{\"response\":%d,\"isDisposed\":true,\"id\":\"1\"}", value);
-  host_test_expect(self, fd, text);
-}
+#include "workers_test.h"
 
 /* Polls until these very bytes have begun to come on fd. */
 static void expect_bytes(const host_test *self, int fd, const char *bytes) {
@@ -81,30 +19,6 @@ static void expect_bytes(const host_test *self, int fd, const char *bytes) {
       len += (size_t)n;
   }
   assert_memory_equal(got, bytes, want);
-}
-
-/* One connection to each worker, in turn. */
-static void connect_all(host_test *self, int fds[], int count) {
-  for (int i = 0; i < count; i++) {
-    fds[i] = host_test_connect(self->host, 0);
-    expect_number(self, fds[i], "version", "1", 1);
-  }
-}
-
-static void close_all(const int fds[], int count) {
-  for (int i = 0; i < count; i++)
-    close(fds[i]);
-}
-
-/* With a connection to each worker. */
-static void start_connected(host_test *self, int fds[WORKERS]) {
-  start(self, WORKERS);
-  connect_all(self, fds, WORKERS);
-}
-
-static void finish(host_test *self, const int fds[], int count) {
-  close_all(fds, count);
-  host_test_deinit(self);
 }
 
 /* ------------------------------------------------------------------------- spreading --------- */
@@ -258,106 +172,6 @@ static void c_handlers_run_on_the_first_alone(void **state) {
   for (int i = 0; i < WORKERS; i++) {
     expect_number(&self, fds[i], "before", "1", i + 1);
     expect_number(&self, fds[i], "after", "1", i + 1);
-  }
-  finish(&self, fds, WORKERS);
-}
-
-/* ------------------------------------------------------------------------- reloading --------- */
-
-static void a_reload_is_one_of_all_workers(void **state) {
-  (void)state;
-  host_test self;
-  int fds[WORKERS];
-  start_connected(&self, fds);
-  for (int i = 0; i < WORKERS; i++)
-    for (int n = 0; n <= i; n++)
-      expect_number(&self, fds[i], "n", "1", n + 1);
-  expect_number(&self, fds[1], "next", "1", 1);
-  put_each(&self, 2, "", "");
-  assert_int_equal(roost_host_reload(self.host, NULL), 0);
-  host_test_until_logged(&self, "msg=\"service reloaded\" service=each worker=0 gen=2 from=1");
-  host_test_until_logged(&self, "msg=\"service reloaded\" service=one worker=0 gen=2 from=1");
-  for (int i = 0; i < WORKERS; i++) {
-    expect_number(&self, fds[i], "version", "1", 2);
-    expect_number(&self, fds[i], "n", "1", i + 2); /* each has its own handed over */
-    expect_number(&self, fds[i], "next", "1", i + 2);
-  }
-  finish(&self, fds, WORKERS);
-}
-
-static void expect_refused(host_test *self, const char *adopt, const char *begin, const char *why) {
-  int fds[WORKERS];
-  connect_all(self, fds, WORKERS);
-  put_each(self, 2, adopt, begin);
-  assert_int_equal(roost_host_reload(self->host, "each"), 0);
-  host_test_until_logged(self, why);
-  for (int i = 0; i < WORKERS; i++)
-    expect_number(self, fds[i], "version", "1", 1);
-  close_all(fds, WORKERS);
-}
-
-static void one_that_cannot_start_refuses_all(void **state) {
-  (void)state;
-  host_test self;
-  start(&self, WORKERS);
-  expect_refused(&self, "", "if starts == 2 * 3 then error('not me') end", "not me");
-  host_test_deinit(&self);
-}
-
-static void one_that_does_not_adopt_refuses_all(void **state) {
-  (void)state;
-  host_test self;
-  start(&self, WORKERS);
-  expect_refused(&self, "if roost.store:incr('adopts', 1) == 2 then error('not mine') end", "",
-                 "not mine");
-  host_test_deinit(&self);
-}
-
-/* The leader's next state waits in on_start until a worker whose own has started is held up for
- * longer than the others wait. */
-static void one_that_is_busy_refuses_all(void **state) {
-  (void)state;
-  host_test self;
-  int fds[WORKERS];
-  prepare(&self, WORKERS);
-  host_test_put(&self, "one.lua",
-                "local roost = require 'roost' local service = roost.service()"
-                "service:message('busy', function() roost.store:set('busy', 1) "
-                "os.execute('sleep 0.5') return 1 end) return service");
-  host_test_load(&self);
-  host_test_until_logged(&self, "msg=\"ready\"");
-  connect_all(&self, fds, WORKERS);
-  put_each(&self, 2, "",
-           "if starts == 4 then while not roost.store:get('busy') do roost.sleep(1) end "
-           "elseif starts > 4 then print('start ' .. starts) end");
-  assert_int_equal(roost_host_reload(self.host, "each"), 0);
-  host_test_until_logged(&self, "msg=\"start 5\"");
-  host_test_until_logged(&self, "msg=\"start 6\"");
-  host_test_send(fds[1], "busy", "1", "1");
-  host_test_until_logged(&self, "not all workers were free within 100 ms");
-  host_test_expect(&self, fds[1], "{\"response\":1,\"isDisposed\":true,\"id\":\"1\"}");
-  finish(&self, fds, WORKERS);
-}
-
-static void a_service_becomes_a_singleton_and_back(void **state) {
-  (void)state;
-  host_test self;
-  int fds[WORKERS];
-  start_connected(&self, fds);
-  host_test_put(&self, "each.lua",
-                "local roost = require 'roost' local service = roost.service{ instances = 1 } "
-                "local n = 0 service:message('n', function() n = n + 1 return n end) "
-                "service:message('version', function() return 2 end) return service");
-  assert_int_equal(roost_host_reload(self.host, "each"), 0);
-  host_test_until_logged(&self, "service=each worker=0 gen=2 from=1");
-  for (int i = 0; i < WORKERS; i++)
-    expect_number(&self, fds[i], "n", "1", i + 1);
-  put_each(&self, 3, "", "");
-  assert_int_equal(roost_host_reload(self.host, "each"), 0);
-  host_test_until_logged(&self, "service=each worker=0 gen=3 from=2");
-  for (int i = 0; i < WORKERS; i++) {
-    expect_number(&self, fds[i], "version", "1", 3);
-    expect_number(&self, fds[i], "n", "1", 1);
   }
   finish(&self, fds, WORKERS);
 }
@@ -562,11 +376,6 @@ int main(void) {
       cmocka_unit_test(streams_come_from_elsewhere_whole),
       cmocka_unit_test(a_caller_that_leaves_ends_his_stream),
       cmocka_unit_test(c_handlers_run_on_the_first_alone),
-      cmocka_unit_test(a_reload_is_one_of_all_workers),
-      cmocka_unit_test(one_that_cannot_start_refuses_all),
-      cmocka_unit_test(one_that_does_not_adopt_refuses_all),
-      cmocka_unit_test(one_that_is_busy_refuses_all),
-      cmocka_unit_test(a_service_becomes_a_singleton_and_back),
       cmocka_unit_test(a_drain_answers_on_all_workers),
       cmocka_unit_test(one_that_cannot_start_ends_the_host),
       cmocka_unit_test(a_host_may_go_at_any_time),
