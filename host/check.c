@@ -146,26 +146,32 @@ static void try_admin_port(look *at) {
 }
 
 /* What the host holds that runs with this configuration is there for the next one. */
+static int try_listener(look *at, size_t place) {
+  const roost_server_config *server = &at->settings->servers[place];
+  const char *why;
+  if (server->options == NULL) { /* else a broker: one that is not there is waited for */
+    const int status = roost_worker_listen(at->worker, server, NULL, &why);
+    if (status == 0 || status == ROOST_ENOMEM)
+      return status;
+    if (!roost_running_holds(&at->running, server->port))
+      roost_problems_add(at->problems, ROOST_PROBLEM_ERROR,
+                         "%s: servers[%zu].port: cannot listen on %s:%u: %s", at->settings->file,
+                         place + 1, server->host, (unsigned)server->port, why);
+  }
+  /* One that nobody can reach, so that conflicts of patterns are looked for there, too. */
+  return roost_worker_add_server(at->worker, server);
+}
+
 static int try_listeners(look *at) {
   const int asked =
       roost_running_find(&at->running, at->alloc, at->settings, at->source->working_dir);
   if (asked != 0)
     return asked;
   try_admin_port(at);
-  for (size_t i = 0; i < at->settings->server_count; i++) {
-    const roost_server_config *server = &at->settings->servers[i];
-    const char *why;
-    if (server->options != NULL) /* a broker that is not there is waited for */
-      continue;
-    int status = roost_worker_listen(at->worker, server, NULL, &why);
-    if (status == ROOST_ENOMEM)
-      return status;
-    if (status != 0 && !roost_running_holds(&at->running, server->port))
-      roost_problems_add(at->problems, ROOST_PROBLEM_ERROR,
-                         "%s: servers[%zu].port: cannot listen on %s:%u: %s", at->settings->file,
-                         i + 1, server->host, (unsigned)server->port, why);
-  }
-  return 0;
+  int status = 0;
+  for (size_t i = 0; i < at->settings->server_count && status == 0; i++)
+    status = try_listener(at, i);
+  return status;
 }
 
 static int try_certificates(look *at) {

@@ -290,4 +290,13 @@ describe('roost status and roost reload', () => {
     assert.match(other.stdout, new RegExp(`servers\\[1\\]\\.port: .*${host.port}`));
     assert.match(other.stdout, new RegExp(`admin\\.http: cannot listen on 127\\.0\\.0\\.1:${port}`));
   });
+
+  test('check finds what services would conflict in while the host runs', async (t) => {
+    const { host } = await start(t);
+    writeFileSync(join(host.dir, 'services', 'second.lua'), luaService(
+      'service:message("echo", function() end)'));
+    const { code, stdout } = await roost(['check', 'host.lua'], { cwd: host.dir });
+    assert.equal(code, 1, stdout);
+    assert.match(stdout, /server 1: pattern echo has two message handlers/);
+  });
 });

@@ -18,6 +18,8 @@ return service
 `;
 const good = serviceText('service:message("good", function() end)');
 
+const on = (pattern) => serviceText(`service:message(${pattern}, function() end)`);
+
 /** Runs `roost check` on a configuration, given as text or as a table, and service files. */
 async function check(t, config, services = { good }) {
   const port = await freePort();
@@ -119,7 +121,6 @@ describe('roost check', () => {
   finds('a handler that is no function', {}, [/\bbad\.lua:3/],
     { bad: serviceText('service:message("x", 5)') });
 
-  const on = (pattern) => serviceText(`service:message(${pattern}, function() end)`);
   finds('two services on one pattern', {}, [/"?shared"?/, /\ba\b/, /\bb\b/],
     { a: on('"shared"'), b: on('"shared"') });
   finds('two services on one object pattern', {}, [/cmd/, /\ba\b/, /\bb\b/],
@@ -178,6 +179,8 @@ describe('roost check', () => {
 describe('entries of brokers', () => {
   const broker = (keys) => ({ server: { transport: 'nats', host: undefined, port: undefined, ...keys } });
   finds('an unknown key', broker({ serverz: 'nats://a' }), [/host\.lua/, /serverz/, /"servers"/]);
+  finds('two services on one pattern', broker({ servers: 'nats://127.0.0.1:1' }),
+    [/shared/, /\ba\b/, /\bb\b/], { a: on('"shared"'), b: on('"shared"') });
   finds('what is no address', broker({ servers: 'a:b:c' }), [/host\.lua/, /servers/, /nats:\/\//]);
   finds('a transport that is none', { server: { transport: 'smoke' } },
     [/host\.lua/, /transport/, /"tcp" or "nats"/]);
