@@ -16,6 +16,7 @@ function queue.new()
   return setmetatable({ head = 1, tail = 0, signal = core.signal() }, Queue)
 end
 
+-- Returns whether there was room.
 function Queue:push(value)
   if self.tail - self.head + 1 >= MAX then self.full = true end
   if not self.full then
@@ -23,6 +24,7 @@ function Queue:push(value)
     self[self.tail] = value
   end
   self.signal:notify()
+  return not self.full
 end
 
 function Queue:pop()

@@ -105,7 +105,7 @@ function Stream:each()
   local values, asked, signal = queue.new(), false, core.signal()
   local target = observer.new { prompt = true }
   function target.on_next(value)
-    values:push(value)
+    if not values:push(value) then target:close() end
     if observer.hurried then return end
     asked = false
     while not asked and not target.closed do signal:wait() end

@@ -57,14 +57,14 @@ local function walk(self, fn)
   for i = 1, #self.subscribers do
     local subscriber = self.subscribers[i]
     if not subscriber.target.closed then
-      any = true
-      fn(subscriber)
+      if fn(subscriber) ~= false then any = true end
     end
   end
   return any
 end
 
--- Calls fn(subscriber) for those who are there now. Returns whether there was one.
+-- Calls fn(subscriber) for those who are there now. Returns whether there was one for whom it did
+-- not return false.
 local function for_each(self, fn)
   local before = observer.hurried
   observer.hurried = true
@@ -81,7 +81,8 @@ end
 local function next_value(self, value)
   if self.ended then return false end
   return for_each(self, function(subscriber)
-    if subscriber.values then subscriber.values:push(value) else subscriber.target:next(value) end
+    if subscriber.values then return subscriber.values:push(value) end
+    subscriber.target:next(value)
   end)
 end
 

@@ -421,6 +421,21 @@ describe('subjects', () => {
     return { failed, sum }
   `, [['LimitError', 'EFULL'], 70000]);
 
+  answers('next says so when nobody took it because nobody keeps up', `
+    local by_loop, by_consumer = stream.subject(), stream.subject()
+    roost.spawn(function() pcall(function() for _ in by_loop:each() do roost.sleep(1000) end end) end)
+    by_consumer:subscribe { next = function() roost.sleep(1000) end, error = function() end }
+    roost.sleep(1)
+    local taken = roost.array { 0, 0 }
+    for i, subject in ipairs { by_loop, by_consumer } do
+      for _ = 1, 70000 do
+        if subject:next(1) then taken[i] = taken[i] + 1 end
+      end
+      taken[i] = taken[i] < 66000 and taken[i] > 65000
+    end
+    return taken
+  `, [true, true]);
+
   answers('error reaches everybody, also who comes later', `
     local subject = stream.subject()
     local seen = roost.array {}
