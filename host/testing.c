@@ -11,6 +11,7 @@
 #include "testing_internal.h"
 #include "testing_stub.h"
 #include "vm/task.h"
+#include "vm/watchdog.h"
 
 #define HOST_NAME             "roost.testing.host"
 #define PEER_NAME             "roost.testing.peer"
@@ -53,8 +54,12 @@ static const roost_exec *exec_of_state(lua_State *lua) {
 }
 
 /* A count hook: what never waits is stopped, too; no pcall catches that until the guard is set
- * anew, and what goes on all the same ends the program. */
+ * anew, and what goes on all the same ends the program. It stands where that of the watchdog would,
+ * and does its work for services, whose runs have a limit. */
 static void check_time(lua_State *lua, lua_Debug *info) {
+  roost_vm_poll(lua);
+  if (roost_runner_fired(roost_vm_of(lua)->runner))
+    return;
   const roost_exec *exec = exec_of_state(lua);
   const roost_program *program = &exec->program;
   uint64_t late_us = roost_exec_late_us(exec);

@@ -124,7 +124,7 @@ describe('roost test: what would hang', () => {
       service:message("spin", function() while true do end end)
       return service`,
     'a_spec.lua': withRoost(`it("spins", function()
-      local host = testing.host { services = { "busy.lua" } }
+      local host = testing.host { services = { "busy.lua" }, config = { limits = { handler_cpu = 0 } } }
       pcall(host.call, host, "spin", 1)
     end)\n${one}`),
   }, /^FAIL a_spec\.lua:3: spins: .*the test took longer than 5 s$/, { passed: 1 });
