@@ -124,6 +124,7 @@ int roost_call_item_begin(roost_call *call, roost_buffer **buffer) {
   if (!call->item_sent && max != 0 && call->origin->streams >= max) {
     roost_call_reply_error(call, ROOST_SLICE("Too many streams"));
     call->abandoned = true;
+    roost_task_wake_all(&call->waiters); /* the handler may wait for what it returned to end */
     return ROOST_EFULL;
   }
   if (!call->item_sent)

@@ -129,6 +129,23 @@ describe('requests of one connection', () => {
     for (let i = 0; i < 4; i++) await peer.frame(); // three ends and the answer to "open"
     assert.equal(await peer.ask('stream'), last('"first"', '"ask"'));
   });
+
+  test('a stream that is one too many is over, also where it was returned', async (t) => {
+    const { peer } = await serve(t, `
+      local over = 0
+      service:provide("mark", function() return { close = function() over = over + 1 end } end)
+      service:message("stream", function(_, ctx)
+        ctx:get "mark"
+        return roost.stream.create(function(observer) observer:next("first") end)
+      end)
+      service:message("over", function() return over end)
+    `, { server: { max_streams: 1 }, limits: { request_timeout: 0 } });
+    await peer.send({ pattern: 'stream', id: 0 });
+    assert.equal(await peer.frame(), item('"first"', 0));
+    assert.equal(await peer.ask('stream'),
+      failure('{"status":"error","message":"Too many streams"}', '"ask"'));
+    await until(async () => await peer.call('over') === 1, 'the end of the second');
+  });
 });
 
 describe('a peer that does not read', () => {
