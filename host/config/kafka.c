@@ -80,20 +80,15 @@ static const char *const schemes[] = {"kafka", "", "kafkas", NULL};
       ROOST_BROKER_TLS_KEY(kafka_entry), TABLE("client", OPTIONS_AT, client_keys),                 \
       TABLE("consumer", OPTIONS_AT, consumer_keys), TABLE("producer", OPTIONS_AT, producer_keys),  \
       TABLE("subscribe", OPTIONS_AT, subscribe_keys),                                              \
-      {.name = "postfix_id", .kinds = ROOST_KEY_TEXT, OPTION(postfix_id)}, {                       \
-    ROOST_KEY_FLAG("allow_auto_topic_creation", true), OPTION(topic_creation)                      \
+      {.name = "postfix_id", .kinds = ROOST_KEY_TEXT, OPTION(postfix_id)},                         \
+      {ROOST_KEY_FLAG("allow_auto_topic_creation", true), OPTION(topic_creation)},                 \
+      {ROOST_KEY_FLAG("producer_only_mode", false), OPTION(producer_only_mode)}, {                 \
+    ROOST_KEY_WORD("dead_letter"), OPTION(dead_letter)                                             \
   }
 
-static const roost_key server_rows[] = {ROOST_BROKER_SERVER_KEYS,
-                                        COMMON_KEYS,
-                                        {ROOST_KEY_WORD("dead_letter"), OPTION(dead_letter)},
-                                        {0}};
-
-static const roost_key client_rows[] = {
-    ROOST_BROKER_CLIENT_KEYS,
-    COMMON_KEYS,
-    {ROOST_KEY_FLAG("producer_only_mode", false), OPTION(producer_only_mode)},
-    {0}};
+/* As with the other brokers one table may serve both: a key of the other side says nothing. */
+static const roost_key server_rows[] = {ROOST_BROKER_SERVER_KEYS, COMMON_KEYS, {0}};
+static const roost_key client_rows[] = {ROOST_BROKER_CLIENT_KEYS, COMMON_KEYS, {0}};
 
 /* ------------------------------------------------------------------------- checks ------------ */
 

@@ -56,6 +56,17 @@ static void defaults_keep_apart_from_nests(void **state) {
                                         "queue.buffering.max.kbytes", "16384", NULL});
 }
 
+/* As with the other brokers. */
+static void one_table_serves_both_sides(void **state) {
+  load_case *load = *state;
+  load_text(load,
+            "local entry = { transport = 'kafka', producer_only_mode = true, dead_letter = 'd' }\n"
+            "return { services = {}, servers = { entry }, clients = { A = entry } }");
+  assert_string_equal(server_of(load, 0)->dead_letter, "d");
+  const roost_kafka_options *client = load->settings->clients[0].options;
+  assert_true(client->producer_only_mode);
+}
+
 static void keys_are_read(void **state) {
   load_case *load = *state;
   load_text(load,
@@ -150,13 +161,12 @@ static void what_is_wrong_is_named(void **state) {
   assert_wrong(load, "tls = { servername = 'x' }",
                "host.lua: servers[1].tls: servername: a broker must have the name it is reached "
                "by");
-  assert_wrong(load, "producer_only_mode = true",
-               "host.lua: servers[1].producer_only_mode: unknown key");
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       LOAD_TEST(defaults_keep_apart_from_nests),
+      LOAD_TEST(one_table_serves_both_sides),
       LOAD_TEST(keys_are_read),
       LOAD_TEST(urls_name_brokers_users_and_tls),
       LOAD_TEST(what_is_wrong_is_named),
