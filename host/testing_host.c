@@ -209,9 +209,11 @@ int roost_test_host_connect(roost_test_host *host, roost_test_peer *peer, const 
   peer->reader.framing = to->config->framing;
   roost_list_append(&host->peers, &peer->link);
   roost_conn_set_ops(peer->conn, &conn_ops, peer);
-  if (address != NULL)
-    roost_conn_set_remote(other, address);
-  roost_conn_set_tls_info(other, tls);
+  status = roost_conn_play(other, address, tls);
+  if (status != 0) {
+    roost_conn_close(other);
+    return status;
+  }
   return roost_tcp_server_adopt(to, other);
 }
 

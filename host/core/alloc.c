@@ -18,6 +18,19 @@ const roost_alloc *roost_alloc_default(void) {
   return &libc_alloc;
 }
 
+static void *refuse(void *ud, void *ptr, size_t old_size, size_t new_size) {
+  (void)ud;
+  (void)ptr;
+  (void)old_size;
+  (void)new_size;
+  return NULL;
+}
+
+const roost_alloc *roost_alloc_none(void) {
+  static const roost_alloc none = {refuse, NULL};
+  return &none;
+}
+
 void *roost_alloc_get(const roost_alloc *alloc, size_t size) {
   void *ptr = alloc->resize(alloc->ud, NULL, 0, size);
   if (ptr != NULL)

@@ -12,6 +12,9 @@
 /* The C library's realloc and free. */
 const roost_alloc *roost_alloc_default(void);
 
+/* Refuses everything. */
+const roost_alloc *roost_alloc_none(void);
+
 /* size bytes set to zero, or NULL. Give them back with roost_alloc_put and the same size. */
 void *roost_alloc_get(const roost_alloc *alloc, size_t size);
 

@@ -22,7 +22,9 @@ void roost_budget_count(roost_conn *conn) {
   roost_loop *loop = conn->loop;
   const roost_pipe *pipe = conn->pipe;
   const size_t below = pipe != NULL && pipe->ops->memory != NULL ? pipe->ops->memory(pipe) : 0;
-  const size_t bytes = conn->out.cap + conn->sending.cap + conn->accounted_bytes + below;
+  const roost_outbox *outbox = conn->outbox;
+  const size_t unwritten = outbox != NULL ? outbox->out.cap + outbox->sending.cap : 0;
+  const size_t bytes = unwritten + conn->accounted_bytes + below;
   loop->buffer_bytes += bytes - conn->counted_bytes;
   conn->counted_bytes = bytes;
   if (loop->favoured == conn && !is_large(conn))

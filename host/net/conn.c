@@ -19,7 +19,7 @@ static bool is_reading(const roost_conn *conn) {
 }
 
 static bool is_blocked(const roost_conn *conn) {
-  return conn->sending.len > conn->sent;
+  return conn->outbox != NULL && conn->outbox->sending.len > conn->outbox->sent;
 }
 
 /* What the pipe has taken but not passed on. */
@@ -43,7 +43,7 @@ static void watch(roost_conn *conn) {
                           (is_blocked(conn) || unsent(conn) > 0 ? ROOST_PIPE_WRITE : 0);
   if (events == conn->watched)
     return;
-  conn->watched = events;
+  conn->watched = (uint8_t)events;
   const int error = conn->pipe->ops->watch(conn->pipe, events);
   if (error != 0)
     roost_conn_end(conn, ROOST_ESYSTEM, roost_socket_error(-error));
@@ -123,19 +123,10 @@ void roost_conn_resume(roost_conn *conn) {
 
 /* --------------------------------------------------------------------- writing --------------- */
 
-/* What an out buffer starts with; most turns' replies fit. */
-#define FIRST_BYTES 4096
-
-roost_buffer *roost_conn_out(roost_conn *conn) {
-  if (conn->out.cap == 0)
-    roost_loop_lend(conn->loop, &conn->out);
-  if (conn->out.cap == 0) /* where this is refused, appending finds out */
-    (void)roost_buffer_reserve(&conn->out, FIRST_BYTES);
-  return &conn->out;
-}
-
 size_t roost_conn_queued(const roost_conn *conn) {
-  return conn->out.len + conn->sending.len - conn->sent + unsent(conn);
+  const roost_outbox *outbox = conn->outbox;
+  const size_t own = outbox != NULL ? outbox->out.len + outbox->sending.len - outbox->sent : 0;
+  return own + unsent(conn);
 }
 
 bool roost_conn_crowded(const roost_conn *conn) {
@@ -152,12 +143,11 @@ void roost_conn_dirty(roost_conn *conn) {
   roost_budget_count(conn);
   if (is_over(conn, roost_conn_queued(conn), conn->send_limit / 2))
     conn->crowded = true;
-  if (roost_list_empty(&conn->dirty_link))
-    roost_list_append(&conn->loop->dirty, &conn->dirty_link);
-}
-
-roost_conn *roost_conn_of_dirty(roost_list *link) {
-  return ROOST_LIST_ENTRY(link, roost_conn, dirty_link);
+  roost_outbox *outbox = conn->outbox != NULL ? conn->outbox : roost_conn_outbox(conn);
+  if (outbox == NULL)
+    roost_conn_end(conn, ROOST_ENOMEM, "out of memory");
+  else if (roost_list_empty(&outbox->link))
+    roost_list_append(&conn->loop->dirty, &outbox->link);
 }
 
 /* Bytes the pipe took, 0 when it has no room. False when the connection has ended. */
@@ -178,32 +168,34 @@ static bool write_once(roost_conn *conn, const char *from, size_t len, size_t *t
 
 /* What the pipe did not take of out becomes sending, so that out can grow without being moved. */
 static bool write_out(roost_conn *conn) {
+  roost_outbox *outbox = conn->outbox;
   size_t taken;
-  if (conn->out.len == 0)
+  if (outbox->out.len == 0)
     return true;
-  if (!write_once(conn, conn->out.ptr, conn->out.len, &taken))
+  if (!write_once(conn, outbox->out.ptr, outbox->out.len, &taken))
     return false;
-  if (taken == conn->out.len) {
-    conn->out.len = 0;
-    roost_loop_reclaim(conn->loop, &conn->out);
+  if (taken == outbox->out.len) {
+    outbox->out.len = 0;
     return true;
   }
-  const roost_buffer empty = conn->sending;
-  conn->sending = conn->out;
-  conn->sent = taken;
-  conn->out = empty;
+  const roost_buffer empty = outbox->sending;
+  outbox->sending = outbox->out;
+  outbox->sent = taken;
+  outbox->out = empty;
   return true;
 }
 
 static bool write_sending(roost_conn *conn) {
+  roost_outbox *outbox = conn->outbox;
   size_t taken;
-  if (!write_once(conn, conn->sending.ptr + conn->sent, conn->sending.len - conn->sent, &taken))
+  if (!write_once(conn, outbox->sending.ptr + outbox->sent, outbox->sending.len - outbox->sent,
+                  &taken))
     return false;
-  conn->sent += taken;
+  outbox->sent += taken;
   if (is_blocked(conn))
     return true;
-  conn->sent = 0;
-  roost_buffer_deinit(&conn->sending);
+  outbox->sent = 0;
+  roost_buffer_deinit(&outbox->sending);
   return true;
 }
 
@@ -217,13 +209,15 @@ static void finish_writing(roost_conn *conn) {
     roost_conn_end(conn, 0, "");
 }
 
-void roost_conn_flush(roost_conn *conn) {
+void roost_conn_flush(roost_list *link) {
+  roost_conn *conn = ROOST_LIST_ENTRY(link, roost_outbox, link)->conn;
   if (conn->state != ROOST_CONN_OPEN)
     return;
   if (is_blocked(conn) && !write_sending(conn))
     return;
   if (!is_blocked(conn) && !write_out(conn))
     return;
+  roost_outbox_rest(conn);
   roost_budget_count(conn);
   watch(conn);
   const size_t queued = roost_conn_queued(conn);
@@ -250,12 +244,12 @@ void roost_conn_shutdown(roost_conn *conn) {
 
 void roost_conn_discard(roost_conn *conn) {
   roost_loop *loop = conn->loop;
-  roost_timer_stop(&loop->wheel, &conn->timer);
+  if (conn->state != ROOST_CONN_CLOSING)
+    roost_timer_stop(&loop->wheel, &conn->timer);
   roost_conn_forget_tls(conn);
-  roost_tls_info_release(conn->played);
+  roost_conn_forget_played(conn);
   loop->buffer_bytes -= conn->counted_bytes;
-  roost_buffer_deinit(&conn->out);
-  roost_buffer_deinit(&conn->sending);
+  roost_outbox_drop(conn);
   roost_list_remove(&conn->link);
   roost_alloc_put(loop->alloc, conn, sizeof *conn);
   loop->conn_count--;
@@ -274,11 +268,14 @@ void roost_conn_finish(void *ud) {
 void roost_conn_end(roost_conn *conn, int status, const char *why) {
   if (conn->state == ROOST_CONN_CLOSING)
     return;
+  roost_timer_stop(&conn->loop->wheel, &conn->timer);
   conn->state = ROOST_CONN_CLOSING;
+  conn->end = (roost_loop_hook){.fn = roost_conn_finish, .ud = conn};
+  roost_list_init(&conn->end.link);
   conn->status = status;
   conn->why = why;
-  roost_timer_stop(&conn->loop->wheel, &conn->timer);
-  roost_list_remove(&conn->dirty_link);
+  if (conn->outbox != NULL)
+    roost_list_remove(&conn->outbox->link);
   roost_budget_pass_on(conn);
   if (conn->dial != NULL)
     roost_dial_cancel(conn->dial);
@@ -345,6 +342,8 @@ static void on_idle_timer(roost_timer *timer) {
 }
 
 void roost_conn_set_idle_timeout(roost_conn *conn, uint64_t ms) {
+  if (conn->state == ROOST_CONN_CLOSING)
+    return;
   conn->idle_ms = ms;
   if (conn->state != ROOST_CONN_OPEN)
     return;
@@ -364,13 +363,7 @@ int roost_conn_new(roost_conn **out, roost_loop *loop) {
     return ROOST_ENOMEM;
   conn->loop = loop;
   conn->state = ROOST_CONN_CONNECTING;
-  conn->why = "";
-  conn->end.fn = roost_conn_finish;
-  conn->end.ud = conn;
-  roost_buffer_init(&conn->out, loop->alloc);
-  roost_buffer_init(&conn->sending, loop->alloc);
   roost_timer_init(&conn->timer, on_idle_timer);
-  roost_list_init(&conn->dirty_link);
   roost_list_init(&conn->sibling);
   roost_list_append(&loop->conns, &conn->link);
   loop->conn_count++;
@@ -378,15 +371,13 @@ int roost_conn_new(roost_conn **out, roost_loop *loop) {
   return 0;
 }
 
-static void find_addresses(roost_conn *conn, int descriptor) {
+/* Where the peer is gone already there is none: a listener has said it then. */
+static void find_remote(roost_conn *conn, int descriptor) {
   struct sockaddr_storage address;
   struct sockaddr *plain = (struct sockaddr *)&address;
   socklen_t size = sizeof address;
   if (getpeername(descriptor, plain, &size) == 0)
-    roost_socket_address(&conn->remote, plain);
-  size = sizeof address;
-  if (getsockname(descriptor, plain, &size) == 0)
-    roost_socket_address(&conn->local, plain);
+    roost_inet_read(&conn->remote, plain);
 }
 
 void roost_conn_open(roost_conn *conn, roost_pipe *pipe) {
@@ -396,7 +387,7 @@ void roost_conn_open(roost_conn *conn, roost_pipe *pipe) {
   conn->state = ROOST_CONN_OPEN;
   const int descriptor = pipe->ops->descriptor(pipe);
   if (descriptor >= 0)
-    find_addresses(conn, descriptor);
+    find_remote(conn, descriptor);
   conn->timer.fn = on_idle_timer;
   roost_conn_set_idle_timeout(conn, conn->idle_ms);
   watch(conn);
@@ -433,8 +424,7 @@ int roost_conn_pair(roost_conn **a, roost_conn **b, roost_loop *loop) {
       roost_conn_discard(conns[i]);
     if (status != 0)
       continue;
-    memcpy(conns[i]->remote.text, "memory", sizeof "memory");
-    conns[i]->local = conns[i]->remote;
+    conns[i]->remote.family = AF_LOCAL;
     roost_conn_open(conns[i], pipes[i]);
   }
   if (status != 0)
@@ -460,20 +450,45 @@ void roost_conn_count(roost_conn *conn, roost_conn_counters *counters) {
   conn->counters = counters;
 }
 
+void roost_conn_set_owner(roost_conn *conn, void *owner) {
+  conn->owner = owner;
+}
+
+void *roost_conn_owner(const roost_conn *conn) {
+  return conn->owner;
+}
+
+void roost_conn_each(roost_loop *loop, const roost_conn_ops *ops,
+                     void (*fn)(roost_conn *conn, void *ud), void *ud) {
+  for (roost_list *link = loop->conns.next; link != &loop->conns; link = link->next) {
+    roost_conn *conn = ROOST_LIST_ENTRY(link, roost_conn, link);
+    if (conn->ops == ops)
+      fn(conn, ud);
+  }
+}
+
 roost_loop *roost_conn_loop(const roost_conn *conn) {
   return conn->loop;
 }
 
 const roost_address *roost_conn_remote(const roost_conn *conn) {
-  return &conn->remote;
-}
-
-void roost_conn_set_remote(roost_conn *conn, const roost_address *address) {
-  conn->remote = *address;
+  if (conn->played != NULL)
+    return &conn->played->remote;
+  roost_inet_print(&conn->remote, &conn->loop->said_remote);
+  return &conn->loop->said_remote;
 }
 
 const roost_address *roost_conn_local(const roost_conn *conn) {
-  return &conn->local;
+  roost_address *local = &conn->loop->said_local;
+  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+  struct sockaddr *plain = (struct sockaddr *)&address;
+  socklen_t size = sizeof address;
+  if (conn->remote.family == AF_LOCAL)
+    address.ss_family = AF_LOCAL;
+  else if (conn->pipe != NULL && conn->state != ROOST_CONN_CLOSING)
+    (void)getsockname(roost_conn_descriptor(conn), plain, &size);
+  roost_socket_address(local, plain);
+  return local;
 }
 
 int roost_conn_descriptor(const roost_conn *conn) {

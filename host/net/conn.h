@@ -7,7 +7,7 @@
  * its loop: it is freed after on_closed, the last call it makes; roost_conn_close may be called
  * any number of times before that, also from inside any callback.
  * Out buffer: what is to be written. Append to roost_conn_out, then roost_conn_dirty; it is written
- * once per turn. Loop thread only.
+ * once per turn. A conn that has nothing to write has none. Loop thread only.
  */
 #ifndef ROOST_NET_CONN_H
 #define ROOST_NET_CONN_H
@@ -50,6 +50,14 @@ typedef struct roost_address {
 /* Says who is told from now on; to be done in the accept callback or right after dialling. */
 void roost_conn_set_ops(roost_conn *conn, const roost_conn_ops *ops, void *ud);
 
+/* A pointer to be found again where all else that is known is the conn; borrowed. NULL at first. */
+void roost_conn_set_owner(roost_conn *conn, void *owner);
+void *roost_conn_owner(const roost_conn *conn);
+
+/* Calls fn for each conn of the loop that has these ops; it may close it, or give it others. */
+void roost_conn_each(roost_loop *loop, const roost_conn_ops *ops,
+                     void (*fn)(roost_conn *conn, void *ud), void *ud);
+
 /* Over max_bytes queued the connection is ended with EFULL; 0: no limit. */
 void roost_conn_set_send_limit(roost_conn *conn, size_t max_bytes);
 
@@ -57,16 +65,18 @@ void roost_conn_set_send_limit(roost_conn *conn, size_t max_bytes);
 void roost_conn_set_idle_timeout(roost_conn *conn, uint64_t ms);
 
 roost_loop *roost_conn_loop(const roost_conn *conn);
+/* Borrowed until the same is asked of another conn of the loop. The text is empty where the address
+ * is not known (any more, for local: the conn has ended). */
 const roost_address *roost_conn_remote(const roost_conn *conn);
 const roost_address *roost_conn_local(const roost_conn *conn);
 
-/* Says whom a connection in memory stands for, and what is known of him by TLS; held. */
-void roost_conn_set_remote(roost_conn *conn, const roost_address *address);
-void roost_conn_set_tls_info(roost_conn *conn, const roost_tls_info *info);
+/* Says whom a connection in memory stands for (NULL: nobody else), copied, and what is known of him
+ * by TLS; held. ENOMEM. */
+int roost_conn_play(roost_conn *conn, const roost_address *remote, const roost_tls_info *info);
 
 int roost_conn_descriptor(const roost_conn *conn); /* -1 for a pair in memory */
 
-/* Where to append; borrowed, stays the same for the life of the conn. */
+/* Where to append, which fails where memory is short; borrowed until this turn's end. */
 roost_buffer *roost_conn_out(roost_conn *conn);
 
 /* Has the out buffer written at the end of this turn. */

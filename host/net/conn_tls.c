@@ -135,14 +135,28 @@ void roost_conn_connected(roost_conn *conn) {
   }
 }
 
-void roost_conn_set_tls_info(roost_conn *conn, const roost_tls_info *info) {
-  roost_tls_info_release(conn->played);
-  conn->played = roost_tls_info_hold(info);
+int roost_conn_play(roost_conn *conn, const roost_address *remote, const roost_tls_info *info) {
+  roost_played *played = roost_alloc_get(conn->loop->alloc, sizeof *played);
+  if (played == NULL)
+    return ROOST_ENOMEM;
+  played->remote = *(remote != NULL ? remote : roost_conn_remote(conn));
+  played->tls = roost_tls_info_hold(info);
+  roost_conn_forget_played(conn);
+  conn->played = played;
+  return 0;
+}
+
+void roost_conn_forget_played(roost_conn *conn) {
+  if (conn->played == NULL)
+    return;
+  roost_tls_info_release(conn->played->tls);
+  roost_alloc_put(conn->loop->alloc, conn->played, sizeof *conn->played);
+  conn->played = NULL;
 }
 
 const roost_tls_info *roost_conn_tls_info(roost_conn *conn) {
-  if (conn->played != NULL)
-    return conn->played;
+  if (conn->played != NULL && conn->played->tls != NULL)
+    return conn->played->tls;
   const bool has_pipe = conn->pipe != NULL && conn->state != ROOST_CONN_SECURING;
   return has_pipe ? roost_tls_pipe_info(conn->pipe) : NULL;
 }

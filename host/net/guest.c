@@ -14,7 +14,7 @@ struct roost_guest {
   roost_listener *to;
   size_t place;   /* of that one's loop */
   int descriptor; /* -1: a connection's, or closed */
-  roost_address address;
+  roost_inet_address address;
 };
 
 /* On the home loop. */
@@ -65,7 +65,7 @@ size_t roost_guest_place(roost_listener *listener) {
 }
 
 int roost_guest_send(roost_listener *listener, size_t place, int descriptor,
-                     const roost_address *address) {
+                     const roost_inet_address *from) {
   roost_loop *loop = listener->loop;
   roost_guest *guest = roost_alloc_get(loop->alloc, sizeof *guest);
   if (guest == NULL)
@@ -75,7 +75,7 @@ int roost_guest_send(roost_listener *listener, size_t place, int descriptor,
                          .to = listener->others[place - 1],
                          .place = place,
                          .descriptor = descriptor,
-                         .address = *address};
+                         .address = *from};
   guest->job = (roost_loop_job){.fn = on_arrived, .ud = guest};
   roost_list_append(&loop->guests, &guest->link);
   roost_loop_post_job(guest->to->loop, &guest->job);

@@ -98,12 +98,16 @@ static void close_socket(roost_listener *listener) {
 
 /* --------------------------------------------------------------------- limits ---------------- */
 
-static size_t count_ip(const roost_listener *listener, const roost_address *address) {
-  return (size_t)(uintptr_t)roost_map_get(&listener->per_ip, roost_slice_text(address->text));
+static roost_slice key_of(const roost_inet_address *from) {
+  return (roost_slice){(const char *)from, offsetof(roost_inet_address, port)};
 }
 
-static int set_ip(roost_listener *listener, const roost_address *address, size_t count) {
-  const roost_slice key = roost_slice_text(address->text);
+static size_t count_ip(const roost_listener *listener, const roost_inet_address *from) {
+  return (size_t)(uintptr_t)roost_map_get(&listener->per_ip, key_of(from));
+}
+
+static int set_ip(roost_listener *listener, const roost_inet_address *from, size_t count) {
+  const roost_slice key = key_of(from);
   if (count > 0)
     return roost_map_set(&listener->per_ip, key, (void *)(uintptr_t)count);
   roost_map_remove(&listener->per_ip, key);
@@ -111,19 +115,19 @@ static int set_ip(roost_listener *listener, const roost_address *address, size_t
 }
 
 /* The limit that keeps this address out, or NULL. */
-static const char *find_limit(const roost_listener *listener, const roost_address *address) {
+static const char *find_limit(const roost_listener *listener, const roost_inet_address *from) {
   const roost_listener_config *config = &listener->config;
   if (config->max_connections > 0 && listener->count >= config->max_connections)
     return "max_connections";
   if (config->max_connections_per_ip > 0 &&
-      count_ip(listener, address) >= config->max_connections_per_ip)
+      count_ip(listener, from) >= config->max_connections_per_ip)
     return "max_connections_per_ip";
   return NULL;
 }
 
-int roost_listener_count(roost_listener *listener, const roost_address *address, size_t place) {
+int roost_listener_count(roost_listener *listener, const roost_inet_address *from, size_t place) {
   if (listener->config.max_connections_per_ip > 0 &&
-      set_ip(listener, address, count_ip(listener, address) + 1) != 0)
+      set_ip(listener, from, count_ip(listener, from) + 1) != 0)
     return ROOST_ENOMEM;
   listener->count++;
   if (listener->held != NULL)
@@ -131,9 +135,10 @@ int roost_listener_count(roost_listener *listener, const roost_address *address,
   return 0;
 }
 
-void roost_listener_uncount(roost_listener *listener, const roost_address *address, size_t place) {
+void roost_listener_uncount(roost_listener *listener, const roost_inet_address *from,
+                            size_t place) {
   if (listener->config.max_connections_per_ip > 0)
-    (void)set_ip(listener, address, count_ip(listener, address) - 1);
+    (void)set_ip(listener, from, count_ip(listener, from) - 1);
   listener->count--;
   if (listener->held != NULL)
     listener->held[place]--;
@@ -150,9 +155,13 @@ static void on_released(roost_conn *conn, void *ud) {
 /* --------------------------------------------------------------------- accepting ------------- */
 
 void roost_listener_refuse(roost_listener *listener, int status, const char *why,
-                           const roost_address *address) {
-  if (listener->ops->on_refused != NULL)
-    listener->ops->on_refused(listener->ud, status, why, address);
+                           const roost_inet_address *from) {
+  roost_address address;
+  if (listener->ops->on_refused == NULL)
+    return;
+  if (from != NULL)
+    roost_inet_print(from, &address);
+  listener->ops->on_refused(listener->ud, status, why, from != NULL ? &address : NULL);
 }
 
 static void hand_over(roost_listener *listener, roost_conn *conn) {
@@ -195,13 +204,13 @@ static void drop_unsecured(roost_listener *listener) {
   }
 }
 
-int roost_listener_adopt(roost_listener *listener, int descriptor, const roost_address *address,
+int roost_listener_adopt(roost_listener *listener, int descriptor, const roost_inet_address *from,
                          roost_guest *guest) {
   roost_conn *conn;
   const int status = roost_conn_adopt(&conn, listener->loop, descriptor);
   if (status != 0)
     return status;
-  conn->remote = *address; /* what it was counted under, should the peer be gone already */
+  conn->remote = *from; /* what it was counted under, should the peer be gone already */
   conn->released = on_released;
   conn->released_ud = listener;
   conn->guest = guest;
@@ -214,37 +223,37 @@ int roost_listener_adopt(roost_listener *listener, int descriptor, const roost_a
 }
 
 /* Takes the descriptor, for this loop or another; on failure nobody does. */
-static int admit(roost_listener *listener, int descriptor, const roost_address *address) {
+static int admit(roost_listener *listener, int descriptor, const roost_inet_address *from) {
   const size_t place = roost_guest_place(listener);
-  int status = roost_listener_count(listener, address, place);
+  int status = roost_listener_count(listener, from, place);
   if (status != 0)
     return status;
-  status = place == 0 ? roost_listener_adopt(listener, descriptor, address, NULL)
-                      : roost_guest_send(listener, place, descriptor, address);
+  status = place == 0 ? roost_listener_adopt(listener, descriptor, from, NULL)
+                      : roost_guest_send(listener, place, descriptor, from);
   if (status != 0)
-    roost_listener_uncount(listener, address, place);
+    roost_listener_uncount(listener, from, place);
   return status;
 }
 
 /* Accepts one. 0, or the errno of accept. */
 static int accept_one(roost_listener *listener) {
-  struct sockaddr_storage from;
-  socklen_t size = sizeof from;
-  const int descriptor =
-      accept4(listener->descriptor, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  struct sockaddr_storage address;
+  socklen_t size = sizeof address;
+  const int descriptor = accept4(listener->descriptor, (struct sockaddr *)&address, &size,
+                                 SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (descriptor < 0)
     return errno;
-  roost_address address;
-  roost_socket_address(&address, (struct sockaddr *)&from);
-  const char *limit = find_limit(listener, &address);
+  roost_inet_address from;
+  roost_inet_read(&from, (struct sockaddr *)&address);
+  const char *limit = find_limit(listener, &from);
   int status = ROOST_EFULL;
   if (limit == NULL) {
-    status = admit(listener, descriptor, &address);
+    status = admit(listener, descriptor, &from);
     limit = roost_guest_why(status);
   }
   if (status != 0) {
     close(descriptor);
-    roost_listener_refuse(listener, status, limit, &address);
+    roost_listener_refuse(listener, status, limit, &from);
   }
   return 0;
 }

@@ -27,7 +27,7 @@ struct roost_listener {
   uv_poll_t *poll;   /* on descriptor, while accepting; frees itself when closed */
   roost_list conns;  /* of this loop and still there, by their sibling */
   size_t count;      /* accepted and still there, on whatever loop */
-  roost_map per_ip;  /* address text to how many of them, where that is limited */
+  roost_map per_ip;  /* bytes of an address to how many of them, where that is limited */
   roost_timer timer; /* the pause, or the next attempt to listen again */
   roost_loop_hook end;
   unsigned attempts;       /* to listen again, made so far */
@@ -43,17 +43,17 @@ struct roost_listener {
 };
 
 /* Counts a connection that is to be the loop's at this place (0: the listener's own). ENOMEM. */
-int roost_listener_count(roost_listener *listener, const roost_address *address, size_t place);
-void roost_listener_uncount(roost_listener *listener, const roost_address *address, size_t place);
+int roost_listener_count(roost_listener *listener, const roost_inet_address *from, size_t place);
+void roost_listener_uncount(roost_listener *listener, const roost_inet_address *from, size_t place);
 
 /* Makes a connection of a descriptor, on the listener's loop; guest may be NULL. On failure nobody
  * has taken the descriptor. ENOMEM, ESYSTEM. */
-int roost_listener_adopt(roost_listener *listener, int descriptor, const roost_address *address,
+int roost_listener_adopt(roost_listener *listener, int descriptor, const roost_inet_address *from,
                          roost_guest *guest);
 
-/* Tells the owner of one that could not be taken. */
+/* Tells the owner of one that could not be taken; from may be NULL. */
 void roost_listener_refuse(roost_listener *listener, int status, const char *why,
-                           const roost_address *address);
+                           const roost_inet_address *from);
 
 /* A text for why a descriptor was not taken. */
 const char *roost_guest_why(int status);
@@ -64,7 +64,7 @@ size_t roost_guest_place(roost_listener *listener);
 /* Sends a descriptor, which was counted, to the loop at that place, which is another one's. ENOMEM:
  * nobody has taken it. */
 int roost_guest_send(roost_listener *listener, size_t place, int descriptor,
-                     const roost_address *address);
+                     const roost_inet_address *from);
 
 /* Its connection has ended; that one's loop. */
 void roost_guest_leave(roost_guest *guest);

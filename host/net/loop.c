@@ -69,7 +69,7 @@ static void write_dirty(roost_loop *loop) {
       break;
     roost_list *link = now.next;
     roost_list_remove(link);
-    roost_conn_flush(roost_conn_of_dirty(link));
+    roost_conn_flush(link);
   }
   roost_list_move(&now, &loop->dirty);
   roost_list_move(&loop->dirty, &now);
@@ -176,7 +176,7 @@ static int open_handles(roost_loop *loop) {
   uv_timer_init(&loop->uv, &loop->timer);
   uv_timer_init(&loop->uv, &loop->guard);
   loop->async.data = loop->prepare.data = loop->check.data = loop;
-  loop->idle.data = loop->timer.data = loop->guard.data = loop;
+  loop->idle.data = loop->timer.data = loop->guard.data = loop->uv.data = loop;
   uv_prepare_start(&loop->prepare, on_prepare);
   uv_check_start(&loop->check, on_check);
   return 0;
@@ -203,6 +203,8 @@ int roost_loop_new(roost_loop **out, const roost_alloc *alloc, roost_clock *cloc
   roost_list_init(&loop->deferred);
   roost_list_init(&loop->closing_hooks);
   roost_list_init(&loop->dirty);
+  roost_list_init(&loop->spares);
+  roost_buffer_init(&loop->no_room, roost_alloc_none());
   roost_list_init(&loop->conns);
   roost_list_init(&loop->listeners);
   roost_list_init(&loop->polls);
@@ -244,8 +246,7 @@ void roost_loop_free(roost_loop *loop) {
     run_post(loop, &loop->posts, false);
   roost_guest_free_all(loop);
   roost_inherited_close_all(loop);
-  for (size_t i = 0; i < loop->spare_count; i++)
-    roost_alloc_put(loop->alloc, loop->spares[i].ptr, loop->spares[i].cap);
+  roost_outbox_free_spares(loop);
   pthread_mutex_destroy(&loop->post_lock);
   roost_tls_buffers_free(loop->alloc, loop->tls);
   roost_alloc_put(loop->alloc, loop->read_buffer, ROOST_LOOP_READ_BYTES);
@@ -399,29 +400,29 @@ void roost_loop_wake(roost_loop *loop) {
   uv_async_send(&loop->async);
 }
 
-static bool hook_is_linked(const roost_loop_hook *hook) {
+bool roost_loop_hook_is_in(const roost_loop_hook *hook) {
   return hook->link.next != NULL && !roost_list_empty(&hook->link);
 }
 
 void roost_loop_add_flush(roost_loop *loop, roost_loop_hook *hook) {
-  if (!hook_is_linked(hook))
+  if (!roost_loop_hook_is_in(hook))
     roost_list_append(&loop->flush_hooks, &hook->link);
 }
 
 void roost_loop_defer(roost_loop *loop, roost_loop_hook *hook) {
-  if (hook_is_linked(hook))
+  if (roost_loop_hook_is_in(hook))
     return;
   roost_list_append(&loop->deferred, &hook->link);
   stay_awake(loop);
 }
 
 void roost_loop_add_closing(roost_loop *loop, roost_loop_hook *hook) {
-  if (!hook_is_linked(hook))
+  if (!roost_loop_hook_is_in(hook))
     roost_list_append(&loop->closing_hooks, &hook->link);
 }
 
 void roost_loop_remove_hook(roost_loop_hook *hook) {
-  if (hook_is_linked(hook))
+  if (roost_loop_hook_is_in(hook))
     roost_list_remove(&hook->link);
 }
 
@@ -444,26 +445,4 @@ void roost_loop_set_buffer_limit(roost_loop *loop, size_t bytes) {
 void roost_loop_share_limit(roost_loop *loop, roost_loop *const *sharers, size_t count) {
   loop->sharers = sharers;
   loop->sharer_count = count;
-}
-
-void roost_loop_lend(roost_loop *loop, roost_buffer *buffer) {
-  if (loop->spare_count == 0)
-    return;
-  const roost_loop_spare *spare = &loop->spares[--loop->spare_count];
-  buffer->ptr = spare->ptr;
-  buffer->cap = spare->cap;
-  loop->spare_bytes -= spare->cap;
-}
-
-void roost_loop_reclaim(roost_loop *loop, roost_buffer *buffer) {
-  const bool is_kept = buffer->cap > 0 && buffer->cap <= ROOST_LOOP_SPARE_BYTES &&
-                       loop->spare_count < ROOST_LOOP_SPARES &&
-                       buffer->cap <= ROOST_LOOP_SPARES_BYTES - loop->spare_bytes;
-  if (!is_kept) {
-    roost_buffer_deinit(buffer);
-    return;
-  }
-  loop->spares[loop->spare_count++] = (roost_loop_spare){buffer->ptr, buffer->cap};
-  loop->spare_bytes += buffer->cap;
-  roost_buffer_init(buffer, buffer->alloc);
 }

@@ -1,8 +1,8 @@
 /*
  * net/loop_internal.h - the loop's struct, for the files of net/ alone. Start at net/loop.h.
  *
- * Fresh: the wheel has been advanced to this turn's time. Spare: the memory of an out buffer that
- * is empty now, kept for the next connection that writes, so that idle connections hold none.
+ * Fresh: the wheel has been advanced to this turn's time. Spare: a outbox (net/conn_internal.h)
+ * that no connection has now, kept with its buffer for the next one that writes.
  * Round: of polls with a quota, until each connection that had something to read has been read.
  * The loop owns every conn in conns, every listener in listeners and every poll in polls.
  */
@@ -19,16 +19,13 @@
 
 #define ROOST_LOOP_READ_BYTES   262144 /* one read takes at most this */
 #define ROOST_LOOP_INHERITED    16
-#define ROOST_LOOP_SPARES       64      /* buffers kept */
-#define ROOST_LOOP_SPARE_BYTES  262144  /* larger ones are freed */
+#define ROOST_LOOP_SPARES       64      /* kept */
+#define ROOST_LOOP_SPARE_BYTES  262144  /* larger buffers are freed */
 #define ROOST_LOOP_SPARES_BYTES 1048576 /* kept in all */
 
 struct roost_tls_buffers;
 
-typedef struct roost_loop_spare {
-  char *ptr;
-  size_t cap;
-} roost_loop_spare;
+typedef struct roost_outbox roost_outbox;
 
 struct roost_loop {
   const roost_alloc *alloc; /* borrowed */
@@ -60,7 +57,7 @@ struct roost_loop {
   roost_list flush_hooks;     /* run at every flush */
   roost_list deferred;        /* run in the next turn */
   roost_list closing_hooks;   /* run when the loop is freed */
-  roost_list dirty;           /* conns to be written */
+  roost_list dirty;           /* outbox of conns to be written */
   roost_list conns;           /* all of them */
   size_t conn_count;          /* of conns */
   roost_list listeners;       /* all of them */
@@ -78,9 +75,12 @@ struct roost_loop {
   _Atomic size_t said_conns;
   atomic_bool said_throttling;
   roost_conn *favoured; /* large, but read all the same; NULL: none; see budget.c */
+  roost_list spares;
   size_t spare_count;
-  size_t spare_bytes; /* of them all */
-  roost_loop_spare spares[ROOST_LOOP_SPARES];
+  size_t spare_bytes;        /* of them all */
+  roost_buffer no_room;      /* an out buffer that takes nothing: memory is short */
+  roost_address said_remote; /* what roost_conn_remote said last */
+  roost_address said_local;  /* what roost_conn_local said last */
   pthread_mutex_t post_lock; /* for posts */
   roost_list posts;          /* roost_loop_job.link, in order */
   roost_list guests;         /* guest.c's: accepted for other loops */
@@ -91,12 +91,6 @@ struct roost_loop {
 /* To be called first in every callback that libuv makes: brings time up to date once per turn,
  * which runs due timers. */
 void roost_loop_touch(roost_loop *loop);
-
-/* Gives buffer the memory of a spare, where there is one. */
-void roost_loop_lend(roost_loop *loop, roost_buffer *buffer);
-
-/* Takes an empty buffer's memory back, as a spare or to be freed. */
-void roost_loop_reclaim(roost_loop *loop, roost_buffer *buffer);
 
 /* inherited.c: the one bound to that address, which it gives away; -1: there is none. */
 int roost_inherited_take(roost_loop *loop, const roost_address *address);
@@ -118,9 +112,11 @@ void roost_poll_close_all(roost_loop *loop);
 /* Frees those that have not come back, once the other loops run no more. */
 void roost_guest_free_all(roost_loop *loop);
 
-/* conn.c: writes a dirty conn. */
-void roost_conn_flush(roost_conn *conn);
-roost_conn *roost_conn_of_dirty(roost_list *link);
+/* conn.c: writes the dirty conn whose outbox has this link. */
+void roost_conn_flush(roost_list *link);
+
+/* outbox.c: frees those that are lent to nobody. */
+void roost_outbox_free_spares(roost_loop *loop);
 
 /* budget.c: tells the loops that share the limit what there is, and sees what they have; each turn.
  */

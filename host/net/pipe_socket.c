@@ -14,12 +14,15 @@
  */
 typedef struct socket_pipe {
   roost_pipe pipe; /* first: a socket_pipe is a roost_pipe */
-  roost_loop *loop;
   uv_poll_t poll;
   int descriptor;
-  unsigned events; /* what is watched */
+  uint8_t events; /* what is watched */
   bool closing;
 } socket_pipe;
+
+static roost_loop *loop_of(const socket_pipe *self) {
+  return self->poll.loop->data;
+}
 
 static ssize_t read_socket(roost_pipe *pipe, char *to, size_t room) {
   const socket_pipe *self = (socket_pipe *)pipe;
@@ -79,7 +82,7 @@ static void on_unwatched(socket_pipe *self) {
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
   socket_pipe *self = poll->data;
-  roost_loop_touch(self->loop);
+  roost_loop_touch(loop_of(self));
   if (self->closing)
     return;
   if (self->events == 0) {
@@ -100,7 +103,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
 
 static int watch_socket(roost_pipe *pipe, unsigned events) {
   socket_pipe *self = (socket_pipe *)pipe;
-  self->events = events;
+  self->events = (uint8_t)events;
   return start_poll(self);
 }
 
@@ -112,7 +115,7 @@ static void set_low_water_of_socket(roost_pipe *pipe, int bytes) {
 
 static void on_handle_closed(uv_handle_t *handle) {
   socket_pipe *self = handle->data;
-  roost_loop *loop = self->loop;
+  roost_loop *loop = loop_of(self);
   self->pipe.user->closed(self->pipe.ud);
   roost_alloc_put(loop->alloc, self, sizeof *self);
   loop->pending--;
@@ -141,7 +144,7 @@ static void close_socket(roost_pipe *pipe) {
   self->closing = true;
   uv_close((uv_handle_t *)&self->poll, on_handle_closed);
   close(self->descriptor);
-  uncount_socket(self->loop);
+  uncount_socket(loop_of(self));
 }
 
 static int descriptor_of_socket(const roost_pipe *pipe) {
@@ -170,7 +173,6 @@ int roost_pipe_socket(roost_pipe **out, roost_loop *loop, int descriptor) {
     return status;
   }
   self->pipe.ops = &socket_ops;
-  self->loop = loop;
   self->poll.data = self;
   self->descriptor = descriptor;
   loop->pending++;

@@ -23,16 +23,31 @@ void roost_tcp_log(roost_tcp_server *server, roost_log_level level, roost_log_ki
   roost_log_end(&line);
 }
 
+void roost_tcp_log_closed(roost_tcp_server *server, const roost_conn *conn, int status) {
+  if (status == ROOST_EFULL)
+    roost_tcp_log(server, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT,
+                  "peer does not read, connection closed", roost_conn_remote(conn),
+                  "max_send_buffer_size");
+  else if (status == ROOST_ETIMEDOUT)
+    roost_tcp_log(server, ROOST_LOG_INFO, ROOST_LOG_KIND_LIMIT, "idle connection closed",
+                  roost_conn_remote(conn), "idle_timeout");
+}
+
 /* --------------------------------------------------------------------- the end --------------- */
+
+static void free_server(roost_tcp_server *self) {
+  roost_tcp_rest_deinit(self);
+  roost_buffer_deinit(&self->packet);
+  roost_buffer_deinit(&self->body);
+  roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
+}
 
 static void on_end(void *ud) {
   roost_tcp_server *self = ud;
-  if (self->listener != NULL || !roost_list_empty(&self->sessions))
+  if (self->listener != NULL || self->server.stats.connections > 0)
     return;
   if (self->closing) {
-    roost_buffer_deinit(&self->packet);
-    roost_buffer_deinit(&self->body);
-    roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
+    free_server(self);
     return;
   }
   if (self->server.draining && self->server.on_drained != NULL)
@@ -53,9 +68,7 @@ static void on_accept(void *ud, roost_conn *conn) {
     roost_conn_close(conn);
     return;
   }
-  if (roost_tcp_session_new(self, conn) != 0)
-    roost_tcp_log(self, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "connection refused",
-                  roost_conn_remote(conn), "out of memory");
+  roost_tcp_rest_begin(self, conn);
 }
 
 /* Whoever only looks whether somebody listens here is worth no more than a debug line. */
@@ -129,6 +142,7 @@ static void drain(roost_server *server) {
   server->draining = true;
   for (roost_list *link = self->sessions.next; link != &self->sessions; link = link->next)
     roost_tcp_session_drain(ROOST_LIST_ENTRY(link, roost_tcp_session, link));
+  roost_tcp_rest_drain(self);
   roost_server_tell(server, ROOST_SERVER_DRAINING, NULL, "");
   roost_loop_defer(self->loop, &self->end);
 }
@@ -143,6 +157,7 @@ static void close_server(roost_server *server) {
     roost_listener_close(self->listener);
   for (roost_list *link = self->sessions.next; link != &self->sessions; link = link->next)
     roost_tcp_session_close(ROOST_LIST_ENTRY(link, roost_tcp_session, link));
+  roost_tcp_rest_close(self);
   roost_loop_defer(self->loop, &self->end);
 }
 
@@ -172,7 +187,9 @@ int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_serve
   self->loop = loop;
   self->end.fn = on_end;
   self->end.ud = self;
+  self->digits = 2;
   roost_list_init(&self->sessions);
+  roost_tcp_rest_init(self);
   roost_buffer_init(&self->packet, roost_loop_alloc(loop));
   roost_buffer_init(&self->body, roost_loop_alloc(loop));
   roost_list_init(&self->server.watchers);
@@ -199,7 +216,7 @@ int roost_tcp_server_open(roost_server **out, roost_loop *loop, const roost_serv
   };
   status = roost_listener_open(&self->listener, loop, &listener, &listener_ops, self, why);
   if (status != 0) {
-    roost_alloc_put(roost_loop_alloc(loop), self, sizeof *self);
+    free_server(self);
     *out = NULL;
     return status;
   }
@@ -216,7 +233,7 @@ int roost_tcp_server_open_shared(roost_server **out, roost_loop *loop,
   roost_tcp_server *self = (roost_tcp_server *)*out;
   status = roost_listener_open_shared(&self->listener, loop, &listener_ops, self);
   if (status != 0) {
-    roost_alloc_put(roost_loop_alloc(loop), self, sizeof *self);
+    free_server(self);
     *out = NULL;
     return status;
   }
@@ -246,5 +263,6 @@ int roost_tcp_server_adopt(roost_server *server, roost_conn *conn) {
     roost_conn_close(conn);
     return ROOST_ESTATE;
   }
-  return roost_tcp_session_new(self, conn);
+  roost_tcp_rest_begin(self, conn);
+  return 0;
 }

@@ -15,7 +15,7 @@ roost_buffer *roost_tcp_reply_begin(roost_origin *origin, roost_reply_kind kind)
   if (!takes_replies(session))
     return NULL;
   roost_buffer *out = roost_conn_out(session->conn);
-  if (roost_frame_begin(out, &session->mark, session->reader.framing, session->digits) != 0)
+  if (roost_frame_begin(out, &session->mark, session->reader.framing, session->server->digits) != 0)
     return NULL;
   if (roost_envelope_reply_begin(out, kind) == 0)
     return out;
@@ -33,7 +33,7 @@ static int send_frame(roost_tcp_session *session, int status) {
   const int digits = roost_frame_end(out, &session->mark);
   if (digits < 0)
     return digits;
-  session->digits = (uint8_t)digits;
+  session->server->digits = (uint8_t)digits;
   roost_conn_dirty(session->conn);
   return roost_conn_crowded(session->conn) ? ROOST_EFULL : 0;
 }

@@ -317,9 +317,10 @@ static void settle(roost_tcp_session *session) {
   if (has_carry && !session->waiting)
     roost_loop_defer(session->server->loop, &session->resume);
   watch(session, has_carry);
+  roost_tcp_rest_soon(session);
 }
 
-static void take_bytes(roost_tcp_session *session, roost_slice bytes) {
+void roost_tcp_session_take(roost_tcp_session *session, roost_slice bytes) {
   if (!takes_messages(session)) {
     discard(session, bytes.len);
     return;
@@ -384,7 +385,7 @@ void roost_tcp_session_drain(roost_tcp_session *session) {
 /* --------------------------------------------------------------------- the conn's calls ------ */
 
 static void on_bytes(void *ud, roost_slice bytes) {
-  take_bytes(ud, bytes);
+  roost_tcp_session_take(ud, bytes);
 }
 
 static size_t room(void *ud, char **place) {
@@ -402,13 +403,16 @@ static void on_filled(void *ud, size_t n) {
   settle(session);
 }
 
-static void on_eof(void *ud) {
-  roost_tcp_session *session = ud;
+void roost_tcp_session_take_eof(roost_tcp_session *session) {
   if (takes_messages(session))
     begin_ending(session);
   if (session->state == ROOST_TCP_ENDING)
     peer_is_leaving(session);
   finish_if_done(session);
+}
+
+static void on_eof(void *ud) {
+  roost_tcp_session_take_eof(ud);
 }
 
 static void on_writable(void *ud) {
@@ -429,20 +433,11 @@ static void on_closed(void *ud, int status, const char *why) {
   roost_tcp_server *owner = session->server;
   const roost_server *server = &owner->server;
   (void)why;
-  if (status == ROOST_EFULL)
-    say(session, ROOST_LOG_WARN, ROOST_LOG_KIND_LIMIT, "peer does not read, connection closed",
-        "max_send_buffer_size");
-  else if (status == ROOST_ETIMEDOUT)
-    say(session, ROOST_LOG_INFO, ROOST_LOG_KIND_LIMIT, "idle connection closed", "idle_timeout");
+  roost_tcp_log_closed(owner, session->conn, status);
   session->origin.gone = true;
   session->is_closed = true;
   server->sink->on_gone(server->sink_ud, &session->origin, false);
-  stop_timer(session);
-  roost_loop_remove_hook(&session->resume);
-  roost_frame_reader_deinit(&session->reader);
-  roost_buffer_deinit(&session->carry);
-  roost_list_remove(&session->link);
-  roost_alloc_put(roost_loop_alloc(owner->loop), session, sizeof *session);
+  roost_tcp_session_free(session);
   roost_tcp_server_released(owner);
 }
 
@@ -464,6 +459,8 @@ static void eased(roost_origin *origin) {
     finish_if_done(session);
   else if (session->waiting && !is_blocked(session))
     roost_loop_defer(session->server->loop, &session->resume);
+  else if (session->origin.in_flight == 0)
+    roost_tcp_rest_soon(session);
 }
 
 static bool crowded(const roost_origin *origin) {
@@ -502,35 +499,50 @@ static const roost_origin_ops origin_ops = {
 
 /* --------------------------------------------------------------------- making ---------------- */
 
-int roost_tcp_session_new(roost_tcp_server *server, roost_conn *conn) {
+roost_tcp_session *roost_tcp_session_new(roost_tcp_server *server) {
   const roost_server_config *config = server->server.config;
   const roost_alloc *alloc = roost_loop_alloc(server->loop);
   roost_tcp_session *session = roost_alloc_get(alloc, sizeof *session);
-  if (session == NULL) {
-    roost_conn_close(conn);
-    return ROOST_ENOMEM;
-  }
+  if (session == NULL)
+    return NULL;
   session->origin.ops = &origin_ops;
   session->origin.server = &server->server;
   roost_list_init(&session->origin.calls);
+  roost_list_init(&session->link);
+  roost_list_init(&session->rest_link);
   session->server = server;
-  session->conn = conn;
-  session->digits = 2;
   session->resume.fn = on_resume;
   session->resume.ud = session;
   roost_timer_init(&session->timer, on_incomplete_timer);
   roost_frame_reader_init(&session->reader, alloc, config->framing, config->max_buffer_size);
   session->reader.raw = server->server.codec != NULL && server->server.codec->takes_bytes;
+  roost_buffer_init(&session->carry, alloc);
+  return session;
+}
+
+void roost_tcp_session_attach(roost_tcp_session *session, roost_conn *conn) {
+  session->conn = conn;
   session->tokens = most_tokens(session);
   session->tokens_ms = now_ms(session);
-  roost_buffer_init(&session->carry, alloc);
-  roost_list_append(&server->sessions, &session->link);
-  server->server.stats.accepted++;
-  server->server.stats.connections++;
-  roost_conn_count(conn, &server->server.stats.bytes);
-  roost_conn_set_send_limit(conn, config->max_send_buffer_size);
-  roost_conn_set_idle_timeout(conn, config->idle_timeout);
+  roost_list_append(&session->server->sessions, &session->link);
   roost_conn_set_ops(conn, &conn_ops, session);
-  roost_server_tell(&server->server, ROOST_SERVER_CONNECTION, roost_conn_remote(conn), "");
-  return 0;
+}
+
+void roost_tcp_session_free(roost_tcp_session *session) {
+  stop_timer(session);
+  roost_loop_remove_hook(&session->resume);
+  roost_frame_reader_deinit(&session->reader);
+  roost_buffer_deinit(&session->carry);
+  roost_list_remove(&session->link);
+  roost_list_remove(&session->rest_link);
+  roost_alloc_put(roost_loop_alloc(session->server->loop), session, sizeof *session);
+}
+
+bool roost_tcp_session_is_idle(const roost_tcp_session *session) {
+  const roost_origin *origin = &session->origin;
+  return session->state == ROOST_TCP_OPEN && !session->is_closed && !origin->gone &&
+         origin->in_flight == 0 && origin->streams == 0 && roost_list_empty(&origin->calls) &&
+         !session->waiting && session->carry.cap == 0 &&
+         !roost_frame_reader_pending(&session->reader) && !roost_timer_running(&session->timer) &&
+         !roost_loop_hook_is_in(&session->resume) && !session->said_full && !has_rate(session);
 }

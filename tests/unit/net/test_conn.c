@@ -105,12 +105,13 @@ static void an_idle_conn_holds_no_buffer(void **state) {
   ends self;
   (void)state;
   start_memory(&self);
-  net_test_turn(&self.test);
+  net_write(self.a.conn, "x"); /* whatever the loop keeps for all of them is there then */
+  NET_TEST_UNTIL(&self.test, self.b.bytes.len == 1);
   const size_t before = self.test.probe.bytes;
   net_write_many(self.a.conn, 200000);
-  NET_TEST_UNTIL(&self.test, self.b.bytes.len == 200000);
+  NET_TEST_UNTIL(&self.test, self.b.bytes.len == 200001);
   net_test_turns(&self.test, 3);
-  assert_int_equal(self.test.probe.bytes, before);
+  assert_true(self.test.probe.bytes <= before);
   finish(&self);
 }
 
