@@ -343,6 +343,16 @@ void roost_dialer_init(roost_dialer *dialer, roost_loop *loop, const roost_diale
   roost_list_init(&dialer->next.link);
 }
 
+void roost_dialer_init_broker(roost_dialer *dialer, roost_loop *loop, const roost_broker *broker,
+                              size_t max_send_buffer_size, const roost_link_ops *ops, void *ud) {
+  const roost_dialer_config config = {.endpoint = broker->endpoint,
+                                      .others = broker->others,
+                                      .other_count = broker->other_count,
+                                      .tls = broker->tls,
+                                      .max_send_buffer_size = max_send_buffer_size};
+  roost_dialer_init(dialer, loop, &config, ops, ud);
+}
+
 void roost_dialer_deinit(roost_dialer *dialer) {
   roost_dialer_close(dialer);
   roost_tls_context_release(dialer->tls);

@@ -78,6 +78,10 @@ struct roost_dialer {
 void roost_dialer_init(roost_dialer *dialer, roost_loop *loop, const roost_dialer_config *config,
                        const roost_link_ops *ops, void *ud);
 
+/* The same, to where a broker is. */
+void roost_dialer_init_broker(roost_dialer *dialer, roost_loop *loop, const roost_broker *broker,
+                              size_t max_send_buffer_size, const roost_link_ops *ops, void *ud);
+
 /* Lets go of everything; nothing of ops is called any more. */
 void roost_dialer_deinit(roost_dialer *dialer);
 

@@ -416,14 +416,9 @@ int roost_mqtt_session_init(roost_mqtt_session *session, roost_loop *loop,
                             const roost_mqtt_session_config *config,
                             const roost_mqtt_session_ops *ops, void *ud) {
   const roost_alloc *alloc = roost_loop_alloc(loop);
-  const roost_broker *broker = &config->options->broker;
-  const roost_dialer_config dialer = {.endpoint = broker->endpoint,
-                                      .others = broker->others,
-                                      .other_count = broker->other_count,
-                                      .tls = broker->tls,
-                                      .max_send_buffer_size = config->max_send_buffer_size};
   *session = (roost_mqtt_session){.config = *config, .loop = loop, .ops = ops, .ud = ud};
-  roost_dialer_init(&session->dialer, loop, &dialer, &link_ops, session);
+  roost_dialer_init_broker(&session->dialer, loop, &config->options->broker,
+                           config->max_send_buffer_size, &link_ops, session);
   roost_timer_init(&session->timer, on_timer);
   roost_buffer_init(&session->carry, alloc);
   session->resume = (roost_loop_hook){.fn = on_resume, .ud = session};

@@ -379,13 +379,11 @@ static int copy_places(roost_nats_conn *conn) {
 
 int roost_nats_conn_init(roost_nats_conn *conn, roost_loop *loop, const roost_nats_options *options,
                          const roost_nats_conn_ops *ops, void *ud, size_t max_send_buffer_size) {
-  const roost_dialer_config config = {.endpoint = options->broker.endpoint,
-                                      .tls = options->broker.tls,
-                                      .tls_later = true,
-                                      .max_send_buffer_size = max_send_buffer_size};
   *conn = (roost_nats_conn){.options = options, .ops = ops, .ud = ud};
   roost_timer_init(&conn->timer, on_beat);
-  roost_dialer_init(&conn->dialer, loop, &config, &link_ops, conn);
+  roost_dialer_init_broker(&conn->dialer, loop, &options->broker, max_send_buffer_size, &link_ops,
+                           conn);
+  conn->dialer.config.tls_later = true;
   const int status = copy_places(conn);
   return status != 0 ? status : choose_inbox(conn);
 }

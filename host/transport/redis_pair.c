@@ -256,14 +256,9 @@ static const roost_link_ops link_ops = {.size = sizeof(redis_link),
 /* ------------------------------------------------------------------------- the owner's calls - */
 
 static void init_side(roost_redis_side *side, roost_redis_pair *pair, size_t max_send_buffer_size) {
-  const roost_broker *broker = &pair->options->broker;
-  const roost_dialer_config config = {.endpoint = broker->endpoint,
-                                      .others = broker->others,
-                                      .other_count = broker->other_count,
-                                      .tls = broker->tls,
-                                      .max_send_buffer_size = max_send_buffer_size};
   side->pair = pair;
-  roost_dialer_init(&side->dialer, pair->loop, &config, &link_ops, side);
+  roost_dialer_init_broker(&side->dialer, pair->loop, &pair->options->broker, max_send_buffer_size,
+                           &link_ops, side);
 }
 
 void roost_redis_pair_init(roost_redis_pair *pair, roost_loop *loop,

@@ -345,12 +345,8 @@ void roost_rmq_connection_init(roost_rmq_connection *connection, roost_loop *loo
                                const roost_rmq_options *options, size_t max_send_buffer_size,
                                const roost_rmq_connection_ops *ops, void *ud) {
   *connection = (roost_rmq_connection){.options = options, .ops = ops, .ud = ud};
-  const roost_dialer_config config = {.endpoint = options->broker.endpoint,
-                                      .others = options->broker.others,
-                                      .other_count = options->broker.other_count,
-                                      .tls = options->broker.tls,
-                                      .max_send_buffer_size = max_send_buffer_size};
-  roost_dialer_init(&connection->dialer, loop, &config, &link_ops, connection);
+  roost_dialer_init_broker(&connection->dialer, loop, &options->broker, max_send_buffer_size,
+                           &link_ops, connection);
   roost_buffer_init(&connection->carry, roost_loop_alloc(loop));
   connection->resume = (roost_loop_hook){.fn = on_resume, .ud = connection};
   roost_list_init(&connection->resume.link);
