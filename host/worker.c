@@ -278,17 +278,33 @@ static void on_server_drained(void *ud, roost_server *server) {
   roost_worker_check_drained(worker);
 }
 
+static void log_address(roost_log_line *line, const roost_address *address) {
+  char text[sizeof address->text + 8];
+  const bool v6 = strchr(address->text, ':') != NULL;
+  const int len =
+      snprintf(text, sizeof text, v6 ? "[%s]:%u" : "%s:%u", address->text, (unsigned)address->port);
+  roost_log_text(line, "address", roost_slice_of(text, (size_t)len));
+}
+
 static void say_listening(const roost_worker *worker, const roost_server *server) {
   roost_log_line line;
-  char address[sizeof server->address.text + 8];
-  bool v6 = strchr(server->address.text, ':') != NULL;
-  int len = snprintf(address, sizeof address, v6 ? "[%s]:%u" : "%s:%u", server->address.text,
-                     (unsigned)server->address.port);
   roost_log_begin(&line, worker->config.log, ROOST_LOG_INFO, ROOST_SLICE("listening"));
   roost_log_text(&line, "server", roost_slice_text(server->config->name));
   roost_log_text(&line, "transport", roost_slice_text(server->config->transport));
-  roost_log_text(&line, "address", roost_slice_of(address, (size_t)len));
+  log_address(&line, &server->address);
   roost_log_end(&line);
+}
+
+/* Whoever connects there waits for ever: a service manager holds the socket open. */
+static void warn_of_sockets(const roost_worker *worker) {
+  roost_address address;
+  for (size_t i = 0; roost_loop_inherited(worker->loop, i, &address); i++) {
+    roost_log_line line;
+    roost_log_begin(&line, worker->config.log, ROOST_LOG_WARN,
+                    ROOST_SLICE("a socket was handed over for an address that no server has"));
+    log_address(&line, &address);
+    roost_log_end(&line);
+  }
 }
 
 static void start_server(const roost_worker *worker, roost_server *server) {
@@ -414,8 +430,10 @@ void roost_worker_go_live(roost_worker *worker) {
     roost_generation_publish(worker->dispatch->services[i]->current);
   for (size_t i = 0; i < worker->server_count; i++)
     start_server(worker, worker->servers[i]);
-  if (worker->config.number == 0)
+  if (worker->config.number == 0) {
+    warn_of_sockets(worker);
     say_ready(worker);
+  }
   if (worker->config.on_running != NULL)
     worker->config.on_running(worker->config.ud);
 }

@@ -1,8 +1,10 @@
 #include "cli/manager.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -54,4 +56,23 @@ int roost_manager_listen(roost_host *host) {
 
 uint64_t roost_manager_watchdog_ms(void) {
   return means_us("WATCHDOG_PID", true) ? number_of("WATCHDOG_USEC") / 2000 : 0;
+}
+
+static void write_journal(void *ud, roost_log_level level, roost_slice line) {
+  static const char priorities[] = {[ROOST_LOG_DEBUG] = '7',
+                                    [ROOST_LOG_INFO] = '6',
+                                    [ROOST_LOG_WARN] = '4',
+                                    [ROOST_LOG_ERROR] = '3'};
+  (void)ud;
+  fprintf(stderr, "<%c>%.*s\n", priorities[level], (int)line.len, line.ptr);
+}
+
+roost_log_fn *roost_manager_log(void) {
+  const char *stream = getenv("JOURNAL_STREAM");
+  struct stat info;
+  char own[64];
+  if (stream == NULL || fstat(STDERR_FILENO, &info) != 0)
+    return NULL;
+  snprintf(own, sizeof own, "%ju:%ju", (uintmax_t)info.st_dev, (uintmax_t)info.st_ino);
+  return strcmp(stream, own) == 0 ? write_journal : NULL;
 }

@@ -20,4 +20,8 @@ int roost_manager_listen(roost_host *host);
  * would lose patience; 0: never. */
 uint64_t roost_manager_watchdog_ms(void);
 
+/* For roost_config.log: where stderr is the journal's (JOURNAL_STREAM, systemd.exec(5)), what puts
+ * before each line its level as the journal wants it (sd-daemon(3)); else NULL. */
+roost_log_fn *roost_manager_log(void);
+
 #endif

@@ -144,6 +144,7 @@ static int run(const roost_command *command, int argc, char **argv) {
   block_signals(&w);
   roost_config_init(&config);
   config.watchdog_signal = SIGRTMIN + 3;
+  config.log = roost_manager_log();
   const int status = roost_host_new(&w.host, &config);
   if (status != 0) {
     fprintf(stderr, "roost run: no host: %s\n", roost_status_name(status));

@@ -34,6 +34,10 @@ int roost_loop_inherit(roost_loop *loop, int descriptor) {
   return 0;
 }
 
+bool roost_loop_inherited(const roost_loop *loop, size_t i, roost_address *address) {
+  return i < loop->inherited_count && find_address(loop->inherited[i], address);
+}
+
 int roost_inherited_take(roost_loop *loop, const roost_address *address) {
   for (size_t i = 0; i < loop->inherited_count; i++) {
     roost_address bound;

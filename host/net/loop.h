@@ -72,6 +72,11 @@ int roost_loop_poll(roost_loop *loop, uint32_t timeout_ms);
  * loop owns it from success on. EINVAL: it is none; EFULL. */
 int roost_loop_inherit(roost_loop *loop, int descriptor);
 
+struct roost_address; /* net/conn.h */
+
+/* The address of number i of those that no listener has taken; false where there are fewer. */
+bool roost_loop_inherited(const roost_loop *loop, size_t i, struct roost_address *address);
+
 /* Has the loop's sockets be counted there, and made only below its limit; sockets outlives the
  * loop. Before there are any. */
 void roost_loop_set_sockets(roost_loop *loop, roost_sockets *sockets);

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -82,6 +83,37 @@ static void it_says_how_often_it_wants_to_hear(void **state) {
   assert_int_equal(roost_manager_watchdog_ms(), 0);
 }
 
+/* What stderr is told by a host's log while it is a file, which is said to be the journal's. */
+static void lines_have_their_level(void **state) {
+  (void)state;
+  FILE *file = tmpfile();
+  const int before = dup(STDERR_FILENO);
+  char stream[64];
+  char got[64];
+  struct stat info;
+  assert_non_null(file);
+  assert_int_equal(fstat(fileno(file), &info), 0);
+  snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)info.st_dev, (uintmax_t)info.st_ino);
+  unsetenv("JOURNAL_STREAM");
+  dup2(fileno(file), STDERR_FILENO);
+  roost_log_fn *without = roost_manager_log();
+  setenv("JOURNAL_STREAM", stream, 1);
+  roost_log_fn *fn = roost_manager_log();
+  for (int level = ROOST_LOG_DEBUG; fn != NULL && level <= ROOST_LOG_ERROR; level++)
+    fn(NULL, (roost_log_level)level, (roost_slice){"a line|", 6});
+  dup2(before, STDERR_FILENO);
+  roost_log_fn *elsewhere = roost_manager_log();
+  close(before);
+  unsetenv("JOURNAL_STREAM");
+  rewind(file);
+  assert_null(without);
+  assert_non_null(fn);
+  assert_null(elsewhere);
+  assert_int_equal(fread(got, 1, sizeof got, file), 40);
+  assert_memory_equal(got, "<7>a line\n<6>a line\n<4>a line\n<3>a line\n", 40);
+  fclose(file);
+}
+
 static int listening(int *port) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof address;
@@ -93,6 +125,11 @@ static int listening(int *port) {
   return descriptor;
 }
 
+static void keep_warning(void *ud, roost_log_level level, roost_slice line) {
+  if (level == ROOST_LOG_WARN)
+    snprintf(ud, 256, "%.*s", (int)line.len, line.ptr);
+}
+
 /* Has sockets be taken by the host's listeners, and by nobody else. */
 static void sockets_are_handed_over(void **state) {
   (void)state;
@@ -101,7 +138,10 @@ static void sockets_are_handed_over(void **state) {
   int port;
   int other_port;
   char url[64];
+  char warning[256] = "";
   roost_config_init(&cfg);
+  cfg.log = keep_warning;
+  cfg.log_ud = warning;
   assert_int_equal(roost_host_new(&host, &cfg), 0);
   const int descriptor = listening(&port);
   const int other = listening(&other_port);
@@ -129,6 +169,9 @@ static void sockets_are_handed_over(void **state) {
   assert_null(getenv("LISTEN_FDS"));
   roost_host_free(host);
   assert_int_equal(fcntl(other, F_GETFD), -1);
+  snprintf(url, sizeof url, "address=127.0.0.1:%d", other_port);
+  assert_non_null(strstr(warning, "handed over"));
+  assert_non_null(strstr(warning, url));
 }
 
 int main(void) {
@@ -136,6 +179,7 @@ int main(void) {
       cmocka_unit_test(it_is_told),
       cmocka_unit_test(nobody_may_be_there),
       cmocka_unit_test(it_says_how_often_it_wants_to_hear),
+      cmocka_unit_test(lines_have_their_level),
       cmocka_unit_test(sockets_are_handed_over),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
