@@ -30,7 +30,7 @@ find_program(GZIP gzip REQUIRED)
 file(MAKE_DIRECTORY ${made})
 function(compressed from name)
   execute_process(COMMAND ${GZIP} -9nc ${from} OUTPUT_FILE ${made}/${name}.gz
-                  COMMAND_ERROR_IS_FATAL ANY)
+                  WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 compressed(${package}/roost.1 roost.1)
 compressed(${package}/roost-host.lua.5 roost-host.lua.5)
