@@ -10,6 +10,7 @@
  * another. SIGTERM ends both in good order. The first line on stdout is the port, and each later
  * one, too.
  */
+#define _GNU_SOURCE /* where -std=c11 is said */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

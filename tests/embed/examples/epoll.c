@@ -4,6 +4,7 @@
  *
  *     epoll     serves, asks itself, says what it got
  */
+#define _GNU_SOURCE /* where -std=c11 is said */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>

@@ -7,8 +7,11 @@
  * The world is this program's: scripts see it through the module "game". Each frame tells the
  * scripts (an event), then gives the host half a millisecond for all that came in; what is left
  * waits for the next frame. At the end it prints how long that took: by the clock, and in time of
- * the processor, which others on the machine can't lengthen.
+ * the processor. Then the control: a loop of this program's own after each poll, as long as half of
+ * the polls are. By how much its slowest frames are slower is the machine's doing, and polls have
+ * that in them too.
  */
+#define _GNU_SOURCE /* where -std=c11 is said */
 #include <arpa/inet.h>
 #include <math.h>
 #include <poll.h>
@@ -101,6 +104,20 @@ static void report(samples *of) {
     if (buckets[i] > 0)
       printf("  %5d us %6zu %.*s\n", i * 100, buckets[i],
              (int)(buckets[i] * (sizeof bar - 1) / most), bar);
+}
+
+/* ------------------------------------------------------------------------- the control ------- */
+
+typedef struct control {
+  double us; /* how long it is: follows the median of the polls */
+  double turns_per_us;
+} control;
+
+static double spin_us(double turns) {
+  const int64_t cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
+  for (volatile int64_t left = (int64_t)turns; left > 0; left--)
+    ;
+  return (double)(now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) / 1000;
 }
 
 /* ------------------------------------------------------------------------- players ----------- */
@@ -222,8 +239,8 @@ static roost_host *start(const char *folder, world *w) {
   return host;
 }
 
-/* One frame; the times of its two parts go into the samples. */
-static int frame(roost_host *host, int number, samples of[3]) {
+/* One frame; the times of its parts go into the samples. */
+static int frame(roost_host *host, int number, samples of[4], control *c) {
   char text[16];
   const int len = snprintf(text, sizeof text, "%d", number);
   const int64_t begun = now_ns(CLOCK_MONOTONIC);
@@ -236,6 +253,8 @@ static int frame(roost_host *host, int number, samples of[3]) {
   of[2].us[of[2].count++] = (double)(now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) / 1000;
   of[1].us[of[1].count++] = (double)(now_ns(CLOCK_MONOTONIC) - told) / 1000;
   of[0].us[of[0].count++] = (double)(told - begun) / 1000;
+  c->us += of[2].us[of[2].count - 1] > c->us ? 5 : -5;
+  of[3].us[of[3].count++] = spin_us(c->us * c->turns_per_us);
   return status;
 }
 
@@ -251,9 +270,15 @@ int main(int argc, char **argv) {
   roost_host *host = argc > 1 ? start(argv[1], &w) : NULL;
   if (host == NULL || frames <= 0)
     return 1;
-  samples of[3] = {{.name = "scripts"}, {.name = "poll"}, {.name = "poll, processor"}};
-  for (int i = 0; i < 3; i++)
+  samples of[4] = {{.name = "scripts"},
+                   {.name = "poll"},
+                   {.name = "poll, processor"},
+                   {.name = "control, processor"}};
+  for (int i = 0; i < 4; i++)
     of[i].us = calloc((size_t)frames, sizeof(double));
+  control c = {.us = BUDGET_US};
+  for (int i = 0; i < 20; i++)
+    c.turns_per_us = fmax(c.turns_per_us, 1e5 / spin_us(1e5));
   roost_stats stats = {.struct_size = sizeof stats};
   while (stats.services == 0 ||
          roost_emit(host, "local", (roost_slice){"tick", 4}, (roost_slice){"0", 1}) != 0) {
@@ -268,7 +293,7 @@ int main(int argc, char **argv) {
   for (int i = 1; i <= frames && status == 1; i++) {
     if (i % 60 == 0)
       roost_host_reload(host, "npc");
-    status = frame(host, i, of);
+    status = frame(host, i, of, &c);
     sleep_until(next += FRAME_NS);
   }
   atomic_store(&load.over, true);
@@ -281,13 +306,13 @@ int main(int argc, char **argv) {
   while (status == 1)
     status = roost_host_poll(host, 10);
   pthread_join(load.thread, NULL);
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 4; i++)
     report(&of[i]);
   printf("%d frames, %llu moves, %llu reloads, %llu refused; %llu requests, %llu answered\n",
          frames, (unsigned long long)w.moves, (unsigned long long)stats.reloads,
          (unsigned long long)stats.refused, (unsigned long long)load.sent,
          (unsigned long long)load.answered);
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 4; i++)
     free(of[i].us);
   const bool passed = status == 0 && load.sent > 0 && load.answered == load.sent &&
                       w.moves >= (uint64_t)frames * ENTITIES && stats.refused == 0 &&
