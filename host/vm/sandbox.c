@@ -104,7 +104,6 @@ static const char *const base_functions[] = {
     "print",  "rawequal", "rawget",       "rawlen", "rawset",   "select", "tonumber",
     "type",   "tostring", "warn",         "xpcall", "_VERSION", NULL};
 static const char *const os_functions[] = {"clock", "date", "difftime", "time", NULL};
-static const char *const debug_functions[] = {"traceback", NULL};
 
 static const library libraries[] = {
     {.name = "coroutine"},
@@ -113,7 +112,6 @@ static const library libraries[] = {
     {.name = "table"},
     {.name = "utf8"},
     {.name = "os", .functions = os_functions},
-    {.name = "debug", .functions = debug_functions},
 };
 
 /* Copies fields of the table at from into the one on top. */

@@ -66,7 +66,7 @@ describe("what a sandbox has", function()
       _G _VERSION assert collectgarbage dofile error getmetatable ipairs load loadfile next pairs pcall
       print rawequal rawget rawlen rawset require select setmetatable tonumber tostring type warn xpcall
       coroutine.close coroutine.create coroutine.isyieldable coroutine.resume coroutine.running
-      coroutine.status coroutine.wrap coroutine.yield debug.traceback
+      coroutine.status coroutine.wrap coroutine.yield
       os.clock os.date os.difftime os.time package.config package.loaded package.path
       string.byte string.char string.find string.format string.gmatch string.gsub string.len
       string.lower string.match string.pack string.packsize string.rep string.reverse string.sub
