@@ -35,7 +35,8 @@ static const roost_client_config *config_of(const own_client *client) {
 
 const roost_client_config *roost_host_find_client(void *ud, const char *name) {
   const roost_host *host = ud;
-  for (const own_client *at = host->own_clients; at != NULL; at = at->next)
+  const own_client *at = atomic_load_explicit(&host->own_clients, memory_order_acquire);
+  for (; at != NULL; at = at->next)
     if (strcmp(config_of(at)->name, name) == 0)
       return config_of(at);
   return NULL;
@@ -81,8 +82,8 @@ static int add_client(roost_host *host, const char *name, const char *url) {
   roost_problems_init(&problems, &host->alloc);
   const int status = read_client(host, client, name, url, &problems);
   if (status == 0) {
-    client->next = host->own_clients;
-    host->own_clients = client;
+    client->next = atomic_load_explicit(&host->own_clients, memory_order_relaxed);
+    atomic_store_explicit(&host->own_clients, client, memory_order_release);
   } else {
     roost_alloc_put(&host->alloc, client, sizeof *client);
     roost_host_fail(host, status,
@@ -98,19 +99,18 @@ int roost_host_connect(roost_host *host, const char *name, const char *url) {
                            "a client's name has letters, digits, _ and -, and is not local");
   if (url == NULL || !is_plain(url))
     return roost_host_fail(host, ROOST_EINVAL, "a URL is needed, as tcp://HOST:PORT");
-  if (host->loaded)
-    return roost_host_fail(host, ROOST_ESTATE, "the configuration is loaded already");
   if (roost_host_find_client(host, name) != NULL)
     return roost_host_fail(host, ROOST_ESTATE, "there is a client of that name");
   return add_client(host, name, url);
 }
 
 void roost_host_free_clients(roost_host *host) {
-  while (host->own_clients != NULL) {
-    own_client *client = host->own_clients;
-    host->own_clients = client->next;
+  own_client *client = atomic_exchange(&host->own_clients, NULL);
+  while (client != NULL) {
+    own_client *next = client->next;
     roost_settings_free(client->settings);
     roost_alloc_put(&host->alloc, client, sizeof *client);
+    client = next;
   }
 }
 

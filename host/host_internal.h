@@ -7,6 +7,7 @@
 #define ROOST_HOST_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "admin/admin.h"
 #include "background.h"
@@ -53,16 +54,18 @@ struct roost_host {
   roost_cap cap;                  /* of alloc, where there is a limit */
   roost_sockets sockets;          /* open ones, and how many there may be */
   roost_modules *modules;         /* of roost_host_module */
-  struct own_client *own_clients; /* host_client.c's: of roost_host_connect */
-  roost_list sent;                /* host_client.c's: requests and events under way */
-  roost_outbound *local;          /* that they use; the dispatch's; NULL: not yet */
-  bool freeing;                   /* roost_host_free was called */
-  roost_buffer error;             /* text of the last failure, NUL-terminated */
-  bool loaded;                    /* load_config was called */
-  bool broken;                    /* and failed: there is nothing to run */
-  bool inside;                    /* run or poll is on the stack */
-  pthread_mutex_t mutex;          /* guards posted */
-  roost_list posted;              /* host_run.c's, in the order they came */
+  /* host_client.c's: of roost_host_connect; grows at its head, which threads that load code read.
+   */
+  _Atomic(struct own_client *) own_clients;
+  roost_list sent;       /* host_client.c's: requests and events under way */
+  roost_outbound *local; /* that they use; the dispatch's; NULL: not yet */
+  bool freeing;          /* roost_host_free was called */
+  roost_buffer error;    /* text of the last failure, NUL-terminated */
+  bool loaded;           /* load_config was called */
+  bool broken;           /* and failed: there is nothing to run */
+  bool inside;           /* run or poll is on the stack */
+  pthread_mutex_t mutex; /* guards posted */
+  roost_list posted;     /* host_run.c's, in the order they came */
 };
 
 /* Has the text as the one of the last failure, and returns status. */

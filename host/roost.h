@@ -195,9 +195,9 @@ ROOST_API int roost_host_port(const roost_host *host, size_t server);
 
 /* Names a client, as one entry of the configuration's clients with that url does ("tcp://h:p",
  * "tls://h:p", ...), for roost_request and for roost.client(name) of services. A client of the
- * configuration with that name goes before. Before load_config, or in a host without one at any
- * time. Nothing is connected before it is used. Errors: EINVAL (name, url), ESTATE (loaded already,
- * or there is one of that name), ENOMEM. */
+ * configuration with that name goes before. Before or after load_config; services that name it
+ * while they load want it before. Nothing is connected before it is used. Errors: EINVAL (name,
+ * url), ESTATE (there is one of that name), ENOMEM. */
 ROOST_API int roost_host_connect(roost_host *host, const char *name, const char *url);
 
 /* Runs until the host is drained; 0 then. Errors: ESTATE (inside run or poll already), ESYSTEM. */

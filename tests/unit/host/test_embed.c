@@ -109,6 +109,14 @@ static void requests_go_to_other_hosts(void **state) {
     assert_true(roost_host_poll(other.host, 1) >= 0);
   }
   assert_true(host_test_has_logged(&other, "noted 6"));
+  heard late = {0}; /* a client that is named while the host runs */
+  assert_int_equal(roost_host_connect(self.host, "LATER", url), 0);
+  assert_int_equal(roost_request(self.host, "LATER", text("echo"), text("[8]"), 0, hear, &late), 0);
+  for (int n = 0; n < 2000 && !late.last; n++) {
+    assert_true(roost_host_poll(self.host, 1) >= 0);
+    assert_true(roost_host_poll(other.host, 1) >= 0);
+  }
+  assert_string_equal(late.lines, "0:[8];");
   host_test_deinit(&other);
   host_test_deinit(&self);
 }
@@ -130,7 +138,7 @@ static void requests_fail_as_they_say(void **state) {
   assert_int_equal(roost_host_connect(self.host, "B", "tcp://\"]}"), ROOST_EINVAL);
   assert_int_equal(roost_host_connect(self.host, "B", NULL), ROOST_EINVAL);
   host_test_load(&self);
-  assert_int_equal(roost_host_connect(self.host, "C", "tcp://127.0.0.1:1"), ROOST_ESTATE);
+  assert_int_equal(roost_host_connect(self.host, "NONE", "tcp://127.0.0.1:2"), ROOST_ESTATE);
   const roost_slice one = text("1");
   const roost_slice none = {NULL, 0};
   assert_int_equal(roost_request(self.host, "WHO", one, one, 0, hear, &got), ROOST_ENOENT);
