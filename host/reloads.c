@@ -29,7 +29,7 @@ typedef struct request {
   size_t left;        /* services that are not over, and one while they are being started */
   struct part *parts; /* owned */
   size_t part_count;
-  roost_buffer json;
+  roost_buffer json; /* the outcome, once all is over */
   roost_reloads_done *fn;
   void *ud;
 } request;
@@ -38,14 +38,17 @@ typedef struct request {
 typedef struct part {
   roost_reload_waiter waiter;
   request *request;
+  roost_buffer json; /* its outcome */
 } part;
 
 /* ------------------------------------------------------------------------- requests ---------- */
 
 static void request_free(request *self) {
   const roost_alloc *alloc = self->reloads->config.alloc;
-  for (size_t i = 0; i < self->part_count; i++)
+  for (size_t i = 0; i < self->part_count; i++) {
     roost_list_remove(&self->parts[i].waiter.link);
+    roost_buffer_deinit(&self->parts[i].json);
+  }
   roost_alloc_put(alloc, self->parts, self->part_count * sizeof *self->parts);
   roost_alloc_put_text(alloc, self->service);
   roost_buffer_deinit(&self->json);
@@ -53,7 +56,20 @@ static void request_free(request *self) {
   roost_alloc_put(alloc, self, sizeof *self);
 }
 
+/* An outcome that there is no memory for is left out. */
+static void add_outcome(roost_buffer *json, roost_slice outcome) {
+  const size_t before = json->len;
+  int status = before > 1 && outcome.len > 0 ? roost_buffer_append_byte(json, ',') : 0;
+  if (status == 0)
+    status = roost_buffer_append_slice(json, outcome);
+  if (status != 0)
+    json->len = before;
+}
+
+/* In the services' order, whichever was over first. */
 static void finish(request *self) {
+  for (size_t i = 0; i < self->part_count; i++)
+    add_outcome(&self->json, roost_buffer_slice(&self->parts[i].json));
   const bool whole = roost_buffer_append_byte(&self->json, ']') == 0;
   if (self->fn != NULL)
     self->fn(self->ud, whole ? roost_buffer_slice(&self->json) : ROOST_SLICE("[]"));
@@ -71,13 +87,13 @@ static roost_slice readable(roost_slice text) {
   return text;
 }
 
-static void add_result(roost_buffer *json, roost_slice service, uint32_t from, uint32_t to,
-                       roost_slice refused) {
+/* Appends one; nothing where memory is short. */
+static void write_outcome(roost_buffer *json, const char *service, uint32_t from, uint32_t to,
+                          roost_slice refused) {
   const size_t before = json->len;
-  int status = roost_buffer_append_slice(json, before > 1 ? ROOST_SLICE(",{\"service\":")
-                                                          : ROOST_SLICE("{\"service\":"));
+  int status = roost_buffer_append_slice(json, ROOST_SLICE("{\"service\":"));
   if (status == 0)
-    status = roost_json_write_string(json, service);
+    status = roost_json_write_string(json, roost_slice_text(service));
   if (status == 0)
     status = roost_buffer_printf(json, ",\"from\":%u,\"to\":%u,\"refused\":", from, to);
   if (status == 0)
@@ -90,10 +106,9 @@ static void add_result(roost_buffer *json, roost_slice service, uint32_t from, u
 }
 
 static void on_reloaded(roost_reload_waiter *waiter, const roost_reload_result *result) {
-  request *self = ROOST_LIST_ENTRY(waiter, part, waiter)->request;
-  add_result(&self->json, roost_slice_text(result->service->name), result->from, result->to,
-             result->refused);
-  let_go(self);
+  part *self = ROOST_LIST_ENTRY(waiter, part, waiter);
+  write_outcome(&self->json, result->service->name, result->from, result->to, result->refused);
+  let_go(self->request);
 }
 
 static bool concerns(const request *self, const roost_service *service) {
@@ -123,13 +138,15 @@ static void start_request(request *self) {
     self->parts = roost_alloc_get(self->reloads->config.alloc, count * sizeof *self->parts);
   self->part_count = self->parts != NULL ? count : 0;
   for (size_t i = 0; i < self->part_count; i++) {
-    self->parts[i] = (part){{.fn = on_reloaded}, self};
+    self->parts[i] = (part){.waiter = {.fn = on_reloaded}, .request = self};
     roost_list_init(&self->parts[i].waiter.link);
+    roost_buffer_init(&self->parts[i].json, self->reloads->config.alloc);
   }
   self->left = 1;
   if (self->service != NULL && self->part_count == 0)
-    add_result(&self->json, roost_slice_text(self->service), 0, 0,
-               count == 0 ? ROOST_SLICE("there is no such service") : ROOST_SLICE("out of memory"));
+    write_outcome(&self->json, self->service, 0, 0,
+                  count == 0 ? ROOST_SLICE("there is no such service")
+                             : ROOST_SLICE("out of memory"));
   start_services(self);
   let_go(self);
 }

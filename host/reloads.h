@@ -23,8 +23,8 @@ typedef struct roost_reloads_config {
   const char *working_dir; /* relative paths start here */
 } roost_reloads_config;
 
-/* json: an array of { "service", "from", "to", "refused" }; refused is null, or why, and to is 0
- * then. */
+/* json: an array of { "service", "from", "to", "refused" }, in the services' order; refused is
+ * null, or why, and to is 0 then. */
 typedef void roost_reloads_done(void *ud, roost_slice json);
 
 /* config is copied, what it points at borrowed. ENOMEM. */

@@ -355,6 +355,27 @@ static void expect_told(parts *self, const char *service, const char *json) {
   assert_string_equal(self->told, json);
 }
 
+/* Whichever is over first. */
+static void outcomes_are_in_the_services_order(void **state) {
+  (void)state;
+  parts self;
+  init(&self);
+  put_old(&self.files, "a.lua",
+          "local roost = require 'roost' local service = roost.service() "
+          "service:on_start(function() while not roost.store:get('b') do roost.sleep(1) end end) "
+          "return service");
+  put_old(&self.files, "b.lua",
+          "local roost = require 'roost' local service = roost.service() "
+          "service:on_start(function() roost.after(1, function() roost.store:set('b', 1) end) end) "
+          "return service");
+  assert_int_equal(roost_reloads_request(self.reloads, NULL, on_done, &self), 0);
+  for (int i = 0; i < 2000 && self.times == 0; i++)
+    roost_loop_poll(self.worker->loop, 5);
+  assert_string_equal(self.told, "[{\"service\":\"a\",\"from\":1,\"to\":2,\"refused\":null},"
+                                 "{\"service\":\"b\",\"from\":0,\"to\":1,\"refused\":null}]");
+  deinit(&self);
+}
+
 static void who_asks_is_told_what_came_of_it(void **state) {
   (void)state;
   parts self;
@@ -465,6 +486,7 @@ int main(void) {
       cmocka_unit_test(no_request_is_lost),
       cmocka_unit_test(several_hosts_reload_on_their_own),
       cmocka_unit_test(who_asks_is_told_what_came_of_it),
+      cmocka_unit_test(outcomes_are_in_the_services_order),
       cmocka_unit_test(a_problem_is_said_once),
       cmocka_unit_test(who_asks_is_told_even_where_the_host_ends),
       cmocka_unit_test(memory_may_end_at_every_point_of_a_request),
