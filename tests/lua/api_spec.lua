@@ -378,8 +378,8 @@ describe("api.lua", function()
       note(function() host:call("x", nil) end)
       note(function() roost.pipes.validate "string" (5) end)
       note(function()
-        local store = roost.store
-        for i = 1, math.huge do store:set("key" .. i, ("x"):rep(1 << 20)) end
+        local store, text = roost.store, ("x"):rep(1 << 20)
+        for i = 1, math.huge do store:set("key" .. i, text) end
       end)
       for _, key in ipairs(roost.store:keys()) do roost.store:delete(key) end
       local task = roost.spawn(function() note(function() roost.sleep(1000) end) end)

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mqttClient, startMosquitto } from '../lib/brokers/mqtt.mjs';
 import { startBehindMqtt } from '../lib/brokers/mqtt-host.mjs';
+import { mostAtOnce } from '../lib/service.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
 const durable = { clean: false, client_id: 'orders', subscribe_options: { qos: 2 } };
@@ -144,13 +145,9 @@ test('an event whose handler fails is over, one that is put back comes again', a
 
 test('no more than max_in_flight run, and what is not read yet stays with the broker', async (t) => {
   const broker = await startMosquitto(t);
-  const host = await startBehindMqtt(t, broker, `local running, most = 0, 0
+  const host = await startBehindMqtt(t, broker, `${mostAtOnce}
     service:event("order", function()
-      running = running + 1
-      most = math.max(most, running)
-      roost.sleep(5)
-      running = running - 1
-      note(most)
+      note(most_at_once(function() roost.sleep(5) end))
     end)`, { entry: { ...durable, max_in_flight: 7 } });
   const client = await mqttClient(t, broker);
   for (let n = 0; n < 300; n += 10) { // mosquitto takes 20 at a time from each

@@ -268,7 +268,7 @@ test('by TLS, to whoever has the right certificate', async (t) => {
   await startBehindMqtt(t, broker, echo, { entry: { url: broker.tlsUrl, tls } });
   const caller = await startMqttCaller(t, broker, { url: broker.tlsUrl, tls });
   assert.deepEqual((await caller.call('echo', 1)).values, [1]);
-  const info = await caller.drive({ method: 'unwrap' });
+  const info = await caller.drive({ method: 'connect and unwrap' });
   assert.match(info.tls.version, /^TLSv1/);
 
   const stranger = await startMqttCaller(t, broker, { url: broker.tlsUrl });

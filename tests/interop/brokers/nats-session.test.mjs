@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { natsClient, startNats } from '../lib/brokers/nats.mjs';
 import { startHost } from '../lib/host.mjs';
+import { mostAtOnce } from '../lib/service.mjs';
 import { sleep, until, within } from '../lib/wait.mjs';
 
 const service = (body) => `local roost = require "roost"
@@ -86,14 +87,9 @@ service:message("items", function(n, ctx) ctx:emit(("x"):rep(n)) ctx:emit(1) end
   test('many at once: what is over max_in_flight waits, what is too much is told so', async (t) => {
     const broker = await startNats(t);
     const client = await natsClient(t, broker);
-    const host = await serve(t, broker, service(`
-local most, running = 0, 0
+    const host = await serve(t, broker, service(`${mostAtOnce}
 service:message("wait", function(ms)
-  running = running + 1
-  most = math.max(most, running)
-  roost.sleep(ms)
-  running = running - 1
-  return most
+  return most_at_once(function() roost.sleep(ms) end)
 end)`), { max_in_flight: 10, max_buffer_size: 100_000 });
     await first(client, 'wait', 1);
     const answers = await Promise.all(Array.from({ length: 200 }, (_, i) =>

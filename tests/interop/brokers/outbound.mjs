@@ -34,7 +34,7 @@ export function outboundSuite(version, binding, broker) {
     });
     outboundRows({ row, binding, version, caller: () => caller });
     row('the client\'s status', async () => {
-      assert.equal((await caller.drive({ method: 'unwrap' })).connected, true);
+      assert.equal((await caller.drive({ method: 'connect and unwrap' })).connected, true);
     });
     row.checked();
   });

@@ -5,12 +5,14 @@ import { before, describe, test } from 'node:test';
 import { binding, startRmq, withChannel } from '../lib/brokers/rmq.mjs';
 import { clientOf, startCaller } from '../lib/caller.mjs';
 import { roost } from '../lib/cli.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { noHandlerText } from '../lib/frames.mjs';
 import { startHost } from '../lib/host.mjs';
 import { lua } from '../lib/lua.mjs';
 import { loadNest } from '../lib/nest.mjs';
 import { connect } from '../lib/peer.mjs';
 import { save } from '../lib/reload.mjs';
+import { mostAtOnce, noteKeeper } from '../lib/service.mjs';
 import { sleep, suiteScope, undo, until, within } from '../lib/wait.mjs';
 
 const suite = suiteScope();
@@ -31,9 +33,9 @@ async function serve(t, service, options, { servers = [entry(options)], ...confi
   const host = await startHost(t, {
     service: `local roost = require "roost"
 local service = roost.service()
-local notes = roost.array {}
+${noteKeeper}
 local function note(value) notes[#notes + 1] = value end
-service:message("notes", { transport = "tcp" }, function() return notes end)
+service:message("notes", { transport = "tcp" }, function() return all_notes() end)
 ${service}
 return service
 `,
@@ -217,14 +219,9 @@ service:message("echo", function(data) return data end)
 });
 
 describe('prefetching', () => {
-  const busy = `
-local running, most = 0, 0
+  const busy = `${mostAtOnce}
 service:event("work", function()
-  running = running + 1
-  most = math.max(most, running)
-  roost.sleep(20)
-  running = running - 1
-  note(most)
+  note(most_at_once(function() roost.sleep(20) end))
 end)
 `;
   test('prefetch_count = 1 is one at a time', async (t) => {
@@ -524,7 +521,7 @@ service:event("told", function(data) note(data) end)`, options);
 });
 
 describe('heartbeats', () => {
-  test('keep an idle connection, and end one whose broker is silent', async (t) => {
+  stateTest('keep an idle connection, and end one whose broker is silent', async (t) => {
     const options = own({ heartbeat: 1000, retry_delay: 100 });
     const { host } = await serve(t, 'service:message("echo", function(data) return data end)',
       options);

@@ -39,7 +39,7 @@ describe('RabbitMQ by TLS', () => {
     assert.equal(await within(nest.lastValueFrom(client.send('echo', 'by TLS')), 'a reply'), 'by TLS');
     const caller = await startCaller(t, { clients: { default: clientOf(entry(trusting())) } });
     assert.deepEqual((await caller.call('echo', [1])).values, [[1]]);
-    const { tls } = await caller.drive({ method: 'unwrap' });
+    const { tls } = await caller.drive({ method: 'connect and unwrap' });
     assert.equal(tls.version, 'TLSv1.3');
     assert.equal(tls.peer.subject, 'CN=broker');
   });

@@ -84,7 +84,7 @@ describe('roost call', () => {
     await other.kill();
     const { code, stderr } = await result;
     assert.notEqual(code, 0);
-    assert.match(stderr, /Connection closed/);
+    assert.match(stderr, /Connection closed|ECONNRESET/); // where it had not read the request yet
   });
 
   test('1 MiB through stdin', async () => {

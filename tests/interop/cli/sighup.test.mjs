@@ -26,8 +26,7 @@ async function start(t, config = {}) {
   const configure = async (more = {}, server = {}) => {
     const servers = [{ transport: 'tcp', host: '127.0.0.1', ...config.server, ...server,
       port: server.port ?? host.port }];
-    const { server: _, ...rest } = keys;
-    write('host.lua', configText({ ...rest, ...more, servers }));
+    write('host.lua', configText({ ...host.config, ...more, servers }));
     host.signal('SIGHUP');
     reloads++;
     await until(() => host.find(/^configuration (not )?reloaded/).length === reloads, 'the reload');
@@ -78,7 +77,7 @@ describe('SIGHUP', () => {
     assert.equal(await peer.call('a'), 1);
   });
 
-  test('has services use clients that are new or others now', async (t) => {
+  stateTest('has services use clients that are new or others now', async (t) => {
     const target = await startHost(t, { service: service('where', '"first"') });
     const other = await startHost(t, { service: service('where', '"second"') });
     const client = ({ port }) => ({ transport: 'tcp', host: '127.0.0.1', port });

@@ -87,10 +87,12 @@ class Host {
   /** With what it must have ended when the test is over. */
   expectedCode = 0;
 
-  constructor(child, dir, ports) {
+  /** config: what its file says, but for the servers. */
+  constructor(child, dir, ports, config) {
     this.child = child;
     this.dir = dir;
     this.ports = ports;
+    this.config = config;
     this.exited = once(child, 'close').then(([code, signal]) => ({ code, signal }));
     child.stdout.setEncoding('utf8').on('data', (text) => (this.output += text));
     child.stderr.setEncoding('utf8').on('data', (text) => (this.log += text));
@@ -211,7 +213,7 @@ export async function startHost(t, options = {}) {
     });
     const [command, ...rest] = [...launch, roostBin, 'run', 'host.lua', ...args];
     const child = spawn(command, rest, { cwd: dir, env: { ...process.env, ...env } });
-    const host = new Host(child, dir, ports);
+    const host = new Host(child, dir, ports, config);
     try {
       const isReady = () => (ports.length > 0 ? ports.every((port) => listens(port, host.pid))
         : host.find(/^ready$/).length > 0);

@@ -18,13 +18,27 @@ local function all_notes()
   return roost.array(keys)
 end`.replaceAll('\n', ' ');
 
+/** Lua: notes, to be appended to, and all_notes(); in one line. */
+export const noteKeeper = reloading || workers > 1 ? keptNotes
+  : 'local notes = roost.array {} local function all_notes() return notes end';
+
+/** Lua: most_at_once(run) calls it, and gives how many such calls there were at once by then. */
+export const mostAtOnce = `local function most_at_once(run)
+  local running = roost.store:incr("running", 1)
+  roost.store:set("most", math.max(running, roost.store:get("most") or 0))
+  run()
+  roost.store:incr("running", -1)
+  return roost.store:get("most")
+end
+`;
+
 /**
  * A service around `body`: `roost`, `service`, and `note(text)`, which keeps a text for the
  * request "notes". The body starts in a line of its own.
  */
 export const luaService = (body) => `local roost = require "roost"
 local service = roost.service()
-${reloading || workers > 1 ? keptNotes : 'local notes = roost.array {} local function all_notes() return notes end'}
+${noteKeeper}
 local function note(text) notes[#notes + 1] = tostring(text) end
 service:message("notes", function() return all_notes() end)
 ${body}

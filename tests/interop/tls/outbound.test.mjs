@@ -1,19 +1,20 @@
 // Lua clients that speak TLS to real Nest servers, and what they are told where that fails.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
 import { temporaryDir } from '../lib/host.mjs';
 import { lua } from '../lib/lua.mjs';
 import { startNestServer } from '../lib/target.mjs';
 import { fingerprintOf, makeAuthority } from '../lib/tls.mjs';
-import { suiteScope } from '../lib/wait.mjs';
+import { suiteScope, until } from '../lib/wait.mjs';
 
-/** Runs a program with `client`; what it printed, which is JSON. */
-async function run(t, keys, body) {
-  const cwd = temporaryDir(t, { 'main.lua': `local roost = require "roost"
+/** Runs a program with `client` in a folder; what it printed, which is JSON. */
+async function run(t, keys, body, cwd = temporaryDir(t)) {
+  writeFileSync(join(cwd, 'main.lua'), `local roost = require "roost"
 local client = roost.client ${lua(keys)}
-${body}` });
+${body}`);
   const { code, stdout, stderr } = await roost(['exec', 'main.lua'], { cwd });
   assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
   return JSON.parse(stdout);
@@ -80,11 +81,19 @@ print(roost.json.encode(resumed))`), [false, 'CN=nest', 'CN=nest', 'CN=nest']);
     test('a server that is killed in the middle of a request, and comes back', async (t) => {
       const options = { tlsOptions: made.own };
       const first = await startNestServer(t, options, [], version);
+      const dir = temporaryDir(t);
       const running = run(t, { port: first.port, tls: { ca: made.ca }, retry_attempts: 200, retry_delay: 50 }, `
 client:call("echo", 1)
-local ok, err = pcall(client.call, client, "wait", { ms = 60000, value = 1 })
-print(roost.json.encode { ok = ok, code = err.code, again = client:call("echo", "again") })`);
-      await new Promise((resolve) => setTimeout(resolve, 500));
+local ok, err
+roost.all {
+  function() ok, err = pcall(client.call, client, "wait", { ms = 60000, value = 1 }) end,
+  function()
+    client:call("echo", "after that")
+    io.open("waits", "w"):close()
+  end,
+}
+print(roost.json.encode { ok = ok, code = err.code, again = client:call("echo", "again") })`, dir);
+      await Promise.race([running, until(() => existsSync(join(dir, 'waits')), 'the request')]);
       await first.kill();
       await startNestServer(t, { ...options, port: first.port }, [], version);
       assert.deepEqual(await running, { ok: false, code: 'ECLOSED', again: 'again' });
