@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { mqttClient, startMosquitto } from '../lib/brokers/mqtt.mjs';
 import { startBehindMqtt } from '../lib/brokers/mqtt-host.mjs';
 import { clientOf, startCaller } from '../lib/caller.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { code } from '../lib/lua.mjs';
 import { makeAuthority } from '../lib/tls.mjs';
 import { sleep, until } from '../lib/wait.mjs';
@@ -203,7 +204,7 @@ test('version 3.1.1 on both sides', async (t) => {
   await until(() => /as roost_[0-9a-f]{16} \(p2/.test(broker.log), 'the version in mosquitto\'s log');
 });
 
-test('many requests at once on one topic subscribe to its replies once', async (t) => {
+stateTest('many requests at once on one topic subscribe to its replies once', async (t) => {
   const broker = await startMosquitto(t, { log_type: 'all' });
   await startBehindMqtt(t, broker, 'service:message("wait", function(ms) roost.sleep(ms) return ms end)');
   const caller = await startMqttCaller(t, broker);
@@ -279,7 +280,8 @@ test('by TLS, to whoever has the right certificate', async (t) => {
 test('a broker that says nothing any more is left, and found again', async (t) => {
   const broker = await startMosquitto(t);
   const host = await startBehindMqtt(t, broker, echo, { entry: { keepalive: 1 } });
-  const caller = await startMqttCaller(t, broker, { keepalive: 1 });
+  const caller = await startMqttCaller(t, broker, { keepalive: 1 },
+    { reload: { drain_timeout: 30_000 } });
   assert.deepEqual((await caller.call('echo', 1)).values, [1]);
   await sleep(2500); // longer than the broker would have been silent without PINGREQ
   assert.equal(host.find(/^disconnected$/).length, 0);
@@ -321,7 +323,7 @@ test('no broker at the start: it is waited for, or given up', async (t) => {
   assert.deepEqual((await caller.call('echo', 1)).values, [1]);
 });
 
-test('a service sees the state of its server, and why the broker was lost', async (t) => {
+stateTest('a service sees the state of its server, and why the broker was lost', async (t) => {
   const broker = await startMosquitto(t);
   const host = await startBehindMqtt(t, broker, `local server = roost.server("broker")
     service:on_start(function()

@@ -1,7 +1,7 @@
 // A RabbitMQ that is short of memory takes no messages, and says so.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { binding, startRmq } from '../lib/brokers/rmq.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { startHost } from '../lib/host.mjs';
 import { connect } from '../lib/peer.mjs';
 import { until } from '../lib/wait.mjs';
@@ -28,7 +28,7 @@ service:message("echo", function(data) return data end)
 return service
 `;
 
-test('is told to whoever watches, and holds nobody up at the end', async (t) => {
+stateTest('is told to whoever watches, and holds nobody up at the end', async (t) => {
   const broker = await startRmq(t, { conf: { 'vm_memory_high_watermark.absolute': '1MB' } });
   const host = await startHost(t, {
     service, servers: [{ ...binding.roost(broker), name: 'broker' }, {}],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
-import { perWorkerTest, stateTest } from '../lib/env.mjs';
+import { stateTest } from '../lib/env.mjs';
 import { configText, startHost, temporaryDir } from '../lib/host.mjs';
 import { code } from '../lib/lua.mjs';
 import { connect, freePort } from '../lib/peer.mjs';
@@ -97,7 +97,7 @@ describe('clients of a host', () => {
     assert.equal(target.log?.includes('pattern=') ?? false, false);
   });
 
-  perWorkerTest('the status of a server while the host drains; events of on_stop are sent', async (t) => {
+  stateTest('the status of a server while the host drains; events of on_stop are sent', async (t) => {
     const target = await startTarget(t);
     const host = await startHost(t, {
       service: luaService(`
