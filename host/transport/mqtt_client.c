@@ -3,6 +3,8 @@
  *
  * A packet is written into a buffer of the client's first, since only its end says whether it is a
  * request, which must not be sent before its reply topic is subscribed to.
+ * Leaving: closed, while the broker takes events that it had no room for yet; its owner hears
+ * nothing any more. One that is freed meanwhile, an orphan, frees itself.
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +21,7 @@
 #define NOBODY_THERE 0x10 /* no matching subscribers */
 #define KEEP_BYTES   65536
 #define RECEIVE_MAX  1024
+#define LEAVING_MS   2000 /* without progress, before what is left is dropped */
 
 typedef struct mqtt_client {
   roost_client client; /* first: a mqtt_client is a roost_client */
@@ -36,6 +39,11 @@ typedef struct mqtt_client {
   const char *wrong;       /* with the topic of the packet being written; NULL: nothing */
   unsigned length_bytes;   /* of the last packet's length: a guess for the next */
   bool was_crowded;        /* whoever asked waits to be told when it is not so any more */
+  bool leaving;
+  bool orphan;
+  uint64_t left;            /* of the flight, at the last look */
+  roost_timer patience;     /* while it is leaving */
+  roost_loop_hook loop_end; /* an orphan's */
 } mqtt_client;
 
 static mqtt_client *of(roost_client *client) {
@@ -49,6 +57,59 @@ static bool is_up(const mqtt_client *self) {
 static void clear(roost_buffer *buffer) {
   roost_buffer_clear(buffer);
   roost_buffer_trim(buffer, KEEP_BYTES);
+}
+
+/* ------------------------------------------------------------------------- leaving ----------- */
+
+static void destroy(mqtt_client *self) {
+  roost_timer_stop(roost_loop_wheel(self->loop), &self->patience);
+  roost_loop_remove_hook(&self->loop_end);
+  roost_mqtt_replies_deinit(&self->replies);
+  roost_mqtt_flight_deinit(&self->flight);
+  roost_mqtt_session_deinit(&self->session);
+  roost_buffer_deinit(&self->topic);
+  roost_buffer_deinit(&self->packet);
+  roost_buffer_deinit(&self->properties);
+  roost_buffer_deinit(&self->encoded);
+  roost_buffer_deinit(&self->text);
+  roost_buffer_deinit(&self->decoded);
+  roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
+}
+
+/* The connection is gone, or about to be let go. An orphan is gone after it. */
+static void end_leaving(mqtt_client *self) {
+  self->leaving = false;
+  roost_timer_stop(roost_loop_wheel(self->loop), &self->patience);
+  roost_mqtt_session_close(&self->session);
+  if (self->orphan)
+    destroy(self);
+}
+
+static void wait_for_progress(mqtt_client *self) {
+  self->left = self->flight.bytes + self->flight.count;
+  roost_timer_start(roost_loop_wheel(self->loop), &self->patience, LEAVING_MS);
+}
+
+static void on_patience(roost_timer *timer) {
+  mqtt_client *self = ROOST_LIST_ENTRY(timer, mqtt_client, patience);
+  if (self->flight.bytes + self->flight.count < self->left)
+    wait_for_progress(self);
+  else
+    end_leaving(self);
+}
+
+static void on_loop_end(void *ud) {
+  end_leaving(ud);
+}
+
+static void leave(mqtt_client *self) {
+  roost_mqtt_flight_forget(&self->flight);
+  if (!is_up(self) || roost_mqtt_flight_is_empty(&self->flight)) {
+    roost_mqtt_session_close(&self->session);
+    return;
+  }
+  self->leaving = true;
+  wait_for_progress(self);
 }
 
 /* ------------------------------------------------------------------------- crowding ---------- */
@@ -137,7 +198,7 @@ static void answer_publish(mqtt_client *self, const roost_mqtt_packet *packet) {
 static void on_publish(void *ud, const roost_mqtt_packet *packet) {
   mqtt_client *self = ud;
   answer_publish(self, packet);
-  if (is_up(self) && !packet->too_large)
+  if (is_up(self) && !self->leaving && !packet->too_large)
     read_reply(self, packet->payload);
 }
 
@@ -159,7 +220,7 @@ static bool on_refused(void *ud, roost_slice id, uint8_t reason) {
   const roost_link *link = self->session.dialer.link;
   roost_buffer err;
   roost_buffer_init(&err, roost_loop_alloc(self->loop));
-  if (write_refusal(&err, reason) == 0) {
+  if (!self->leaving && write_refusal(&err, reason) == 0) {
     const roost_reply reply = {.id = id, .err = roost_buffer_slice(&err), .last = true};
     self->client.sink->on_reply(self->client.sink_ud, &reply);
   }
@@ -179,8 +240,12 @@ static void on_answer(void *ud, const roost_mqtt_packet *packet) {
     roost_mqtt_replies_answer(&self->replies, packet);
   else
     roost_mqtt_flight_answer(&self->flight, packet);
-  if (link->dialer != NULL)
+  if (link->dialer == NULL)
+    return;
+  if (!self->leaving)
     tell_eased(self);
+  else if (roost_mqtt_flight_is_empty(&self->flight))
+    end_leaving(self);
 }
 
 /* ------------------------------------------------------------------------- the connection ---- */
@@ -195,11 +260,16 @@ static void on_up(void *ud, bool present) {
 
 static void on_writable(void *ud) {
   const mqtt_client *self = ud;
-  self->client.sink->on_writable(self->client.sink_ud);
+  if (!self->leaving)
+    self->client.sink->on_writable(self->client.sink_ud);
 }
 
 static void on_down(void *ud, int status, const char *why) {
   mqtt_client *self = ud;
+  if (self->leaving) {
+    end_leaving(self);
+    return;
+  }
   roost_mqtt_replies_clear(&self->replies);
   self->was_crowded = false;
   self->client.sink->on_closed(self->client.sink_ud, status, why);
@@ -347,14 +417,18 @@ static int end(roost_client *client, const roost_message *head) {
 /* ------------------------------------------------------------------------- the owner's calls - */
 
 static int connect_client(roost_client *client) {
-  return roost_mqtt_session_connect(&of(client)->session);
+  mqtt_client *self = of(client);
+  if (self->leaving) /* what is left goes on with the new connection */
+    end_leaving(self);
+  return roost_mqtt_session_connect(&self->session);
 }
 
 static void close_client(roost_client *client) {
   mqtt_client *self = of(client);
-  roost_mqtt_session_close(&self->session);
   roost_mqtt_replies_clear(&self->replies);
   self->was_crowded = false;
+  if (!self->leaving)
+    leave(self);
 }
 
 static void forget(roost_client *client, uint64_t token) {
@@ -363,17 +437,13 @@ static void forget(roost_client *client, uint64_t token) {
 
 static void free_client(roost_client *client) {
   mqtt_client *self = of(client);
-  roost_mqtt_session_close(&self->session);
-  roost_mqtt_replies_deinit(&self->replies);
-  roost_mqtt_flight_deinit(&self->flight);
-  roost_mqtt_session_deinit(&self->session);
-  roost_buffer_deinit(&self->topic);
-  roost_buffer_deinit(&self->packet);
-  roost_buffer_deinit(&self->properties);
-  roost_buffer_deinit(&self->encoded);
-  roost_buffer_deinit(&self->text);
-  roost_buffer_deinit(&self->decoded);
-  roost_alloc_put(roost_loop_alloc(self->loop), self, sizeof *self);
+  close_client(client);
+  if (!self->leaving) {
+    destroy(self);
+    return;
+  }
+  self->orphan = true;
+  roost_loop_add_closing(self->loop, &self->loop_end);
 }
 
 static const roost_client_ops client_ops = {.connect = connect_client,
@@ -400,6 +470,8 @@ int roost_mqtt_client_new(roost_client **out, roost_loop *loop, const roost_clie
   self->loop = loop;
   self->options = config->options;
   self->length_bytes = 1;
+  roost_timer_init(&self->patience, on_patience);
+  self->loop_end = (roost_loop_hook){.fn = on_loop_end, .ud = self};
   const roost_mqtt_session_config session = {.options = self->options,
                                              .max_buffer_size = config->max_buffer_size,
                                              .max_send_buffer_size = config->max_send_buffer_size,

@@ -237,6 +237,14 @@ static void drop_useless(roost_mqtt_flight *flight, const roost_list *list) {
   }
 }
 
+bool roost_mqtt_flight_is_empty(const roost_mqtt_flight *flight) {
+  return roost_list_empty(&flight->under_way) && roost_list_empty(&flight->queued);
+}
+
+void roost_mqtt_flight_forget(roost_mqtt_flight *flight) {
+  drop_useless(flight, &flight->queued);
+}
+
 void roost_mqtt_flight_up(roost_mqtt_flight *flight, bool present) {
   const uint16_t allowed = flight->session->limits.receive_maximum;
   flight->window = allowed < WINDOW_MAX ? allowed : WINDOW_MAX;

@@ -63,6 +63,12 @@ void roost_mqtt_flight_send(roost_mqtt_flight *flight, roost_mqtt_outgoing *outg
 /* A PUBACK, PUBREC or PUBCOMP; what was asked for none of them is ignored. */
 void roost_mqtt_flight_answer(roost_mqtt_flight *flight, const roost_mqtt_packet *packet);
 
+/* Whether the broker has all of it. */
+bool roost_mqtt_flight_is_empty(const roost_mqtt_flight *flight);
+
+/* Nobody waits for requests any more: those that are not sent yet are dropped. */
+void roost_mqtt_flight_forget(roost_mqtt_flight *flight);
+
 /* The session is up again; present: the broker knows it. */
 void roost_mqtt_flight_up(roost_mqtt_flight *flight, bool present);
 

@@ -229,6 +229,21 @@ test('300 events of QoS 1 and 2 at once, through a window of 20', async (t) => {
   assert.deepEqual(notes.map(Number).sort((a, b) => a - b), Array.from({ length: 300 }, (_, i) => i + 1));
 });
 
+test('events of a client that is closed at once arrive', async (t) => {
+  const broker = await startMosquitto(t);
+  const host = await startBehindMqtt(t, broker, 'service:event("many", function(n) note(n) end)',
+    { entry: { subscribe_options: { qos: 2 } } });
+  const caller = await startMqttCaller(t, broker, {}, { more: `service:message("emit and close", function(count)
+    clients.default:connect()
+    for i = 1, count do clients.default:emit("many", i, { qos = 1 + i % 2 }) end
+    clients.default:close()
+    return true
+  end)` });
+  await caller.ask('emit and close', 300);
+  const notes = await host.notes(300);
+  assert.deepEqual(notes.map(Number).sort((a, b) => a - b), Array.from({ length: 300 }, (_, i) => i + 1));
+});
+
 test('a request of QoS 1 that nobody is subscribed to fails', async (t) => {
   const broker = await startMosquitto(t);
   const caller = await startMqttCaller(t, broker);

@@ -466,6 +466,70 @@ static void a_client_that_is_closed_says_so(void **state) {
   stop(&self);
 }
 
+#define FIRST_EVENT  "32 1e 00 01 'a' 00 01 00 " EVENT
+#define SECOND_EVENT "32 1e 00 01 'a' 00 03 00 " EVENT
+
+/* Two events, of which the broker takes one at a time, and a request; then it is closed. */
+static void close_with_events(client_test *self) {
+  prepare(self);
+  start(self, "20 06 00 00 03 21 00 01");
+  emit(self, "a", "{\"qos\":1}");
+  emit(self, "a", "{\"qos\":1}");
+  mqtt_expect(&self->broker, FIRST_EVENT);
+  request(self, "b", "1");
+  mqtt_turns(&self->broker);
+  roost_buffer_clear(&self->broker.peer.bytes); /* SUBSCRIBE */
+  self->client->ops->close(self->client);
+  mqtt_expect(&self->broker, "");
+}
+
+static void events_go_before_it_leaves(void **state) {
+  static client_test self;
+  (void)state;
+  for (int freed = 0; freed < 2; freed++) {
+    close_with_events(&self);
+    if (freed != 0)
+      free_client(&self);
+    mqtt_send(&self.broker, "90 04 00 02 00 00 40 02 00 01");
+    mqtt_expect(&self.broker, SECOND_EVENT);
+    mqtt_send(&self.broker, "30 0c 00 07 'b/reply' 00 '{}' 40 02 00 03");
+    mqtt_expect(&self.broker, "e0 00");
+    expect_replies(&self, "");
+    assert_int_equal(self.closed, 0);
+    stop(&self);
+  }
+}
+
+static void one_that_leaves_may_be_wanted_again(void **state) {
+  static client_test self;
+  (void)state;
+  close_with_events(&self);
+  dial(&self);
+  mqtt_expect(&self.broker, CONNECT_5);
+  mqtt_send(&self.broker, CONNACK);
+  assert_int_equal(self.opened, 2);
+  mqtt_turns(&self.broker);
+  assert_true(self.broker.peer.bytes.len > 0); /* both events are for the new connection */
+  stop(&self);
+}
+
+static void what_nobody_takes_is_dropped(void **state) {
+  static client_test self;
+  (void)state;
+  close_with_events(&self);
+  free_client(&self);
+  net_test_advance(&self.broker.test, 2000);
+  mqtt_expect(&self.broker, "e0 00");
+  stop(&self);
+  close_with_events(&self);
+  free_client(&self);
+  mqtt_break_off(&self.broker);
+  assert_int_equal(self.closed, 0);
+  stop(&self);
+  close_with_events(&self); /* and the loop ends */
+  stop(&self);
+}
+
 static void it_may_be_freed_by_a_reply(void **state) {
   static client_test self;
   (void)state;
@@ -539,6 +603,9 @@ int main(void) {
       cmocka_unit_test(a_silent_broker_is_asked_and_left),
       cmocka_unit_test(the_end_is_told),
       cmocka_unit_test(a_client_that_is_closed_says_so),
+      cmocka_unit_test(events_go_before_it_leaves),
+      cmocka_unit_test(one_that_leaves_may_be_wanted_again),
+      cmocka_unit_test(what_nobody_takes_is_dropped),
       cmocka_unit_test(it_may_be_freed_by_a_reply),
       cmocka_unit_test(what_had_to_be_sent_and_was_not_ends_it),
       cmocka_unit_test(without_memory_it_fails_and_leaks_nothing),
