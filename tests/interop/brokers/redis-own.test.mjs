@@ -172,7 +172,7 @@ describe('Redis: channels', () => {
     assert.deepEqual(await call('echo', 1), done(1));
   });
 
-  test('a reply channel that nobody waits for is given up', async (t) => {
+  stateTest('a reply channel that nobody waits for is given up', async (t) => {
     const { call } = await behind(t, broker, echo);
     await call('echo', 1);
     assert.equal(await subscribers('echo.reply'), 1);

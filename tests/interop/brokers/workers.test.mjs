@@ -22,6 +22,8 @@ service:event("told", { qos = 1 }, function(n, ctx)
   if n == 2 then assert(ctx:ack() and not ctx:nack()) end
 end)
 service:message("sum", function() return roost.store:get("told") or 0 end)
+service:on_handoff(function() return own end)
+service:on_adopt(function(given) own = given end)
 return service
 `;
 
@@ -29,6 +31,8 @@ const one = `local roost = require "roost"
 local service = roost.service { instances = 1 }
 local count = 0
 service:message("next", function(n) count = count + n return count end)
+service:on_handoff(function() return count end)
+service:on_adopt(function(given) count = given end)
 return service
 `;
 

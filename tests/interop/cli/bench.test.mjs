@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { before, describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
-import { roostBin, stateTest } from '../lib/env.mjs';
+import { patience, roostBin, stateTest } from '../lib/env.mjs';
 import { noHandlerText, packet } from '../lib/frames.mjs';
 import { serviceFile, startHost } from '../lib/host.mjs';
 import { freePort } from '../lib/peer.mjs';
@@ -155,7 +155,7 @@ describe('roost bench', () => {
 
   test('a rate that cannot be: 1', async () => {
     const { code, stderr, report } = await bench(port,
-      ['-d', '5', '--rate', '1000', '-c', '1', '-p', '1', '--timeout', '300', 'wait', '50']);
+      ['-d', '5', '--rate', '1000', '-c', '1', '-p', '1', '--timeout', String(300 * patience), 'wait', '50']);
     assert.equal(code, 1);
     assert.match(stderr, /does not keep up/);
     assert.ok(report.requests > 0 && report.requests < 1000);

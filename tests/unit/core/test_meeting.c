@@ -17,10 +17,10 @@ typedef struct guest {
   roost_meeting *meeting;
   size_t place;
   pthread_t thread;
-  uint32_t number;
   uint64_t within_ms;
-  bool willing;
   uint64_t agree_ms;
+  uint32_t number;
+  bool willing;
   bool came; /* what the meeting said */
   bool agreed;
 } guest;
