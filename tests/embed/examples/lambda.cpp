@@ -37,7 +37,7 @@ public:
 
   void request(const std::string &pattern, const std::string &data, Reply fn) {
     auto own = std::make_unique<Reply>(std::move(fn));
-    check(roost_request(host_, "local", slice(pattern), slice(data), 1000, on_reply, own.get()));
+    check(roost_request(host_, "local", slice(pattern), slice(data), 30000, on_reply, own.get()));
     own.release(); // on_reply's, until the last
   }
 
