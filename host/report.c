@@ -41,6 +41,13 @@ static size_t length(const roost_list *list) {
 
 /* ------------------------------------------------------------------------- parts ------------- */
 
+/* What a configuration says of the broker, in the place of a listener's own. */
+static void fill_broker(filling *to, roost_report_server *server, const roost_broker *broker) {
+  server->place = text(to, broker->endpoint.host);
+  server->place_port = broker->endpoint.port;
+  server->tls = broker->tls != NULL;
+}
+
 static void fill_servers(filling *to, const roost_worker *worker) {
   roost_report_server *servers = get(to, worker->server_count, sizeof *servers);
   for (size_t i = 0; i < worker->server_count && to->status == 0; i++) {
@@ -52,6 +59,8 @@ static void fill_servers(filling *to, const roost_worker *worker) {
                                        .cert_expires = server->cert_expires,
                                        .listening = server->listening,
                                        .stats = server->stats};
+    if (server->config->options != NULL)
+      fill_broker(to, &servers[i], server->config->options);
   }
   to->report->servers = servers;
   to->report->server_count = worker->server_count;

@@ -14,7 +14,9 @@
 typedef struct roost_report_server {
   const char *name;
   const char *transport;
-  roost_address address; /* text empty: it has no listener */
+  roost_address address; /* text empty: it has no listener, and has met no broker */
+  const char *place;     /* of the broker it is to meet: a host's name or address; NULL: none */
+  uint16_t place_port;
   bool tls;
   int64_t cert_expires; /* in seconds since 1970; 0: it has none */
   bool listening;

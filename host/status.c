@@ -103,8 +103,11 @@ static void moment(writer *w, const char *name, int64_t wall_s) {
 
 static void write_server(writer *w, const roost_report_server *server) {
   char address[ROOST_REPORT_ADDRESS_BYTES];
-  roost_report_address(address, server->address.text[0] ? server->address.text : "memory",
-                       server->address.port);
+  if (server->address.text[0] == '\0' && server->place != NULL)
+    roost_report_address(address, server->place, server->place_port);
+  else
+    roost_report_address(address, server->address.text[0] ? server->address.text : "memory",
+                         server->address.port);
   key(w, server->name);
   open_with(w, "{");
   text(w, "transport", server->transport);

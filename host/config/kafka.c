@@ -130,6 +130,8 @@ static void finish(roost_keys_reader *reader, roost_broker_entry *base, bool is_
   name_place(reader, options);
   check_tls(reader, "tls", options->broker.tls);
   check_tls(reader, "client", options->ssl);
+  if (options->ssl != NULL)
+    options->broker.tls = options->ssl; /* that is the one that counts */
   if ((is_server ? base->server.serializer : base->client.serializer) != NULL)
     say(reader, "serializer", "a Kafka record has no packet");
   if ((is_server ? base->server.deserializer : base->client.deserializer) != NULL)

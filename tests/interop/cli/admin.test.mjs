@@ -106,6 +106,17 @@ describe('admin pages', () => {
       .includes(`roost_tls_expiry_timestamp_seconds{server="1"} ${seconds}\n`));
   });
 
+  test('a broker that was never reached has the place and the TLS of the configuration', async (t) => {
+    const { get } = await start(t, { servers: [{},
+      { transport: 'nats', servers: 'nats://127.0.0.1:1', name: 'plain' },
+      { transport: 'kafka', client: { brokers: ['127.0.0.1:1'], ssl: true }, name: 'safe' }] });
+    await until(async () => (await get('/ready')).code === 200, 'the start');
+    const { servers } = (await get('/status')).json();
+    assert.equal(servers.plain.address, '127.0.0.1:1');
+    assert.equal(servers.safe.address, '127.0.0.1:1');
+    assert.deepEqual([servers.plain.tls, servers.safe.tls], [false, true]);
+  });
+
   test('while a worker is stuck they answer, and say so', async (t) => {
     const { host, get, peer } = await start(t);
     const file = join(host.dir, 'blocked');
