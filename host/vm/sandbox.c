@@ -106,12 +106,8 @@ static const char *const base_functions[] = {
 static const char *const os_functions[] = {"clock", "date", "difftime", "time", NULL};
 
 static const library libraries[] = {
-    {.name = "coroutine"},
-    {.name = "math"},
-    {.name = "string", .excluded = "dump"},
-    {.name = "table"},
-    {.name = "utf8"},
-    {.name = "os", .functions = os_functions},
+    {.name = "coroutine"}, {.name = "math"}, {.name = "string", .excluded = "dump"},
+    {.name = "table"},     {.name = "utf8"}, {.name = "os", .functions = os_functions},
 };
 
 /* Copies fields of the table at from into the one on top. */
