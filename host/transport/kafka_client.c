@@ -110,15 +110,6 @@ static void on_caught_up(void *ud) {
   look_whether_open(self);
 }
 
-/* The error's name, where librdkafka's text has one that users know. */
-static const char *name_of(const char *why) {
-  if (strstr(why, "Connection refused") != NULL)
-    return "ECONNREFUSED";
-  if (strstr(why, "resolve") != NULL)
-    return "ENOTFOUND";
-  return why;
-}
-
 static void on_down(void *ud, const char *why) {
   kafka_client *self = ud;
   const bool was_open = self->open;
@@ -127,7 +118,7 @@ static void on_down(void *ud, const char *why) {
   self->open = false;
   self->opening = false;
   roost_timer_stop(roost_loop_wheel(self->loop), &self->patience);
-  snprintf(self->why, sizeof self->why, "%s", was_open ? "Connection closed" : name_of(why));
+  snprintf(self->why, sizeof self->why, "%s", was_open ? "Connection closed" : why);
   self->client.sink->on_closed(self->client.sink_ud, was_open ? ROOST_EGONE : ROOST_ECONNECT,
                                self->why);
 }
@@ -286,7 +277,8 @@ static int connect_client(roost_client *client) {
   if (is_first)
     status = open_pair(self, &why);
   if (status == ROOST_ECONFIG || status == ROOST_ESYSTEM) {
-    snprintf(self->why, sizeof self->why, "%.*s", (int)why.len, why.len > 0 ? why.ptr : "");
+    snprintf(self->why, sizeof self->why, "%s: %.*s", status == ROOST_ECONFIG ? "EINVAL" : "EMFILE",
+             (int)why.len, why.len > 0 ? why.ptr : "");
     status = 0;
   }
   roost_buffer_deinit(&why);

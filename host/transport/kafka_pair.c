@@ -46,18 +46,44 @@ static bool reaches(rd_kafka_t *rk) {
   return err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
+/* The system's name for what librdkafka has a code of its own for. */
+static const char *name_of(rd_kafka_resp_err_t code, const char *reason) {
+  switch (code) {
+  case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    return "EACCES";
+  case RD_KAFKA_RESP_ERR__SSL:
+    return "ETLS";
+  case RD_KAFKA_RESP_ERR__RESOLVE:
+    return "ENOTFOUND";
+  case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    return "ETIMEDOUT";
+  case RD_KAFKA_RESP_ERR__TRANSPORT: /* one code for all: its text tells them apart */
+    return strstr(reason, "onnection refused") != NULL ? "ECONNREFUSED" : "ECONNRESET";
+  case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    return "ECONNREFUSED";
+  default:
+    return "EPROTO";
+  }
+}
+
+static void keep_why(roost_kafka_pair *pair, rd_kafka_resp_err_t code, const char *reason) {
+  snprintf(pair->why, sizeof pair->why, "%s: %s", name_of(code, reason), reason);
+}
+
 /* The other brokers are tried by librdkafka, so that one that fails is no news; why is kept. */
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {
   roost_kafka_pair *pair = opaque;
   char text[256];
-  switch ((rd_kafka_resp_err_t)code) {
+  const rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)code;
+  switch (err) {
   case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-    go_down(pair, pair->why[0] != '\0' ? pair->why : reason);
+    if (pair->why[0] == '\0')
+      keep_why(pair, err, reason);
+    go_down(pair, pair->why);
     break;
   case RD_KAFKA_RESP_ERR__AUTHENTICATION:
   case RD_KAFKA_RESP_ERR__SSL:
-    snprintf(pair->why, sizeof pair->why, "%s%s", code == RD_KAFKA_RESP_ERR__SSL ? "ETLS: " : "",
-             reason);
+    keep_why(pair, err, reason);
     go_down(pair, pair->why);
     break;
   case RD_KAFKA_RESP_ERR__FATAL:
@@ -66,7 +92,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
       pair->ops->on_trouble(pair->ud, NULL, text);
     break;
   default: /* librdkafka does not always say that this was the last one */
-    snprintf(pair->why, sizeof pair->why, "%s", reason);
+    keep_why(pair, err, reason);
     pair->doubt_ms = roost_loop_now_ms(pair->loop) + DOUBT_MS;
     roost_timer_start(roost_loop_wheel(pair->loop), &pair->tick, 0);
   }
@@ -187,8 +213,11 @@ static void look(roost_kafka_pair *pair, bool in_doubt) {
       reaches(pair->producer) && (pair->consumer == NULL || reaches(pair->consumer));
   if (is_there && !pair->up)
     come_up(pair);
-  else if (!is_there && pair->up)
-    go_down(pair, pair->why);
+  if (is_there || !pair->up)
+    return;
+  if (pair->why[0] == '\0')
+    keep_why(pair, RD_KAFKA_RESP_ERR__TRANSPORT, "no broker can be reached");
+  go_down(pair, pair->why);
 }
 
 static void on_tick(roost_timer *timer) {

@@ -35,7 +35,8 @@ typedef struct roost_kafka_place {
  * roost_kafka_pair_close was. */
 typedef struct roost_kafka_pair_ops {
   void (*on_up)(void *ud);
-  /* why is librdkafka's text, borrowed for the call. Also while it was never up. */
+  /* why is an error's name, a colon and librdkafka's text, borrowed for the call. Also while it was
+   * never up. */
   void (*on_down)(void *ud, const char *why);
   void (*on_assigned)(void *ud, const roost_kafka_place *places, size_t count);
   /* All of them are to be given up: roost_kafka_pair_revoke says when, soon. */

@@ -238,11 +238,22 @@ static void says_that_nobody_is_there(void **state) {
   roost_kafka_settings_text(&f->producer, "bootstrap.servers", "127.0.0.1:1");
   open_pair(f, false, 0);
   NET_TEST_UNTIL(&f->test, f->downs > 0);
-  assert_non_null(strstr(f->last_why, "Connection refused"));
+  assert_memory_equal(f->last_why, "ECONNREFUSED: 127.0.0.1:1", 25);
   assert_int_equal(f->ups, 0);
   produce(f, "1");
   roost_kafka_pair_end(f->pair, 1);
   NET_TEST_UNTIL(&f->test, f->ended == 1);
+  roost_kafka_pair_close(f->pair);
+}
+
+static void names_why_a_connection_ended(void **state) {
+  fixture *f = *state;
+  open_pair(f, false, 0);
+  NET_TEST_UNTIL(&f->test, f->ups == 1);
+  assert_int_equal(rd_kafka_mock_broker_set_down(f->mock, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+  NET_TEST_UNTIL(&f->test, f->downs > 0);
+  assert_memory_equal(f->last_why, "ECONNRE", 7); /* SET or FUSED, whichever comes first */
+  assert_non_null(strchr(f->last_why, ':'));
   roost_kafka_pair_close(f->pair);
 }
 
@@ -310,6 +321,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(stops_reading_while_paused, set_up, tear_down),
       cmocka_unit_test_setup_teardown(says_when_there_is_room_again, set_up, tear_down),
       cmocka_unit_test_setup_teardown(says_that_nobody_is_there, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(names_why_a_connection_ended, set_up, tear_down),
       cmocka_unit_test_setup_teardown(refuses_settings_that_are_wrong, set_up, tear_down),
       cmocka_unit_test_setup_teardown(refuses_topics_that_are_none, set_up, tear_down),
       cmocka_unit_test_setup_teardown(survives_a_loop_that_is_freed, set_up, tear_down),
