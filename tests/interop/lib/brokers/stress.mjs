@@ -66,11 +66,10 @@ export async function askOver(t, host, pattern, data = 0) {
  * A host whose 50 tasks call "add" through `client`, an entry of its clients, until they are told to
  * stop, and check each sum.
  *   timeout  of a call
- *   most     calls, if they are to end by themselves
  *   prepare  Lua text, with the client in `client`
  *   sum      Lua text: the sum in `result`
  */
-export async function load(t, client, { timeout = 3000, most = 1e9, prepare = '', sum = 'result' } = {}) {
+export async function load(t, client, { timeout = 3000, prepare = '', sum = 'result' } = {}) {
   const host = await startHost(t, { service: service(`
 local client = roost.client("C")
 ${prepare}
@@ -78,7 +77,7 @@ local asked, answered, wrong, failed, stop = 0, 0, 0, {}, false
 service:message("start", function()
   for i = 1, 50 do
     roost.spawn(function()
-      while not stop and asked < ${most} do
+      while not stop do
         asked = asked + 1
         local a = asked
         local ok, result = pcall(client.call, client, "add", { a = a, b = i }, { timeout = ${timeout} })
@@ -124,19 +123,21 @@ end)`), clients: { C: client } });
 }
 
 /** A host that asks for so many sums, 64 at a time, through `client`; every one must be right. */
-async function asker(t, client) {
+async function asker(t, client, { prepare = '', sum = 'result' }) {
   const host = await startHost(t, { service: service(`
 local wrong
+local client = roost.client("C")
+${prepare}
 service:message("ask", function(count)
-  local client, next, left, bad = roost.client("C"), 0, 64, 0
+  local next, left, bad = 0, 64, 0
   wrong = nil
   for i = 1, 64 do
     roost.spawn(function()
       while next < count do
         next = next + 1
         local n = next
-        local ok, sum = pcall(client.call, client, "add", { a = n, b = 1 }, { timeout = 0 })
-        if not ok or sum ~= n + 1 then bad = bad + 1 end
+        local ok, result = pcall(client.call, client, "add", { a = n, b = 1 }, { timeout = 0 })
+        if not ok or ${sum} ~= n + 1 then bad = bad + 1 end
       end
       left = left - 1
       if left == 0 then wrong = bad end
@@ -149,15 +150,21 @@ service:message("wrong", function() return wrong end)`), clients: { C: client } 
   return async (count) => {
     await peer.call('ask', count);
     const wrong = await until(async () => [await peer.call('wrong', 0)].filter(Number.isInteger)[0]
-      ?.toString(), 'all answers', { ms: 120_000 });
+      ?.toString(), 'all answers', { ms: 600_000 });
     assert.equal(wrong, '0');
   };
 }
 
-/** Two hosts share requests within 60/40, a third takes its part, one that is drained loses none. */
-export async function sharing(t, { start, client, shared }) {
+/**
+ * Two hosts share requests within 60/40, a third takes its part, one that is drained loses none.
+ *   start     starts a host by its name: { host, calls() }
+ *   client    an entry of the asking host's clients
+ *   shared    how many requests
+ *   prepare, sum   as of load()
+ */
+export async function sharing(t, { start, client, shared, ...more }) {
   const group = [await start('one'), await start('two')];
-  const ask = await asker(t, client);
+  const ask = await asker(t, client, more);
   const calls = () => Promise.all(group.map((one) => one.calls()));
   const began = performance.now();
   await ask(shared);
