@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { clientOf, startCaller } from '../lib/caller.mjs';
-import { scaled } from '../lib/env.mjs';
+import { scaled, workers } from '../lib/env.mjs';
 import { noHandlerText } from '../lib/frames.mjs';
 import { sameText } from '../lib/rows.mjs';
 import { startNestBehind } from '../lib/target.mjs';
@@ -290,6 +290,9 @@ function restart(binding, broker) {
         await startNestBehind(t, binding, broker());
         const caller = await dial(t, binding, broker());
         await answers(caller);
+        // Each worker has a client of its own, which is to be connected when the broker dies.
+        await Promise.all(Array.from({ length: workers }, () =>
+          caller.call('wait', { ms: 200, value: 1 })));
         const pending = [caller.call('wait', { ms: 60_000, value: 1 }),
           caller.send('stream', 'never')];
         if (!binding.serial) {
