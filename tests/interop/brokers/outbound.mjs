@@ -128,7 +128,7 @@ function late(row, binding, caller) {
     assert.deepEqual([err.name, err.code, err.message],
       ['TimeoutError', 'ETIMEDOUT', 'Timeout has occurred']);
     assert.deepEqual(await caller().call('wait', { ms: 300, value: 'in time' }), done('in time'));
-    const stream = await caller().send('stream', 'never', { timeout: 50 });
+    const stream = await caller().send('stream', 'never', { timeout: scaled(200, 1000) });
     assert.deepEqual(stream.values, [becomes(1)]);
     assert.equal(stream.err.name, 'TimeoutError');
   });
