@@ -195,14 +195,19 @@ static int next_event(lua_State *lua) {
   return take_event(lua, check_handle(lua));
 }
 
-/* handle:info() -> { transport, connected, local } */
+/* handle:info() -> { transport, connected, local, fd } */
 static int get_info(lua_State *lua) {
   const roost_server *server = check_server(lua);
-  lua_createtable(lua, 0, 4);
+  const int descriptor = server->ops->descriptor != NULL ? server->ops->descriptor(server) : -1;
+  lua_createtable(lua, 0, 5);
   lua_pushstring(lua, server->config->transport);
   lua_setfield(lua, -2, "transport");
   lua_pushboolean(lua, server->listening);
   lua_setfield(lua, -2, "connected");
+  if (descriptor >= 0) {
+    lua_pushinteger(lua, descriptor);
+    lua_setfield(lua, -2, "fd");
+  }
   if (server->address.text[0] == '\0')
     return 1; /* it has no listener */
   push_address(lua, &server->address);

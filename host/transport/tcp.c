@@ -170,8 +170,16 @@ static void secure(roost_server *server, roost_tls_context *context) {
     roost_listener_set_tls(self->listener, context, server->config->handshake_timeout);
 }
 
-static const roost_server_ops server_ops = {
-    .start = start, .drain = drain, .close = close_server, .secure = secure};
+static int descriptor(const roost_server *server) {
+  const roost_tcp_server *self = (const roost_tcp_server *)server;
+  return self->listener != NULL ? roost_listener_descriptor(self->listener) : -1;
+}
+
+static const roost_server_ops server_ops = {.start = start,
+                                            .drain = drain,
+                                            .close = close_server,
+                                            .secure = secure,
+                                            .descriptor = descriptor};
 
 int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_server_config *config,
                          roost_log *log, const roost_sink_ops *sink, void *sink_ud) {

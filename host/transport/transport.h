@@ -196,6 +196,8 @@ typedef struct roost_server_ops {
    * changed. Borrowed for the call. ENOMEM: those it has not subscribed to are tried again with the
    * next call, or when it connects. NULL: it takes whatever comes. */
   int (*subscribe)(roost_server *server, const roost_subscription *routes, size_t count);
+  /* The socket that listens; -1: it has none now. NULL: never. */
+  int (*descriptor)(const roost_server *server);
 } roost_server_ops;
 
 struct roost_server {

@@ -615,6 +615,7 @@ function Server:unwrap() end
 ---@field transport string As "tcp".
 ---@field connected boolean Whether it listens.
 ---@field local? roost.address What it is bound to.
+---@field fd? integer The socket that listens.
 ---@field close fun() Ends it: no more connections, and those there are end when nothing is owed to them.
 
 -- Errors ----------------------------------------------------------------------------------------

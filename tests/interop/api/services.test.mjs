@@ -249,6 +249,17 @@ describe('handlers', () => {
     assert.equal(await peer.frame(), last('3', '"s"'));
   });
 
+  perWorkerTest('a server knows its socket', async (t) => {
+    const { host, peer } = await serve(t, `
+      service:message("facts", function()
+        local info = roost.server(1):unwrap()
+        return { info.transport, info.connected, info["local"].port, math.type(info.fd), info.fd > 2 }
+      end)
+    `);
+    const facts = ['tcp', true, host.port, 'integer', true];
+    assert.equal(await peer.ask('facts'), last(JSON.stringify(facts), '"ask"'));
+  });
+
   test('memory is given back', async (t) => {
     const { host, peer } = await serve(t, `
       service:message("echo", function(data) return data end)
