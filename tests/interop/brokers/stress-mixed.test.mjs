@@ -66,6 +66,7 @@ const entries = (brokers, more) => Object.fromEntries(names.map((name) =>
 async function startServer(t, brokers) {
   const host = await startWatching(t, {
     service: text('mixed'),
+    reload: { drain_timeout: 20_000 }, // what runs on the old code ends there, however busy the machine is
     servers: [{}, ...Object.entries(entries(brokers, serving)).map(([name, entry]) => ({ name, ...entry }))],
   });
   await until(() => host.find(/^connected$/).length >= names.length, 'all sessions', { ms: 60_000 });
