@@ -108,7 +108,7 @@ function roost.rpc_error(payload) end
 ---@alias roost.guard fun(ctx: roost.ctx): boolean? False or nil answers "Forbidden resource"; it may raise.
 ---@alias roost.pipe fun(data: any, ctx: roost.ctx): any What it returns is the data from there on.
 ---@alias roost.interceptor fun(ctx: roost.ctx, next: fun(): any): any `next()` gives the handler's value or stream; what it returns is the reply.
----@alias roost.filter fun(err: table, ctx: roost.ctx): any The first result that is not nil is the error payload; raising replaces the error.
+---@alias roost.filter fun(err: table, ctx: roost.ctx): any The first result that is not nil is the error payload; raising replaces the error, a stream the reply.
 
 ---Stages for every handler of a service.
 ---@class roost.service_options

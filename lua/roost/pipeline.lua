@@ -70,12 +70,19 @@ local function replaced(payload)
   return core.exception { name = "RpcError", message = "", response = payload, handled = true }
 end
 
--- Raises what the filters make of an error. One that raises is the last to run.
+-- A stream in its place: what that fails with is the payload.
+local function as_reply(replies)
+  return replies:catch(function(err) error(replaced(err), 0) end)
+end
+
+-- Raises what the filters make of an error, or gives the stream that replaces it. A filter that raises
+-- is the last to run.
 local function filter(filters, ctx, err, trace)
   local shown = as_table(err)
   for i = 1, #filters do
     local ok, payload, where = core.catch(filters[i], shown, ctx)
     if not ok then core.rethrow(payload, where) end
+    if stream.is(payload) then return as_reply(payload) end
     if payload ~= nil then error(replaced(payload), 0) end
   end
   core.rethrow(err, trace)
@@ -85,12 +92,9 @@ local function with_filters(filters, inner)
   local function run(data, ctx) return result(inner(data, ctx)) end
   return function(data, ctx)
     local ok, value, trace = core.catch(run, data, ctx)
-    if not ok then
-      filter(filters, ctx, value, trace)
-    elseif stream.is(value) then
-      return value:catch(function(err, where) filter(filters, ctx, err, where) end)
-    end
-    return value
+    if not ok then return filter(filters, ctx, value, trace) end
+    if not stream.is(value) then return value end
+    return value:catch(function(err, where) return filter(filters, ctx, err, where) end)
   end
 end
 

@@ -157,6 +157,31 @@ describe('filters', () => {
     assert.equal(await peer.ask('ask', 'nothing'), masked('"ask"'));
   });
 
+  // As Nest's: throwError(() => payload) is what its filters end with.
+  test('a stream they give takes the place of the error: its items, or what it fails with', async (t) => {
+    const { peer, host } = await serve(t, `
+      local function throw(err)
+        return roost.stream.create(function(observer) observer:error(err) end)
+      end
+      local gives = { of = roost.stream.of(7, 8), throw = throw { code = 5 }, rpc = throw(roost.rpc_error "no") }
+      local function fails(what)
+        if what.late then return roost.stream.of(1):concat(throw "late") end
+        error("secret")
+      end
+      service:message("ask", { filters = function(_, ctx) return gives[ctx.data.give] end }, fails)`);
+    for (const [early, first] of [[{}, []], [{ late: true }, [item('1', '"ask"')]]]) {
+      const replies = async (give) => {
+        const frames = [await peer.ask('ask', { give, ...early })];
+        while (!frames.at(-1).includes('isDisposed')) frames.push(await peer.frame());
+        return frames;
+      };
+      assert.deepEqual(await replies('throw'), [...first, failure('{"code":5}', '"ask"')]);
+      assert.deepEqual(await replies('rpc'), [...first, failure('{"status":"error","message":"no"}', '"ask"')]);
+      assert.deepEqual(await replies('of'), [...first, item('7', '"ask"'), last('8', '"ask"')]);
+    }
+    assert.deepEqual(host.find(({ level }) => level === 'error'), []);
+  });
+
   test('what nobody takes is logged with the place it came from', async (t) => {
     const body = `
       local function raise()
