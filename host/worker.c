@@ -78,9 +78,11 @@ static int new_client(roost_worker *worker, roost_client **out, const roost_clie
   int status = roost_worker_find_codec(&codec, worker, config->serializer, config->deserializer);
   if (status == 0)
     status = transport->new_client(out, worker->loop, config, sink, sink_ud);
-  if (status == 0)
-    (*out)->codec = codec;
-  return status;
+  if (status != 0)
+    return status;
+  (*out)->codec = codec;
+  (*out)->worker = worker->config.number;
+  return 0;
 }
 
 static int open_client(void *ud, roost_client **out, const roost_client_config *config,

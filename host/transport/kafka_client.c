@@ -245,7 +245,8 @@ static int open_pair(kafka_client *self, roost_buffer *why) {
   roost_kafka_settings_init(&producer, alloc);
   roost_kafka_settings_init(&consumer, alloc);
   roost_kafka_producer_settings(&producer, self->options, false, config->max_send_buffer_size);
-  roost_kafka_consumer_settings(&consumer, self->options, false, config->max_buffer_size);
+  roost_kafka_consumer_settings(&consumer, self->options, false, self->client.worker,
+                                config->max_buffer_size);
   const roost_kafka_pair_config pair = {.producer = &producer,
                                         .consumer =
                                             self->options->producer_only_mode ? NULL : &consumer,

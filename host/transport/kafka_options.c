@@ -50,13 +50,17 @@ static void set_brokers(roost_kafka_settings *settings, const roost_kafka_option
   roost_buffer_deinit(&list);
 }
 
-/* An id with what keeps servers and clients of one name apart. */
+/* An id with what keeps servers and clients of one name apart, and workers' clients; worker 0: no
+ * other. */
 static void set_id(roost_kafka_settings *settings, const char *name, const char *id,
-                   const char *postfix, bool is_server) {
+                   const char *postfix, bool is_server, unsigned worker) {
   char text[512];
+  char number[16] = "";
   if (postfix == NULL)
     postfix = is_server ? "-server" : "-client";
-  snprintf(text, sizeof text, "%s%s", id, postfix);
+  if (worker > 0)
+    snprintf(number, sizeof number, "-%u", worker);
+  snprintf(text, sizeof text, "%s%s%s", id, postfix, number);
   roost_kafka_settings_text(settings, name, text);
 }
 
@@ -120,7 +124,7 @@ static void set_common(roost_kafka_settings *settings, const roost_kafka_options
                        bool is_server) {
   set_brokers(settings, options);
   set_id(settings, "client.id", options->client_id != NULL ? options->client_id : "roost",
-         options->postfix_id, is_server);
+         options->postfix_id, is_server, 0);
   set_security(settings, options);
   roost_kafka_settings_integer(settings, "reconnect.backoff.max.ms", RECONNECT_MS);
   roost_kafka_settings_integer(settings, "topic.metadata.refresh.interval.ms", METADATA_MS);
@@ -153,6 +157,8 @@ void roost_kafka_producer_settings(roost_kafka_settings *settings,
                             roost_kafka_compressions[options->compression]);
   if (options->idempotent)
     roost_kafka_settings_text(settings, "enable.idempotence", "true");
+  else /* else records that are tried again come after those that followed them */
+    roost_kafka_settings_text(settings, "max.in.flight.requests.per.connection", "1");
   if (max_send_bytes == 0)
     return;
   const int64_t bytes = at_least(max_send_bytes, SMALLEST_QUEUE);
@@ -177,12 +183,12 @@ static void set_times(roost_kafka_settings *settings, const roost_kafka_options 
 
 void roost_kafka_consumer_settings(roost_kafka_settings *settings,
                                    const roost_kafka_options *options, bool is_server,
-                                   size_t max_message_bytes) {
+                                   unsigned worker, size_t max_message_bytes) {
   const int64_t fetch = options->max_bytes > 0 ? (int64_t)options->max_bytes : FETCH_BYTES;
   const int64_t largest = at_least(max_message_bytes, fetch) + 1024;
   set_common(settings, options, is_server);
   set_id(settings, "group.id", options->group_id != NULL ? options->group_id : "roost-group",
-         options->postfix_id, is_server);
+         options->postfix_id, is_server, worker);
   set_times(settings, options);
   roost_kafka_settings_integer(settings, "fetch.max.bytes", fetch);
   roost_kafka_settings_integer(settings, "receive.message.max.bytes", at_most(largest, INT32_MAX));
