@@ -310,7 +310,7 @@ function restart(binding, broker) {
         const stream = await until(async () => {
           const got = await caller.send('stream', 'of', { timeout: 1000 });
           return got.completed && got;
-        }, 'a stream'); // of two servers, one may not read all of its topics yet
+        }, 'a stream', { ms: 45_000 }); // of two servers, one may not read all of its topics yet
         assert.deepEqual(stream, done(...[1, 2, 3].map(binding.becomes ?? ((value) => value))));
       });
     }
