@@ -157,8 +157,6 @@ void roost_kafka_producer_settings(roost_kafka_settings *settings,
                             roost_kafka_compressions[options->compression]);
   if (options->idempotent)
     roost_kafka_settings_text(settings, "enable.idempotence", "true");
-  else /* else records that are tried again come after those that followed them */
-    roost_kafka_settings_text(settings, "max.in.flight.requests.per.connection", "1");
   if (max_send_bytes == 0)
     return;
   const int64_t bytes = at_least(max_send_bytes, SMALLEST_QUEUE);

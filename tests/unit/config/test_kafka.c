@@ -55,8 +55,7 @@ static void defaults_keep_apart_from_nests(void **state) {
   assert_settings(options, true, false,
                   (const char *const[]){"linger.ms", "0", "request.required.acks", "-1",
                                         "compression.type", "none", "sasl.username", "",
-                                        "queue.buffering.max.kbytes", "16384",
-                                        "max.in.flight.requests.per.connection", "1", NULL});
+                                        "queue.buffering.max.kbytes", "16384", NULL});
 }
 
 /* A topic of replies may have one partition, which a group gives to one of its members. */
