@@ -1,6 +1,5 @@
 #include "worker_internal.h"
 
-#include <stdio.h>
 
 #include "bind/bind.h"
 #include "core/error_text.h"
@@ -280,20 +279,12 @@ static void on_server_drained(void *ud, roost_server *server) {
   roost_worker_check_drained(worker);
 }
 
-static void log_address(roost_log_line *line, const roost_address *address) {
-  char text[sizeof address->text + 8];
-  const bool v6 = strchr(address->text, ':') != NULL;
-  const int len =
-      snprintf(text, sizeof text, v6 ? "[%s]:%u" : "%s:%u", address->text, (unsigned)address->port);
-  roost_log_text(line, "address", roost_slice_of(text, (size_t)len));
-}
-
 static void say_listening(const roost_worker *worker, const roost_server *server) {
   roost_log_line line;
   roost_log_begin(&line, worker->config.log, ROOST_LOG_INFO, ROOST_SLICE("listening"));
   roost_log_text(&line, "server", roost_slice_text(server->config->name));
   roost_log_text(&line, "transport", roost_slice_text(server->config->transport));
-  log_address(&line, &server->address);
+  roost_log_address(&line, "address", &server->address);
   roost_log_end(&line);
 }
 
@@ -304,7 +295,7 @@ static void warn_of_sockets(const roost_worker *worker) {
     roost_log_line line;
     roost_log_begin(&line, worker->config.log, ROOST_LOG_WARN,
                     ROOST_SLICE("a socket was handed over for an address that no server has"));
-    log_address(&line, &address);
+    roost_log_address(&line, "address", &address);
     roost_log_end(&line);
   }
 }

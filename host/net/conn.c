@@ -385,9 +385,8 @@ void roost_conn_open(roost_conn *conn, roost_pipe *pipe) {
   pipe->user = &pipe_user;
   pipe->ud = conn;
   conn->state = ROOST_CONN_OPEN;
-  const int descriptor = pipe->ops->descriptor(pipe);
-  if (descriptor >= 0)
-    find_remote(conn, descriptor);
+  if (conn->remote.family == 0)
+    find_remote(conn, pipe->ops->descriptor(pipe));
   conn->timer.fn = on_idle_timer;
   roost_conn_set_idle_timeout(conn, conn->idle_ms);
   watch(conn);

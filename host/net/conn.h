@@ -36,8 +36,9 @@ typedef struct roost_conn_ops {
    * still running for the peer). May be NULL. */
   bool (*busy)(void *ud);
   /* The end. status: 0 closed by us or after both FINs, EGONE the peer broke off, EFULL over the
-   * send limit, ECONNECT could not connect, ETIMEDOUT idle, ESYSTEM; why is borrowed for the
-   * call, for EGONE and ECONNECT the error's name ("ECONNRESET"), or "ETLS: " and what is wrong. */
+   * send limit, ECONNECT could not connect, ETIMEDOUT idle, ENOMEM, ESYSTEM; why is borrowed for
+   * the call, for EGONE and ECONNECT the error's name ("ECONNRESET"), or "ETLS: " and what is
+   * wrong. */
   void (*on_closed)(void *ud, int status, const char *why);
 } roost_conn_ops;
 
@@ -46,6 +47,12 @@ typedef struct roost_address {
   char text[46]; /* "10.0.0.5" or "::1", NUL-terminated; "memory" for a pair in memory */
   uint16_t port;
 } roost_address;
+
+struct roost_log_line; /* core/log.h */
+
+/* Adds an address to a line, as "127.0.0.1:3000" or "[::1]:3000"; nothing where it is NULL, or not
+ * known. */
+void roost_log_address(struct roost_log_line *line, const char *key, const roost_address *address);
 
 /* Says who is told from now on; to be done in the accept callback or right after dialling. */
 void roost_conn_set_ops(roost_conn *conn, const roost_conn_ops *ops, void *ud);

@@ -147,7 +147,7 @@ void roost_socket_tune(int descriptor);
 void roost_socket_address(roost_address *out, const struct sockaddr *address);
 /* An IPv4 peer of a dual-stack listener is shown, and counted, as what it is. */
 void roost_inet_read(roost_inet_address *out, const struct sockaddr *address);
-void roost_inet_print(const roost_inet_address *endpoint, roost_address *out);
+void roost_inet_print(const roost_inet_address *from, roost_address *out);
 /* The errno's name, as "ECONNREFUSED"; a fixed text. */
 const char *roost_socket_error(int error);
 

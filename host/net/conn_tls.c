@@ -1,4 +1,5 @@
-/* How a connection begins TLS: the state securing, between open as a plain one and open. */
+/* How a connection begins TLS: the state securing, between open as a plain one and open; and what
+ * is known of a peer by it, or said of him by a test. */
 #include <errno.h>
 
 #include "core/slice.h"

@@ -127,6 +127,7 @@ void roost_loop_add_closing(roost_loop *loop, roost_loop_hook *hook);
 
 /* Takes a hook of any kind out again; nothing happens where it is in none. */
 void roost_loop_remove_hook(roost_loop_hook *hook);
+/* Whether it is in one. */
 bool roost_loop_hook_is_in(const roost_loop_hook *hook);
 
 /* Connections that have not ended yet. */

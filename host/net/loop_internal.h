@@ -1,7 +1,7 @@
 /*
  * net/loop_internal.h - the loop's struct, for the files of net/ alone. Start at net/loop.h.
  *
- * Fresh: the wheel has been advanced to this turn's time. Spare: a outbox (net/conn_internal.h)
+ * Fresh: the wheel has been advanced to this turn's time. Spare: an outbox (net/conn_internal.h)
  * that no connection has now, kept with its buffer for the next one that writes.
  * Round: of polls with a quota, until each connection that had something to read has been read.
  * The loop owns every conn in conns, every listener in listeners and every poll in polls.

@@ -144,9 +144,6 @@ void roost_call_cut(roost_call *call);
 /* Frees calls that are kept for reuse, and C calls nobody answered. */
 void roost_call_free_all(roost_dispatch *dispatch);
 
-/* Adds peer=address:port; address may be NULL. */
-void roost_log_peer(roost_log_line *line, const roost_address *address);
-
 /* Starts its deadline, from started_ms on. */
 void roost_call_arm(roost_call *call);
 

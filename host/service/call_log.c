@@ -1,19 +1,7 @@
 /*
  * What the log says of a call.
  */
-#include <stdio.h>
-
 #include "service/dispatch.h"
-
-void roost_log_peer(roost_log_line *line, const roost_address *address) {
-  char text[sizeof address->text + 8];
-  if (address == NULL || address->text[0] == '\0')
-    return;
-  bool v6 = strchr(address->text, ':') != NULL;
-  int len =
-      snprintf(text, sizeof text, v6 ? "[%s]:%u" : "%s:%u", address->text, (unsigned)address->port);
-  roost_log_text(line, "peer", roost_slice_of(text, (size_t)len));
-}
 
 /* An id or pattern is shown without its quotes where it is text without escapes. */
 static roost_slice bare(roost_slice json) {
@@ -30,9 +18,10 @@ void roost_call_log_fields(const roost_call *call, roost_log_line *line) {
     roost_log_integer(line, "gen", call->generation->number);
   }
   roost_log_text(line, "server", roost_slice_text(call->server->name));
-  roost_log_peer(line, call->is_kept || call->origin == NULL
-                           ? &call->peer
-                           : call->origin->ops->remote(call->origin));
+  roost_log_address(line, "peer",
+                    call->is_kept || call->origin == NULL
+                        ? &call->peer
+                        : call->origin->ops->remote(call->origin));
   if (call->id.ptr != NULL)
     roost_log_text(line, "req", bare(call->id));
   roost_log_text(line, "pattern", roost_buffer_slice(&call->handler->route));

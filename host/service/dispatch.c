@@ -27,7 +27,7 @@ static void log_message(roost_dispatch *dispatch, roost_origin *origin,
     return;
   roost_log_begin(&line, dispatch->config.log, ROOST_LOG_WARN, roost_slice_text(text));
   roost_log_text(&line, "server", roost_slice_text(origin->server->config->name));
-  roost_log_peer(&line, origin->ops->remote(origin));
+  roost_log_address(&line, "peer", origin->ops->remote(origin));
   if (message->pattern.ptr != NULL) {
     roost_slice shown = message->pattern;
     if (shown.len > 200)

@@ -1,5 +1,3 @@
-#include <stdio.h>
-#include <string.h>
 
 #include "core/error_text.h"
 #include "core/slice.h"
@@ -13,12 +11,7 @@ void roost_tcp_log(roost_tcp_server *server, roost_log_level level, roost_log_ki
     return;
   roost_log_begin(&line, log, level, roost_slice_text(msg));
   roost_log_text(&line, "server", roost_slice_text(server->server.config->name));
-  if (peer != NULL) {
-    char text[sizeof peer->text + 16];
-    const bool is_six = strchr(peer->text, ':') != NULL;
-    snprintf(text, sizeof text, is_six ? "[%s]:%u" : "%s:%u", peer->text, peer->port);
-    roost_log_text(&line, "peer", roost_slice_text(text));
-  }
+  roost_log_address(&line, "peer", peer);
   roost_log_text(&line, "err", roost_slice_text(err));
   roost_log_end(&line);
 }

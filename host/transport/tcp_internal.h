@@ -1,6 +1,6 @@
 /*
  * transport/tcp_internal.h - the Nest TCP server, for the tcp files alone. Start reading at
- * tcp_session.c, take_bytes.
+ * tcp_session.c, roost_tcp_session_take.
  *
  * Server: a listener (none in tests) and its sessions. Session: one connection while it has
  * something to do, the origin of what it sends; a connection at rest, which waits for its peer and
@@ -8,8 +8,8 @@
  * turn has not come: a session dispatches at most ROOST_TCP_FRAMES frames a turn, and none while
  * too much of it is in flight, its send buffer is crowded, or its rate is used up. Linger: after
  * our FIN the rest of what the peer sends is thrown away, for a while, since closing on unread
- * bytes would destroy replies that are still under way. A session is owned by its server; at rest,
- * and when its conn reports the end, it is kept for the next one.
+ * bytes would destroy replies that are still under way. A session is owned by its server: kept for
+ * the next connection that wakes when its own goes to rest, freed when that reports the end.
  */
 #ifndef ROOST_TRANSPORT_TCP_INTERNAL_H
 #define ROOST_TRANSPORT_TCP_INTERNAL_H

@@ -245,7 +245,7 @@ int roost_tcp_server_new(roost_server **out, roost_loop *loop, const roost_serve
                          roost_log *log, const roost_sink_ops *sink, void *sink_ud);
 
 /* Makes an origin of server from a connection nobody has set ops of (one end of a memory pair);
- * takes conn, also when it fails. ENOMEM, ESTATE (draining or closed). */
+ * takes conn, also when it fails. ESTATE (draining or closed). */
 int roost_tcp_server_adopt(roost_server *server, roost_conn *conn);
 
 /* ------------------------------------------------------------------------- clients ----------- */
