@@ -1,6 +1,5 @@
 #include "worker_internal.h"
 
-
 #include "bind/bind.h"
 #include "core/error_text.h"
 #include "net/crypto.h"

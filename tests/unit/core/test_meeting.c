@@ -4,6 +4,7 @@
 #include "alloc_probe.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "core/meeting.h"
 #include "core/slice.h"
@@ -25,9 +26,16 @@ typedef struct guest {
   bool agreed;
 } guest;
 
-static void *come(void *ud) {
+/* Comes, and says nothing yet. */
+static void *arrive(void *ud) {
   guest *self = ud;
   self->came = roost_meeting_arrive(self->meeting, self->place, &self->number, self->within_ms);
+  return NULL;
+}
+
+static void *come(void *ud) {
+  guest *self = ud;
+  (void)arrive(self);
   if (self->came)
     self->agreed = roost_meeting_agree(self->meeting, self->place, self->willing, ROOST_SLICE("no"),
                                        self->agree_ms);
@@ -90,13 +98,28 @@ static void one_that_is_not_willing_decides(void **state) {
   }
 }
 
+/* Waits until so many have come to a stage. */
+static void wait_for(roost_meeting *meeting, const size_t *count, size_t wanted) {
+  bool there = false;
+  while (!there) {
+    pthread_mutex_lock(&meeting->mutex);
+    there = *count == wanted;
+    pthread_mutex_unlock(&meeting->mutex);
+    sched_yield();
+  }
+}
+
+/* The impatient one comes when all others but the late one are there. */
 static void whoever_is_late_finds_it_over(void **state) {
   (void)state;
   roost_meeting meeting;
   guest guests[THREADS];
-  prepare(guests, &meeting, 1);
-  start(guests, THREADS - 1);
-  join(guests, THREADS - 1);
+  prepare(guests, &meeting, LONG_MS);
+  guests[0].within_ms = 1;
+  start(guests + 1, THREADS - 2);
+  wait_for(&meeting, &meeting.arrived, THREADS - 2);
+  (void)come(&guests[0]);
+  join(guests + 1, THREADS - 2);
   (void)come(&guests[THREADS - 1]);
   for (size_t i = 0; i < THREADS; i++)
     assert_false(guests[i].came);
@@ -135,30 +158,25 @@ static void a_long_reason_is_cut(void **state) {
   roost_meeting_deinit(&meeting);
 }
 
-/* Comes, and never says whether it is willing. */
-static void *come_and_fall_silent(void *ud) {
-  guest *self = ud;
-  self->came = roost_meeting_arrive(self->meeting, self->place, &self->number, LONG_MS);
-  return NULL;
-}
-
+/* The impatient one, 0, waits for an answer when all others but the silent one, 2, have given
+ * theirs. */
 static void one_that_says_nothing_is_told_of(void **state) {
   (void)state;
   roost_meeting meeting;
   guest guests[THREADS];
   prepare(guests, &meeting, LONG_MS);
-  assert_int_equal(pthread_create(&guests[2].thread, NULL, come_and_fall_silent, &guests[2]), 0);
+  assert_int_equal(pthread_create(&guests[2].thread, NULL, arrive, &guests[2]), 0);
+  start(&guests[1], 1);
+  start(&guests[3], 1);
+  (void)arrive(&guests[0]);
+  join(&guests[2], 1);
+  wait_for(&meeting, &meeting.said, THREADS - 2);
+  assert_false(roost_meeting_agree(&meeting, 0, true, ROOST_SLICE(""), 1));
+  join(&guests[1], 1);
+  join(&guests[3], 1);
   for (size_t i = 0; i < THREADS; i++)
-    if (i != 2) {
-      guests[i].agree_ms = 1;
-      start(&guests[i], 1);
-    }
-  pthread_join(guests[2].thread, NULL);
-  assert_true(guests[2].came);
-  for (size_t i = 0; i < THREADS; i++)
-    if (i != 2)
-      join(&guests[i], 1);
-  assert_false(guests[0].agreed || guests[1].agreed || guests[3].agreed);
+    assert_true(guests[i].came);
+  assert_false(guests[1].agreed || guests[3].agreed);
   assert_int_equal(meeting.culprit, 2);
   assert_string_equal(meeting.why, "");
   roost_meeting_deinit(&meeting);
