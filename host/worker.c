@@ -79,7 +79,6 @@ static int new_client(roost_worker *worker, roost_client **out, const roost_clie
   if (status != 0)
     return status;
   (*out)->codec = codec;
-  (*out)->worker = worker->config.number;
   return 0;
 }
 

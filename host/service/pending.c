@@ -418,9 +418,11 @@ static void on_confirmed(roost_pending *pending, const roost_reply *reply) {
 
 static void on_reply(void *ud, const roost_reply *reply) {
   roost_outbound *outbound = ud;
-  roost_pending *pending = roost_slots_get(&outbound->slots, read_id(outbound, reply->id));
+  const uint64_t slot = read_id(outbound, reply->id);
+  roost_pending *pending = roost_slots_get(&outbound->slots, slot);
   if (pending == NULL) {
-    outbound->stats.late++;
+    if (slot != 0) /* else another client's: some brokers' topics of replies are shared */
+      outbound->stats.late++;
     return;
   }
   if (pending->is_event) {

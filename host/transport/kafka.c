@@ -210,7 +210,7 @@ static int open_pair(roost_kafka_server *self, roost_buffer *why) {
   roost_kafka_settings_init(&producer, alloc);
   roost_kafka_settings_init(&consumer, alloc);
   roost_kafka_producer_settings(&producer, self->options, true, config->max_send_buffer_size);
-  roost_kafka_consumer_settings(&consumer, self->options, true, 0, config->max_buffer_size);
+  roost_kafka_consumer_settings(&consumer, self->options, true, config->max_buffer_size);
   const roost_kafka_pair_config pair = {.producer = &producer,
                                         .consumer = &consumer,
                                         .max_send_bytes = config->max_send_buffer_size,

@@ -52,14 +52,13 @@ extern const roost_transport roost_kafka_transport;
 #define ROOST_KAFKA_BARE_HEADER "kafka_roost-no-value"
 
 /* For the transport's own files: what the two halves of a pair are told. status of either says
- * ENOMEM. worker: whose client it is; each but the first is a group of its own, since topics of
- * replies may have a single partition. */
+ * ENOMEM. */
 void roost_kafka_producer_settings(roost_kafka_settings *settings,
                                    const roost_kafka_options *options, bool is_server,
                                    size_t max_send_bytes);
 void roost_kafka_consumer_settings(roost_kafka_settings *settings,
                                    const roost_kafka_options *options, bool is_server,
-                                   unsigned worker, size_t max_message_bytes);
+                                   size_t max_message_bytes);
 
 int roost_kafka_server_open(roost_server **out, roost_loop *loop, const roost_server_config *config,
                             roost_log *log, const roost_sink_ops *sink, void *sink_ud,

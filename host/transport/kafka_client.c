@@ -2,10 +2,13 @@
  * A client of services behind Kafka.
  *
  * Expected: a reply topic the client reads, known before it connects (Nest's
- * subscribeToResponseOf). Seat: the partition of such a topic that replies are to come in: the
- * smallest of those the group has given this client. The pair is made by the first connect and
- * lives until the client is closed: librdkafka connects again by itself, and what it has not sent
- * yet it sends then.
+ * subscribeToResponseOf). Seat: the partition of such a topic that replies are to come in
+ * (kafka_pair.h). No group gives it, as it does with Nest, where each member that comes or goes,
+ * and each pattern used for the first time, makes all of them begin to read anew, so that replies
+ * are missed; and where a topic has fewer partitions than the group has members, some get none.
+ * Here clients may share a partition, and pass over each other's replies.
+ * The pair is made by the first connect and lives until the client is closed: librdkafka connects
+ * again by itself, and what it has not sent yet it sends then.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +21,7 @@
 #include "wire/json.h"
 #include "wire/pattern.h"
 
-/* For the first connection, which includes joining a group; for one that was there and is not. */
+/* For the first connection, with its seats; for one that was there and is not. */
 #define FIRST_PATIENCE_MS 15000
 #define PATIENCE_MS       2000
 
@@ -31,7 +34,8 @@ typedef struct kafka_client {
   roost_loop *loop;
   const roost_kafka_options *options; /* borrowed */
   roost_kafka_pair *pair;             /* NULL: not made, or closed */
-  roost_map expected;                 /* reply topics: seat + 1 + SEATLESS */
+  roost_map expected;                 /* reply topics: without_seat, or first_seat + its seat */
+  size_t standing;                    /* of these, how many have no seat */
   roost_kafka_record record;          /* that is being sent */
   roost_buffer data;                  /* of the message being written */
   roost_buffer route;                 /* of it; then of the reply topic */
@@ -40,7 +44,6 @@ typedef struct kafka_client {
   roost_timer patience;               /* until a connection that isn't made is given up */
   bool opening;                       /* on_open or on_closed is owed */
   bool open;
-  bool reading;  /* of every expected topic */
   char why[256]; /* for the sink */
   char refusal[400];
 } kafka_client;
@@ -58,7 +61,7 @@ static bool wants_replies(const kafka_client *self) {
 
 static bool is_ready(const kafka_client *self) {
   return self->pair != NULL && roost_kafka_pair_is_up(self->pair) &&
-         (!wants_replies(self) || self->reading);
+         (!wants_replies(self) || self->standing == 0);
 }
 
 static void look_whether_open(kafka_client *self) {
@@ -72,24 +75,17 @@ static void look_whether_open(kafka_client *self) {
 
 /* ------------------------------------------------------------------------- seats ------------- */
 
-static void set_seat(kafka_client *self, const char *topic, uintptr_t value) {
-  const roost_slice name = roost_slice_text(topic);
-  if (roost_map_get(&self->expected, name) != NULL)
-    (void)roost_map_set(&self->expected, name, (void *)value); /* else requests are refused */
-}
-
-static void on_assigned(void *ud, const roost_kafka_place *places, size_t count) {
+static void on_seated(void *ud, const char *topic, int32_t partition) {
   kafka_client *self = ud;
-  for (size_t i = 0; i < self->expected.cap; i++)
-    if (self->expected.entries[i].value != NULL)
-      self->expected.entries[i].value = (void *)(uintptr_t)without_seat;
-  for (size_t i = 0; i < count; i++) {
-    const uintptr_t seat = (uintptr_t)places[i].partition + first_seat;
-    const uintptr_t now =
-        (uintptr_t)roost_map_get(&self->expected, roost_slice_text(places[i].topic));
-    if (now == without_seat || now > seat)
-      set_seat(self, places[i].topic, seat);
+  const roost_slice name = roost_slice_text(topic);
+  for (size_t i = 0; i < self->expected.cap; i++) {
+    roost_map_entry *entry = &self->expected.entries[i];
+    if (entry->value != (void *)(uintptr_t)without_seat || !roost_slice_equal(entry->key, name))
+      continue;
+    entry->value = (void *)((uintptr_t)partition + first_seat);
+    self->standing--;
   }
+  look_whether_open(self);
 }
 
 /* -1: there is none. */
@@ -102,12 +98,6 @@ static int32_t seat_of(const kafka_client *self, roost_slice topic) {
 
 static void on_up(void *ud) {
   look_whether_open(ud);
-}
-
-static void on_caught_up(void *ud) {
-  kafka_client *self = ud;
-  self->reading = true;
-  look_whether_open(self);
 }
 
 static void on_down(void *ud, const char *why) {
@@ -204,36 +194,35 @@ static void on_writable(void *ud) {
 
 static const roost_kafka_pair_ops pair_ops = {.on_up = on_up,
                                               .on_down = on_down,
-                                              .on_assigned = on_assigned,
-                                              .on_caught_up = on_caught_up,
+                                              .on_seated = on_seated,
                                               .on_record = on_record,
                                               .on_delivered = on_delivered,
                                               .on_writable = on_writable};
 
 /* ------------------------------------------------------------------------- connecting -------- */
 
-static int subscribe(kafka_client *self) {
-  const roost_alloc *alloc = roost_loop_alloc(self->loop);
-  const size_t room = self->expected.count;
-  size_t at = 0;
-  size_t count = 0;
-  const roost_map_entry *entry;
-  if (!wants_replies(self) || self->pair == NULL)
+static void leave_seats(kafka_client *self) {
+  for (size_t i = 0; i < self->expected.cap; i++)
+    if (self->expected.entries[i].value != NULL)
+      self->expected.entries[i].value = (void *)(uintptr_t)without_seat;
+  self->standing = self->expected.count;
+}
+
+/* Has it have a seat, once there is a pair. */
+static int sit(kafka_client *self, roost_slice topic) {
+  char name[ROOST_KAFKA_TOPIC_BYTES + 1];
+  if (self->pair == NULL || self->options->producer_only_mode)
     return 0;
-  char **topics = roost_alloc_get(alloc, room * sizeof *topics);
-  if (topics == NULL)
-    return ROOST_ENOMEM;
+  snprintf(name, sizeof name, "%.*s", (int)topic.len, topic.ptr);
+  return roost_kafka_pair_sit(self->pair, name);
+}
+
+static int sit_everywhere(kafka_client *self) {
+  const roost_map_entry *entry;
+  size_t at = 0;
   int status = 0;
-  while ((entry = roost_map_next(&self->expected, &at)) != NULL && status == 0) {
-    topics[count] = roost_alloc_text(alloc, entry->key);
-    status = topics[count++] != NULL ? 0 : ROOST_ENOMEM;
-  }
-  self->reading = false;
-  if (status == 0)
-    status = roost_kafka_pair_subscribe(self->pair, (const char *const *)topics, count);
-  for (size_t i = 0; i < count; i++)
-    roost_alloc_put_text(alloc, topics[i]);
-  roost_alloc_put(alloc, topics, room * sizeof *topics);
+  while (status == 0 && (entry = roost_map_next(&self->expected, &at)) != NULL)
+    status = sit(self, entry->key);
   return status;
 }
 
@@ -245,15 +234,14 @@ static int open_pair(kafka_client *self, roost_buffer *why) {
   roost_kafka_settings_init(&producer, alloc);
   roost_kafka_settings_init(&consumer, alloc);
   roost_kafka_producer_settings(&producer, self->options, false, config->max_send_buffer_size);
-  roost_kafka_consumer_settings(&consumer, self->options, false, self->client.worker,
-                                config->max_buffer_size);
+  roost_kafka_consumer_settings(&consumer, self->options, false, config->max_buffer_size);
   const roost_kafka_pair_config pair = {.producer = &producer,
                                         .consumer =
                                             self->options->producer_only_mode ? NULL : &consumer,
                                         .max_send_bytes = config->max_send_buffer_size};
   int status = roost_kafka_pair_open(&self->pair, self->loop, &pair, &pair_ops, self, why);
   if (status == 0)
-    status = subscribe(self);
+    status = sit_everywhere(self);
   roost_kafka_settings_deinit(&producer);
   roost_kafka_settings_deinit(&consumer);
   return status;
@@ -296,9 +284,10 @@ static void close_client(roost_client *client) {
   kafka_client *self = of(client);
   roost_loop_remove_hook(&self->later);
   roost_timer_stop(roost_loop_wheel(self->loop), &self->patience);
-  self->open = self->opening = self->reading = false;
+  self->open = self->opening = false;
   roost_kafka_pair_close(self->pair);
   self->pair = NULL;
+  leave_seats(self);
 }
 
 /* ------------------------------------------------------------------------- sending ----------- */
@@ -415,10 +404,11 @@ static int expect(roost_client *client, roost_slice pattern) {
   if (!roost_kafka_is_topic(topic))
     return refuse(self, "The pattern is no name of a Kafka topic%s", "");
   if (roost_map_get(&self->expected, topic) != NULL)
-    return self->open && (!self->reading || seat_of(self, topic) < 0) ? 1 : 0;
+    return self->open && seat_of(self, topic) < 0 ? 1 : 0;
   if (roost_map_set(&self->expected, topic, (void *)(uintptr_t)without_seat) != 0)
     return ROOST_ENOMEM;
-  const int status = subscribe(self);
+  self->standing++;
+  const int status = sit(self, topic);
   return status == 0 && self->open ? 1 : status;
 }
 

@@ -33,6 +33,8 @@ void roost_kafka_pair_caught_up(roost_kafka_pair *pair, const char *topic, int32
     return;
   place->opaque = pair; /* any mark will do */
   pair->behind--;
+  if (pair->ops != NULL && pair->ops->on_seated != NULL)
+    pair->ops->on_seated(pair->ud, topic, partition);
   tell_caught_up(pair);
 }
 

@@ -50,17 +50,13 @@ static void set_brokers(roost_kafka_settings *settings, const roost_kafka_option
   roost_buffer_deinit(&list);
 }
 
-/* An id with what keeps servers and clients of one name apart, and workers' clients; worker 0: no
- * other. */
+/* An id with what keeps servers and clients of one name apart. */
 static void set_id(roost_kafka_settings *settings, const char *name, const char *id,
-                   const char *postfix, bool is_server, unsigned worker) {
+                   const char *postfix, bool is_server) {
   char text[512];
-  char number[16] = "";
   if (postfix == NULL)
     postfix = is_server ? "-server" : "-client";
-  if (worker > 0)
-    snprintf(number, sizeof number, "-%u", worker);
-  snprintf(text, sizeof text, "%s%s%s", id, postfix, number);
+  snprintf(text, sizeof text, "%s%s", id, postfix);
   roost_kafka_settings_text(settings, name, text);
 }
 
@@ -124,7 +120,7 @@ static void set_common(roost_kafka_settings *settings, const roost_kafka_options
                        bool is_server) {
   set_brokers(settings, options);
   set_id(settings, "client.id", options->client_id != NULL ? options->client_id : "roost",
-         options->postfix_id, is_server, 0);
+         options->postfix_id, is_server);
   set_security(settings, options);
   roost_kafka_settings_integer(settings, "reconnect.backoff.max.ms", RECONNECT_MS);
   roost_kafka_settings_integer(settings, "topic.metadata.refresh.interval.ms", METADATA_MS);
@@ -181,12 +177,12 @@ static void set_times(roost_kafka_settings *settings, const roost_kafka_options 
 
 void roost_kafka_consumer_settings(roost_kafka_settings *settings,
                                    const roost_kafka_options *options, bool is_server,
-                                   unsigned worker, size_t max_message_bytes) {
+                                   size_t max_message_bytes) {
   const int64_t fetch = options->max_bytes > 0 ? (int64_t)options->max_bytes : FETCH_BYTES;
   const int64_t largest = at_least(max_message_bytes, fetch) + 1024;
   set_common(settings, options, is_server);
   set_id(settings, "group.id", options->group_id != NULL ? options->group_id : "roost-group",
-         options->postfix_id, is_server, worker);
+         options->postfix_id, is_server);
   set_times(settings, options);
   roost_kafka_settings_integer(settings, "fetch.max.bytes", fetch);
   roost_kafka_settings_integer(settings, "receive.message.max.bytes", at_most(largest, INT32_MAX));
@@ -197,7 +193,7 @@ void roost_kafka_consumer_settings(roost_kafka_settings *settings,
   roost_kafka_settings_text(settings, "fetch.error.backoff.ms", "100");
   roost_kafka_settings_text(settings, "partition.assignment.strategy", "roundrobin,range");
   roost_kafka_settings_text(settings, "auto.offset.reset",
-                            options->from_beginning ? "earliest" : "latest");
+                            is_server && options->from_beginning ? "earliest" : "latest");
   roost_kafka_settings_text(settings, "enable.partition.eof", "true");
-  roost_kafka_settings_text(settings, "enable.auto.offset.store", is_server ? "false" : "true");
+  roost_kafka_settings_text(settings, "enable.auto.offset.store", "false");
 }

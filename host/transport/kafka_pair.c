@@ -66,7 +66,8 @@ static const char *name_of(rd_kafka_resp_err_t code, const char *reason) {
   }
 }
 
-static void keep_why(roost_kafka_pair *pair, rd_kafka_resp_err_t code, const char *reason) {
+void roost_kafka_pair_keep_why(roost_kafka_pair *pair, rd_kafka_resp_err_t code,
+                               const char *reason) {
   snprintf(pair->why, sizeof pair->why, "%s: %s", name_of(code, reason), reason);
 }
 
@@ -78,12 +79,12 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
   switch (err) {
   case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
     if (pair->why[0] == '\0')
-      keep_why(pair, err, reason);
+      roost_kafka_pair_keep_why(pair, err, reason);
     go_down(pair, pair->why);
     break;
   case RD_KAFKA_RESP_ERR__AUTHENTICATION:
   case RD_KAFKA_RESP_ERR__SSL:
-    keep_why(pair, err, reason);
+    roost_kafka_pair_keep_why(pair, err, reason);
     go_down(pair, pair->why);
     break;
   case RD_KAFKA_RESP_ERR__FATAL:
@@ -92,7 +93,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
       pair->ops->on_trouble(pair->ud, NULL, text);
     break;
   default: /* librdkafka does not always say that this was the last one */
-    keep_why(pair, err, reason);
+    roost_kafka_pair_keep_why(pair, err, reason);
     pair->doubt_ms = roost_loop_now_ms(pair->loop) + DOUBT_MS;
     roost_timer_start(roost_loop_wheel(pair->loop), &pair->tick, 0);
   }
@@ -175,7 +176,7 @@ static bool has_left(const roost_kafka_pair *pair) {
 /* Goes on with ending, as far as that has come. */
 static void step(roost_kafka_pair *pair) {
   const bool is_late = roost_loop_now_ms(pair->loop) >= pair->deadline_ms;
-  if (pair->stage == ROOST_KAFKA_LEAVING && (is_late || has_left(pair)))
+  if (pair->stage == ROOST_KAFKA_LEAVING && (is_late || (has_left(pair) && pair->asked == NULL)))
     pair->stage = ROOST_KAFKA_FLUSHING;
   if (pair->stage != ROOST_KAFKA_FLUSHING || (!is_late && rd_kafka_outq_len(pair->producer) > 0))
     return;
@@ -190,6 +191,7 @@ static void step(roost_kafka_pair *pair) {
 static void serve(void *ud) {
   roost_kafka_pair *pair = ud;
   bool is_more = serve_producer(pair);
+  roost_kafka_pair_look_for_seats(pair);
   if (pair->consumer != NULL)
     is_more = serve_consumer(pair) || is_more;
   tell_writable(pair);
@@ -216,7 +218,7 @@ static void look(roost_kafka_pair *pair, bool in_doubt) {
   if (is_there || !pair->up)
     return;
   if (pair->why[0] == '\0')
-    keep_why(pair, RD_KAFKA_RESP_ERR__TRANSPORT, "no broker can be reached");
+    roost_kafka_pair_keep_why(pair, RD_KAFKA_RESP_ERR__TRANSPORT, "no broker can be reached");
   go_down(pair, pair->why);
 }
 
@@ -224,9 +226,11 @@ static void on_tick(roost_timer *timer) {
   roost_kafka_pair *pair = ROOST_LIST_ENTRY(timer, roost_kafka_pair, tick);
   const bool in_doubt = roost_loop_now_ms(pair->loop) < pair->doubt_ms;
   const bool matters = !pair->up || in_doubt || pair->stage != ROOST_KAFKA_OPEN ||
-                       (pair->consumer != NULL && pair->behind > 0);
+                       (pair->consumer != NULL && pair->behind > 0) ||
+                       roost_kafka_pair_wants_seats(pair);
   roost_timer_start(roost_loop_wheel(pair->loop), &pair->tick, matters ? LOOK_MS : IDLE_LOOK_MS);
   look(pair, in_doubt);
+  roost_kafka_pair_ask_for_seats(pair);
   serve(pair);
 }
 
@@ -335,6 +339,7 @@ static void free_handle(rd_kafka_t *rk, rd_kafka_queue_t *queue, int flags) {
 static void free_pair(void *ud) {
   roost_kafka_pair *pair = ud;
   pair->ops = NULL;
+  roost_kafka_pair_stop_asking(pair);
   leave_now(pair);
   roost_timer_stop(roost_loop_wheel(pair->loop), &pair->tick);
   roost_loop_remove_hook(&pair->more);
@@ -343,6 +348,8 @@ static void free_pair(void *ud) {
   roost_poll_close(pair->poll);
   if (pair->assigned != NULL)
     rd_kafka_topic_partition_list_destroy(pair->assigned);
+  if (pair->wanted != NULL)
+    rd_kafka_topic_partition_list_destroy(pair->wanted);
   free_handle(pair->consumer, pair->consumer_queue, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   if (pair->producer != NULL)
     rd_kafka_purge(pair->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);

@@ -8,7 +8,8 @@
  * Raw: a record as librdkafka hands it over, held until roost_kafka_raw_free.
  * Up: some broker of the cluster can be reached. Assigned: the group has given this member its
  * partitions. Caught up: of each of them, where reading begins is known, so that what is written
- * from now on is read.
+ * from now on is read. Seat: one partition of a topic, chosen by chance and read without a group:
+ * no other member can take it away, so that nothing in it is missed.
  * Stored: an offset that may be committed; librdkafka does so soon, and when the partition is given
  * up.
  * What librdkafka allocates comes from malloc, not from a roost_alloc: it has no allocator of its
@@ -42,6 +43,8 @@ typedef struct roost_kafka_pair_ops {
   /* All of them are to be given up: roost_kafka_pair_revoke says when, soon. */
   void (*on_revoking)(void *ud);
   void (*on_caught_up)(void *ud);
+  /* A topic has its seat, and is caught up with there. */
+  void (*on_seated)(void *ud, const char *topic, int32_t partition);
   /* The record is the callee's. */
   void (*on_record)(void *ud, roost_kafka_raw *raw);
   /* What produce was given opaque for has reached the broker (why NULL), or never will. raw is
@@ -70,6 +73,10 @@ int roost_kafka_pair_open(roost_kafka_pair **out, roost_loop *loop,
 /* What the consumer reads from now on: topics, and where they begin with ^ regular expressions.
  * Joins the group, or leaves it where there are none. ENOMEM, EINVAL. */
 int roost_kafka_pair_subscribe(roost_kafka_pair *pair, const char *const *topics, size_t count);
+
+/* Has the consumer read a seat of this topic too, from its end on. Not together with the above.
+ * ENOMEM. */
+int roost_kafka_pair_sit(roost_kafka_pair *pair, const char *topic);
 
 /* Gives the partitions up that on_revoking was about, with what was stored of them. */
 void roost_kafka_pair_revoke(roost_kafka_pair *pair);

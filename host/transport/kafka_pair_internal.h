@@ -6,6 +6,8 @@
 #define ROOST_TRANSPORT_KAFKA_PAIR_INTERNAL_H
 
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "net/poll.h"
 #include "transport/kafka_pair.h"
@@ -30,10 +32,14 @@ struct roost_kafka_pair {
   rd_kafka_queue_t *consumer_queue;
   int wake[2]; /* a pipe: librdkafka writes a byte where a queue has something; -1: not made */
   roost_poll *poll;
-  roost_timer tick;     /* looks after what no event tells of */
-  roost_loop_hook more; /* there is more in a queue than one turn takes */
-  roost_loop_hook reap; /* frees it, in a later turn */
-  roost_loop_hook gone; /* the loop is freed */
+  roost_timer tick;                        /* looks after what no event tells of */
+  roost_loop_hook more;                    /* there is more in a queue than one turn takes */
+  roost_loop_hook reap;                    /* frees it, in a later turn */
+  roost_loop_hook gone;                    /* the loop is freed */
+  rd_kafka_topic_partition_list_t *wanted; /* that are to have a seat; NULL: none ever were */
+  rd_kafka_topic_partition_list_t *asked;  /* the asker's, while there is one; else NULL */
+  pthread_t asker;                         /* asks how many partitions they have */
+  atomic_bool answered;                    /* the asker is done */
   roost_kafka_stage stage;
   uint64_t deadline_ms; /* of ending */
   uint64_t doubt_ms;    /* until then it is looked whether it is still up */
@@ -58,5 +64,19 @@ void roost_kafka_pair_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 
 /* kafka_group.c: reading has come to the end of a partition, or past its beginning. */
 void roost_kafka_pair_caught_up(roost_kafka_pair *pair, const char *topic, int32_t partition);
+
+/* kafka_pair.c: what librdkafka has said, for whoever asks why there is no connection. */
+void roost_kafka_pair_keep_why(roost_kafka_pair *pair, rd_kafka_resp_err_t code,
+                               const char *reason);
+
+/* kafka_seat.c: the tick asks for what has no seat, serving takes the answers. */
+bool roost_kafka_pair_wants_seats(const roost_kafka_pair *pair);
+void roost_kafka_pair_ask_for_seats(roost_kafka_pair *pair);
+void roost_kafka_pair_look_for_seats(roost_kafka_pair *pair);
+
+/* kafka_seat.c: waits until nothing is asked, which may take ROOST_KAFKA_ASK_MS. */
+void roost_kafka_pair_stop_asking(roost_kafka_pair *pair);
+
+#define ROOST_KAFKA_ASK_MS 500
 
 #endif

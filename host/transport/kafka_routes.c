@@ -5,10 +5,8 @@
 
 #include "core/slice.h"
 
-enum { longest_topic = 249 }; /* as brokers have it */
-
 bool roost_kafka_is_topic(roost_slice text) {
-  if (text.len == 0 || text.len > longest_topic)
+  if (text.len == 0 || text.len > ROOST_KAFKA_TOPIC_BYTES)
     return false;
   for (size_t i = 0; i < text.len; i++) {
     const char c = text.ptr[i];

@@ -47,4 +47,6 @@ bool roost_kafka_routes_are_wild(const roost_kafka_routes *routes, const char *t
 /* Whether a text can be a topic's name. */
 bool roost_kafka_is_topic(roost_slice text);
 
+#define ROOST_KAFKA_TOPIC_BYTES 249 /* of the longest, as brokers have it */
+
 #endif

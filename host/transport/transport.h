@@ -335,7 +335,6 @@ struct roost_client {
   const roost_client_sink *sink;     /* borrowed */
   void *sink_ud;
   roost_codec *codec;   /* borrowed, set before connect; NULL: JSON */
-  unsigned worker;      /* of those that run the same configuration; set before connect */
   const char *refusal;  /* why the last end has returned EUNSUPPORTED; the client's */
   bool confirms;        /* an event is not over when it was handed over: head.confirm is its id,
                            and a last reply with it says it is safe, or with an error, not */

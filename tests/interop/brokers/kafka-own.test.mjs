@@ -87,6 +87,32 @@ test('subscribe_to_response_of while it is connected', async (t) => {
   assert.deepEqual(await caller.ask('late', name), { a: 1 });
 });
 
+test('a stream misses nothing while its client subscribes to more and others of its group come', async (t) => {
+  const [name, other] = [await topic(), await topic()];
+  const { notes } = await start(t, `
+    service:message("${name}", function(data)
+      note("begun")
+      return roost.stream.interval(10):take(data.count):map(function(i) return { i = i } end)
+    end)
+    service:message("${other}", function(data) return data end)`);
+  const callers = { clients: { default: clientOf({ transport: 'kafka',
+    client: { brokers: broker.brokers }, consumer: { group_id: `group-${++number}` } }) },
+    prepare: `client:subscribe_to_response_of("${name}")`,
+    more: `service:message("more", function(name)
+      clients.default:subscribe_to_response_of(name)
+      return clients.default:call(name, { a = 1 })
+    end)` };
+  const caller = await startCaller(t, callers);
+  const streaming = caller.send(name, { count: 300 });
+  await notes(1);
+  assert.deepEqual(await caller.ask('more', other), { a: 1 });
+  const second = await startCaller(t, callers); // their topics have one partition each
+  assert.deepEqual((await second.send(name, { count: 2 })).values, [{ i: 0 }, { i: 1 }]);
+  const { values, completed } = await streaming;
+  assert.deepEqual(values.map(({ i }) => i), Array.from({ length: 300 }, (_, i) => i));
+  assert.ok(completed);
+});
+
 test('what is known of a record', async (t) => {
   const name = await topic();
   const { notes } = await start(t, `service:event("${name}", function(_, ctx)

@@ -80,7 +80,6 @@ async function startCaller(t, brokers) {
     files: {
       'services/caller.lua': text('mixed_caller'),
       'services/visitor.lua': text('mixed_visitor'),
-      // Visitors are no members of the caller's group on Kafka, whose reply topics have one partition.
       'services/lib/entries.lua': `return ${lua(entries(brokers, calling))}\n`,
     },
     clients: entries(brokers, calling),

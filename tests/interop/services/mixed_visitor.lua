@@ -27,22 +27,19 @@ local function stay(name)
   while not over do
     roost.sleep(200)
     if over then break end
-    if name ~= "kafka" then pass_by(name) end
+    pass_by(name)
     ask(name, client)
   end
 end
 
 for name in pairs(entries) do
-  -- A client of Kafka's has a group to join, which takes longer than it lives where it is saved so often.
-  if name ~= "kafka" or life % 4 == 0 then
-    roost.spawn(function()
-      local ok, err = pcall(stay, name)
-      if not ok and not over then
-        roost.store:incr("failed visits")
-        roost.log:warn("a visit failed", { name = name, why = tostring(err) })
-      end
-    end)
-  end
+  roost.spawn(function()
+    local ok, err = pcall(stay, name)
+    if not ok and not over then
+      roost.store:incr("failed visits")
+      roost.log:warn("a visit failed", { name = name, why = tostring(err) })
+    end
+  end)
 end
 
 service:on_stop(function() over = true end)

@@ -23,14 +23,12 @@ static const char *value_of(const roost_kafka_settings *settings, const char *wa
   return found;
 }
 
-static unsigned worker; /* whose settings are looked at */
-
 static void assert_settings(const roost_kafka_options *options, bool is_server, bool consumer,
                             const char *const *pairs) {
   roost_kafka_settings settings;
   roost_kafka_settings_init(&settings, roost_alloc_default());
   if (consumer)
-    roost_kafka_consumer_settings(&settings, options, is_server, worker, 16777216);
+    roost_kafka_consumer_settings(&settings, options, is_server, 16777216);
   else
     roost_kafka_producer_settings(&settings, options, is_server, 16777216);
   for (; pairs[0] != NULL; pairs += 2)
@@ -49,24 +47,13 @@ static void defaults_keep_apart_from_nests(void **state) {
                                         "auto.offset.reset", "latest", "security.protocol",
                                         "plaintext", "enable.auto.offset.store", "false",
                                         "session.timeout.ms", "30000", NULL});
-  assert_settings(options, false, true,
-                  (const char *const[]){"group.id", "roost-group-client",
-                                        "enable.auto.offset.store", "true", NULL});
+  assert_settings(
+      options, false, true,
+      (const char *const[]){"group.id", "roost-group-client", "auto.offset.reset", "latest", NULL});
   assert_settings(options, true, false,
                   (const char *const[]){"linger.ms", "0", "request.required.acks", "-1",
                                         "compression.type", "none", "sasl.username", "",
                                         "queue.buffering.max.kbytes", "16384", NULL});
-}
-
-/* A topic of replies may have one partition, which a group gives to one of its members. */
-static void clients_of_workers_are_groups_of_their_own(void **state) {
-  load_case *load = *state;
-  load_text(load, "return { services = {}, servers = { { transport = 'kafka' } } }");
-  worker = 2;
-  assert_settings(
-      server_of(load, 0), false, true,
-      (const char *const[]){"group.id", "roost-group-client-2", "client.id", "roost-client", NULL});
-  worker = 0;
 }
 
 /* As with the other brokers. */
@@ -179,7 +166,6 @@ static void what_is_wrong_is_named(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       LOAD_TEST(defaults_keep_apart_from_nests),
-      LOAD_TEST(clients_of_workers_are_groups_of_their_own),
       LOAD_TEST(one_table_serves_both_sides),
       LOAD_TEST(keys_are_read),
       LOAD_TEST(urls_name_brokers_users_and_tls),

@@ -20,6 +20,8 @@ typedef struct fixture {
   unsigned assigned; /* partitions */
   unsigned revoked;
   unsigned caught_up;
+  unsigned seats;
+  int32_t seat; /* the last one */
   unsigned delivered;
   unsigned undelivered;
   unsigned writable;
@@ -56,6 +58,13 @@ static void on_revoking(void *ud) {
 
 static void on_caught_up(void *ud) {
   ((fixture *)ud)->caught_up++;
+}
+
+static void on_seated(void *ud, const char *topic, int32_t partition) {
+  fixture *f = ud;
+  assert_memory_equal(topic, "topic", 5); /* or one that begins so */
+  f->seats++;
+  f->seat = partition;
 }
 
 static void copy(char *to, roost_slice from) {
@@ -117,6 +126,7 @@ static const roost_kafka_pair_ops ops = {.on_up = on_up,
                                          .on_assigned = on_assigned,
                                          .on_revoking = on_revoking,
                                          .on_caught_up = on_caught_up,
+                                         .on_seated = on_seated,
                                          .on_record = on_record,
                                          .on_delivered = on_delivered,
                                          .on_trouble = on_trouble,
@@ -169,15 +179,24 @@ static void open_pair(fixture *f, bool consumes, size_t max_send_bytes) {
   assert_int_equal(roost_kafka_pair_open(&f->pair, f->test.loop, &config, &ops, f, &f->why), 0);
 }
 
-static void produce(fixture *f, const char *value) {
+/* partition -1: any. */
+static void produce_to(fixture *f, int32_t partition, const char *value) {
+  char digits[16];
   roost_kafka_record record;
+  snprintf(digits, sizeof digits, "%d", (int)partition);
   roost_kafka_record_init(&record, &f->test.probe.alloc);
   assert_int_equal(roost_kafka_record_write(&record, roost_slice_text(value)), 0);
   assert_int_equal(roost_kafka_record_set_key(&record, ROOST_SLICE("\"key\"")), 0);
+  if (partition >= 0)
+    assert_int_equal(roost_kafka_record_set_partition(&record, roost_slice_text(digits)), 0);
   assert_int_equal(
       roost_kafka_record_add_header(&record, ROOST_SLICE("name"), ROOST_SLICE("header")), 0);
   assert_int_equal(roost_kafka_pair_produce(f->pair, ROOST_SLICE("topic"), &record, f), 0);
   roost_kafka_record_deinit(&record);
+}
+
+static void produce(fixture *f, const char *value) {
+  produce_to(f, -1, value);
 }
 
 static void sends_and_reads(void **state) {
@@ -197,6 +216,76 @@ static void sends_and_reads(void **state) {
   roost_kafka_pair_end(f->pair, 5000);
   NET_TEST_UNTIL(&f->test, f->ended == 1);
   assert_int_equal(f->revoked, 1);
+  roost_kafka_pair_close(f->pair);
+}
+
+/* Each of the two has half of the topic, and nothing of what was there before. */
+static void reads_a_seat_from_its_end_on(void **state) {
+  fixture *f = *state;
+  open_pair(f, true, 0);
+  for (int i = 0; i < 20; i++)
+    produce(f, "1");
+  NET_TEST_UNTIL(&f->test, f->delivered == 20);
+  assert_int_equal(roost_kafka_pair_sit(f->pair, "topic"), 0);
+  NET_TEST_UNTIL(&f->test, f->seats == 1);
+  assert_in_range(f->seat, 0, 1);
+  assert_int_equal(f->assigned, 0);
+  produce_to(f, f->seat, "2");
+  produce_to(f, 1 - f->seat, "3");
+  NET_TEST_UNTIL(&f->test, f->delivered == 22 && f->records > 0);
+  assert_int_equal(f->records, 1);
+  assert_string_equal(f->last_value, "2");
+  roost_kafka_pair_close(f->pair);
+}
+
+/* One that is added takes nothing from what is read: the first is read on where it was. */
+static void sits_down_for_more(void **state) {
+  fixture *f = *state;
+  assert_int_equal(rd_kafka_mock_topic_create(f->mock, "topics", 1, 1), 0);
+  open_pair(f, true, 0);
+  assert_int_equal(roost_kafka_pair_sit(f->pair, "topic"), 0);
+  NET_TEST_UNTIL(&f->test, f->seats == 1);
+  const int32_t seat = f->seat;
+  for (int i = 0; i < 100; i++)
+    produce_to(f, seat, "1");
+  assert_int_equal(roost_kafka_pair_sit(f->pair, "topics"), 0);
+  for (int i = 0; i < 100; i++)
+    produce_to(f, seat, "2");
+  NET_TEST_UNTIL(&f->test, f->seats == 2 && f->records == 200);
+  assert_int_equal(f->last_offset, 199);
+  roost_kafka_pair_end(f->pair, 5000);
+  NET_TEST_UNTIL(&f->test, f->ended == 1);
+  roost_kafka_pair_close(f->pair);
+}
+
+/* The broker's absence is waited for, the topic's made known; freeing it meanwhile is tear_down's.
+ */
+static void sits_down_when_it_can(void **state) {
+  fixture *f = *state;
+  open_pair(f, true, 0);
+  NET_TEST_UNTIL(&f->test, f->ups == 1);
+  assert_int_equal(rd_kafka_mock_broker_set_down(f->mock, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+  NET_TEST_UNTIL(&f->test, f->downs > 0);
+  assert_int_equal(roost_kafka_pair_sit(f->pair, "topic"), 0);
+  net_test_turns(&f->test, 3);
+  assert_int_equal(f->seats, 0);
+  assert_int_equal(rd_kafka_mock_broker_set_up(f->mock, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+  NET_TEST_UNTIL(&f->test, f->seats == 1);
+  rd_kafka_mock_topic_set_error(f->mock, "topics", RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+  assert_int_equal(roost_kafka_pair_sit(f->pair, "topics"), 0);
+  NET_TEST_UNTIL(&f->test, strstr(roost_kafka_pair_why(f->pair), "topics: ") != NULL);
+  assert_string_equal(roost_kafka_pair_why(f->pair),
+                      "EPROTO: topics: Broker: Topic authorization failed");
+}
+
+static void ends_while_it_asks(void **state) {
+  fixture *f = *state;
+  roost_kafka_settings_text(&f->consumer, "bootstrap.servers", "127.0.0.1:1");
+  open_pair(f, true, 0);
+  assert_int_equal(roost_kafka_pair_sit(f->pair, "topic"), 0);
+  net_test_turns(&f->test, 3);
+  roost_kafka_pair_end(f->pair, 5000);
+  NET_TEST_UNTIL(&f->test, f->ended == 1);
   roost_kafka_pair_close(f->pair);
 }
 
@@ -319,6 +408,10 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(sends_and_reads, set_up, tear_down),
       cmocka_unit_test_setup_teardown(stops_reading_while_paused, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(reads_a_seat_from_its_end_on, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(sits_down_for_more, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(sits_down_when_it_can, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(ends_while_it_asks, set_up, tear_down),
       cmocka_unit_test_setup_teardown(says_when_there_is_room_again, set_up, tear_down),
       cmocka_unit_test_setup_teardown(says_that_nobody_is_there, set_up, tear_down),
       cmocka_unit_test_setup_teardown(names_why_a_connection_ended, set_up, tear_down),
