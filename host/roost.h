@@ -185,7 +185,9 @@ ROOST_API int roost_host_listen(roost_host *host, const char *url);
 /* Hands over a socket that listens already (of a service manager, or of the program that this one
  * takes the place of): a listener of the configuration, or of roost_host_listen, on the address
  * that it is bound to takes it instead of binding one. The host owns it from success on, and closes
- * it when it is freed where no listener has taken it. Before load_config and listen; 16 at most.
+ * it when it is freed where no listener has taken it. When the host is stopped, connections that
+ * wait there to be accepted are left to whoever else has the socket. Before load_config and listen;
+ * 16 at most.
  * Errors: EINVAL (no TCP socket that listens), EFULL, ESTATE (loaded already). */
 ROOST_API int roost_host_inherit(roost_host *host, int descriptor);
 

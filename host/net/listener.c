@@ -31,7 +31,8 @@ static int bind_socket(roost_listener *listener, const struct addrinfo *to) {
   const int one = 1;
   roost_socket_address(&listener->address, to->ai_addr);
   listener->descriptor = roost_inherited_take(listener->loop, &listener->address);
-  if (listener->descriptor >= 0) {
+  listener->inherited = listener->descriptor >= 0;
+  if (listener->inherited) {
     roost_socket_tune(listener->descriptor);
     return 0;
   }
@@ -457,7 +458,7 @@ void roost_listener_close(roost_listener *listener) {
     return;
   listener->closed = true;
   roost_timer_stop(&listener->loop->wheel, &listener->timer);
-  if (listener->started && !listener->loop->freeing)
+  if (listener->started && !listener->inherited && !listener->loop->freeing)
     accept_some(listener, SIZE_MAX);
   close_socket(listener);
   drop_unsecured(listener);

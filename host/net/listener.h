@@ -63,7 +63,8 @@ int roost_listener_start(roost_listener *listener);
 void roost_listener_set_tls(roost_listener *listener, roost_tls_context *context,
                             uint64_t timeout_ms);
 
-/* Accepts what is queued in the kernel already, then stops listening; on_closed follows. */
+/* Accepts what is queued in the kernel already, then stops listening; on_closed follows. What is
+ * queued at an inherited socket is left to whoever listens there next. */
 void roost_listener_close(roost_listener *listener);
 
 const roost_address *roost_listener_address(const roost_listener *listener);

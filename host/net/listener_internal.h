@@ -37,6 +37,7 @@ struct roost_listener {
   size_t other_count;
   size_t turn;  /* the place to begin with at the next connection */
   size_t *held; /* connections of each loop, this one's first; borrowed; NULL: it shares nothing */
+  bool inherited; /* whoever handed the socket over may have it still */
   bool started;
   bool starved; /* out of descriptors, and said so */
   bool closed;

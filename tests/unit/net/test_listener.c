@@ -297,6 +297,40 @@ static void closing_accepts_who_is_queued_first(void **state) {
   finish(&self);
 }
 
+/* As a service manager keeps the socket while one process takes the place of another. */
+static void who_is_queued_at_an_inherited_socket_is_left_there(void **state) {
+  fixture self;
+  roost_listener_config config = plain;
+  const char *why;
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t size = sizeof address;
+  (void)state;
+  const int managers = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_int_equal(bind(managers, (const struct sockaddr *)&address, size), 0);
+  assert_int_equal(listen(managers, 8), 0);
+  assert_int_equal(getsockname(managers, (struct sockaddr *)&address, &size), 0);
+  config.port = ntohs(address.sin_port);
+  self = (fixture){.accepted = 0};
+  net_test_init(&self.test);
+  assert_int_equal(roost_loop_inherit(self.test.loop, dup(managers)), 0);
+  assert_int_equal(
+      roost_listener_open(&self.listener, self.test.loop, &config, &listener_ops, &self, &why), 0);
+  assert_int_equal(roost_listener_start(self.listener), 0);
+  const int taken = net_connect(config.port);
+  NET_TEST_UNTIL(&self.test, self.accepted == 1);
+  const int left = net_connect(config.port);
+  roost_listener_close(self.listener);
+  NET_TEST_UNTIL(&self.test, self.closed == 1);
+  assert_int_equal(self.accepted, 1);
+  const int next = accept4(managers, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  assert_true(next >= 0);
+  close(next);
+  close(left);
+  close(taken);
+  close(managers);
+  finish(&self);
+}
+
 static void closing_inside_on_accept(void **state) {
   fixture self;
   int peers[3];
@@ -558,6 +592,7 @@ int main(void) {
       cmocka_unit_test(each_address_has_its_own_limit),
       cmocka_unit_test(a_conn_without_an_owner_is_closed),
       cmocka_unit_test(closing_accepts_who_is_queued_first),
+      cmocka_unit_test(who_is_queued_at_an_inherited_socket_is_left_there),
       cmocka_unit_test(closing_inside_on_accept),
       cmocka_unit_test(a_lost_socket_listens_again_as_often_as_told),
       cmocka_unit_test(a_port_taken_meanwhile_costs_an_attempt),
