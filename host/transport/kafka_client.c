@@ -55,13 +55,9 @@ static kafka_client *of(roost_client *client) {
   return (kafka_client *)client;
 }
 
-static bool wants_replies(const kafka_client *self) {
-  return !self->options->producer_only_mode && self->expected.count > 0;
-}
-
 static bool is_ready(const kafka_client *self) {
   return self->pair != NULL && roost_kafka_pair_is_up(self->pair) &&
-         (!wants_replies(self) || self->standing == 0);
+         (self->options->producer_only_mode || self->standing == 0);
 }
 
 static void look_whether_open(kafka_client *self) {
