@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -182,6 +183,35 @@ static int try_certificates(look *at) {
   return status == ROOST_ENOMEM ? status : 0;
 }
 
+/* Of one entry, as a problem names it. */
+static int try_files(look *at, const char *transport_name, const void *options, const char *entry) {
+  char why[256];
+  const roost_transport *transport = roost_transport_find(transport_name);
+  if (options == NULL || transport == NULL || transport->check_files == NULL)
+    return 0;
+  const int status = transport->check_files(options, at->alloc, why, sizeof why);
+  if (status != ROOST_ECONFIG)
+    return status;
+  roost_problems_add(at->problems, ROOST_PROBLEM_ERROR, "%s: %s.%s", at->settings->file, entry,
+                     why);
+  return 0;
+}
+
+static int try_all_files(look *at) {
+  const roost_settings *settings = at->settings;
+  char entry[160];
+  int status = 0;
+  for (size_t i = 0; i < settings->server_count && status == 0; i++) {
+    snprintf(entry, sizeof entry, "servers[%zu]", i + 1);
+    status = try_files(at, settings->servers[i].transport, settings->servers[i].options, entry);
+  }
+  for (size_t i = 0; i < settings->client_count && status == 0; i++) {
+    snprintf(entry, sizeof entry, "clients.%.100s", settings->clients[i].name);
+    status = try_files(at, settings->clients[i].transport, settings->clients[i].options, entry);
+  }
+  return status;
+}
+
 /* Where one is wrong its listener is not tried: it could not be made. */
 static int try_listeners_and_serializers(look *at) {
   const int status = roost_worker_load_serializers(at->worker, at->settings, at->problems);
@@ -215,6 +245,8 @@ static int look_at(look *at, bool start) {
   else if (status != 0)
     return status;
   status = try_certificates(at);
+  if (status == 0)
+    status = try_all_files(at);
   if (status == 0)
     status = try_listeners_and_serializers(at);
   if (status == 0)

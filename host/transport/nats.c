@@ -280,5 +280,7 @@ static int open_server(roost_server **out, roost_loop *loop, const roost_server_
   return 0;
 }
 
-const roost_transport roost_nats_transport = {
-    .name = "nats", .open_server = open_server, .new_client = roost_nats_client_new};
+const roost_transport roost_nats_transport = {.name = "nats",
+                                              .open_server = open_server,
+                                              .new_client = roost_nats_client_new,
+                                              .check_files = roost_nats_check_files};

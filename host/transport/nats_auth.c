@@ -82,29 +82,32 @@ static int show_key(login *self, const roost_nkey_seed *seed) {
   return 0;
 }
 
-static int use_creds(login *self, roost_slice nonce) {
+/* The seed is to be wiped. */
+static int read_creds(login *self, const roost_nats_options *options, roost_nkey_seed *seed) {
   roost_nats_creds creds;
-  roost_nkey_seed seed;
+  const int status = is_path(options->creds)
+                         ? read_file(self, options->dir, options->creds)
+                         : roost_buffer_append_slice(&self->file, roost_slice_text(options->creds));
+  if (status != 0)
+    return status;
   if (roost_nats_creds_read(&creds, roost_buffer_slice(&self->file)) != 0 ||
-      roost_nkey_seed_read(&seed, creds.seed) != 0)
+      roost_nkey_seed_read(seed, creds.seed) != 0)
     return refuse(self, "there is no seed of a user in it", "");
-  int status = 0;
-  if (nonce.len == 0)
-    status = refuse(self, "the server wants none", "");
   self->connect.jwt = creds.jwt;
-  if (status == 0 && creds.jwt.ptr == NULL)
+  return 0;
+}
+
+static int use_creds(login *self, const roost_nats_options *options, roost_slice nonce) {
+  roost_nkey_seed seed;
+  int status = read_creds(self, options, &seed);
+  if (status == 0 && nonce.len == 0)
+    status = refuse(self, "the server wants none", "");
+  if (status == 0 && self->connect.jwt.ptr == NULL)
     status = show_key(self, &seed);
   if (status == 0)
     status = sign(self, &seed, nonce);
   roost_wipe(&seed, sizeof seed);
   return status;
-}
-
-static int read_creds(login *self, const roost_nats_options *options, roost_slice nonce) {
-  const int status = is_path(options->creds)
-                         ? read_file(self, options->dir, options->creds)
-                         : roost_buffer_append_slice(&self->file, roost_slice_text(options->creds));
-  return status == 0 ? use_creds(self, nonce) : status;
 }
 
 /* ------------------------------------------------------------------------- the whole --------- */
@@ -143,7 +146,7 @@ int roost_nats_write_login(const roost_nats_conn *conn, roost_buffer *out, char 
   use_names(&self, conn->options);
   int status = 0;
   if (conn->options->creds != NULL)
-    status = read_creds(&self, conn->options, (roost_slice){conn->nonce, conn->nonce_len});
+    status = use_creds(&self, conn->options, (roost_slice){conn->nonce, conn->nonce_len});
   if (status == 0)
     status = roost_nats_write_connect(out, &self.connect);
   if (status == ROOST_EINVAL)
@@ -151,4 +154,18 @@ int roost_nats_write_login(const roost_nats_conn *conn, roost_buffer *out, char 
   forget(&self.file);
   forget(&self.signature);
   return status == ROOST_EINVAL ? ROOST_ECONFIG : status;
+}
+
+int roost_nats_check_files(const void *options, const roost_alloc *alloc, char *why,
+                           size_t why_size) {
+  const roost_nats_options *of = options;
+  login self = {.why = why, .why_size = why_size};
+  roost_nkey_seed seed;
+  if (of->creds == NULL)
+    return 0;
+  roost_buffer_init(&self.file, alloc);
+  const int status = read_creds(&self, of, &seed);
+  roost_wipe(&seed, sizeof seed);
+  forget(&self.file);
+  return status;
 }

@@ -101,4 +101,8 @@ roost_nats_conn *roost_nats_client_conn(roost_client *client);
 int roost_nats_write_login(const roost_nats_conn *conn, roost_buffer *out, char *why,
                            size_t why_size);
 
+/* nats_auth.c: the transport's check_files, of the credentials. */
+int roost_nats_check_files(const void *options, const roost_alloc *alloc, char *why,
+                           size_t why_size);
+
 #endif

@@ -396,6 +396,9 @@ typedef struct roost_transport {
   /* Makes a client that connects when told. ENOMEM, EINVAL. */
   int (*new_client)(roost_client **out, roost_loop *loop, const roost_client_config *config,
                     const roost_client_sink *sink, void *sink_ud);
+  /* Looks at the files that an entry's options name, besides certificates; NULL: they name none.
+   * ECONFIG, and why is the key and what is wrong; ENOMEM. */
+  int (*check_files)(const void *options, const roost_alloc *alloc, char *why, size_t why_size);
   bool listens; /* its server binds an address, and takes connections; else it is a broker's */
 } roost_transport;
 

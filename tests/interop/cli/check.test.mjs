@@ -57,6 +57,10 @@ describe('roost check', () => {
   finds('an unknown key', { sevices: 'x' }, [/host\.lua/, /sevices/]);
   finds('an unknown key of a listener', { server: { prot: 1 } }, [/host\.lua/, /servers.*prot/]);
   finds('an unknown key of the limits', { limits: { memory: 1 } }, [/host\.lua/, /limits\.memory/]);
+  finds('credentials that are not there', { servers: [{ transport: 'nats', creds: 'user.creds' }] },
+    [/host\.lua: servers\[1\]\.creds: it cannot be opened: No such file/]);
+  finds('credentials that are none', { clients: { N: { transport: 'nats', creds: 'host.lua' } } },
+    [/host\.lua: clients\.N\.creds: there is no seed/]);
   finds('an unknown transport', { server: { transport: 'carrier pigeon' } },
     [/host\.lua/, /transport/]);
   finds('a text for a number', { server: { port: 'http' } }, [/host\.lua/, /port/]);
