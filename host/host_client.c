@@ -274,6 +274,8 @@ static int refuse(roost_host *host, const char *client, roost_slice pattern, roo
     return roost_host_fail(host, ROOST_EINVAL, "the data is not JSON");
   if (host->freeing)
     return roost_host_fail(host, ROOST_ESTATE, "the host is being freed");
+  if (host->worker->state == ROOST_WORKER_DRAINED)
+    return roost_host_fail(host, ROOST_ESTATE, "the host has stopped");
   return 0;
 }
 

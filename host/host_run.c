@@ -118,6 +118,8 @@ void roost_host_drop_posted(roost_host *host) {
 
 /* The queue is the host's own, so that what is never run can be freed. */
 int roost_host_post(roost_host *host, roost_post_fn *fn, void *ud) {
+  if (fn == NULL)
+    return ROOST_EINVAL;
   posted *job = roost_alloc_get(&host->alloc, sizeof *job);
   if (job == NULL)
     return ROOST_ENOMEM;

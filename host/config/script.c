@@ -140,10 +140,11 @@ static int lua_file(lua_State *lua) {
                       status == ROOST_ENOMEM ? "not enough memory"
                                              : roost_script_file_error(error));
   }
-  if (text.len > 0 && text.ptr[text.len - 1] == '\n')
+  if (text.len > 0 && text.ptr[text.len - 1] == '\n') {
     text.len--;
-  if (text.len > 0 && text.ptr[text.len - 1] == '\r')
-    text.len--;
+    if (text.len > 0 && text.ptr[text.len - 1] == '\r')
+      text.len--;
+  }
   /* In a call of its own: a memory error must not pass by the buffer. */
   lua_pushcfunction(lua, push_bytes);
   lua_pushlightuserdata(lua, &text);
@@ -183,6 +184,11 @@ static void on_count(lua_State *lua, lua_Debug *where) {
   lua_error(lua);
 }
 
+/* What runs for so long from now on is ended. */
+static void guard(lua_State *lua) {
+  lua_sethook(lua, on_count, LUA_MASKCOUNT, MAX_INSTRUCTIONS);
+}
+
 void roost_script_run(roost_script *script, roost_slice text, const char *name) {
   lua_State *lua = script->lua;
   lua_pushfstring(lua, "@%s", name);
@@ -191,9 +197,8 @@ void roost_script_run(roost_script *script, roost_slice text, const char *name) 
   push_env(script);
   lua_setupvalue(lua, -2, 1);
   lua_remove(lua, -2);
-  lua_sethook(lua, on_count, LUA_MASKCOUNT, MAX_INSTRUCTIONS);
-  lua_call(lua, 0, 1);
-  lua_sethook(lua, NULL, 0, 0);
+  guard(lua);
+  lua_call(lua, 0, 1); /* guarded from then on, since functions in the table are called later */
 }
 
 static int refuse_name(lua_State *lua) {
@@ -211,9 +216,8 @@ void roost_script_push_literal(roost_script *script, const char *text) {
     lua_setfield(lua, -2, "__index");
     lua_setmetatable(lua, -2);
     lua_setupvalue(lua, -2, 1);
-    lua_sethook(lua, on_count, LUA_MASKCOUNT, MAX_INSTRUCTIONS);
+    guard(lua);
     const int status = lua_pcall(lua, 0, LUA_MULTRET, 0);
-    lua_sethook(lua, NULL, 0, 0);
     if (status == LUA_OK && lua_gettop(lua) == top + 2) {
       lua_remove(lua, top + 1);
       return;

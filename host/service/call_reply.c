@@ -92,10 +92,15 @@ void roost_call_reply_none(roost_call *call) {
 void roost_call_reply_error(roost_call *call, roost_slice message) {
   roost_buffer *out = roost_call_reply_begin(call, ROOST_REPLY_ERROR);
   if (out != NULL) {
-    if (roost_message_write_error(out, message) != 0)
-      roost_call_reply_undo(call);
-    else
+    const int status = roost_message_write_error(out, message);
+    if (status == 0)
       roost_call_reply_end(call, ROOST_REPLY_ERROR);
+    else
+      roost_call_reply_undo(call);
+    if (status == ROOST_EINVAL) { /* a C handler's text that is not UTF-8 */
+      roost_call_reply_error(call, ROOST_SLICE(ROOST_INTERNAL_ERROR));
+      return;
+    }
   }
   call->answered = true;
 }

@@ -214,10 +214,9 @@ static roost_message head_of(const roost_outbound *outbound, const roost_pending
   return head;
 }
 
-/* Bounds the first wait for a reply, of which a part may be over. An event's word is out. */
+/* Bounds the first wait for a reply, or an event's to be handed over, of which a part may be over.
+ */
 static void start_deadline(roost_outbound *outbound, roost_pending *pending) {
-  if (pending->is_event)
-    return;
   const uint64_t left_ms =
       pending->timeout_ms > pending->waited_ms ? pending->timeout_ms - pending->waited_ms : 1;
   if (pending->timeout_ms > 0 && !roost_timer_running(&pending->deadline))
@@ -226,7 +225,10 @@ static void start_deadline(roost_outbound *outbound, roost_pending *pending) {
 
 static void wait_for_reply(roost_outbound *outbound, roost_pending *pending) {
   roost_list_append(&outbound->waiting, &pending->link);
-  start_deadline(outbound, pending);
+  if (!pending->is_event)
+    start_deadline(outbound, pending);
+  else if (roost_timer_running(&pending->deadline)) /* its word is out */
+    roost_timer_stop(outbound->wheel, &pending->deadline);
 }
 
 static roost_message held_head(const roost_outbound *outbound, const roost_pending *pending,
@@ -397,7 +399,7 @@ int roost_outbound_end(roost_outbound *outbound, roost_pending *pending,
     return end_now(outbound, pending, said);
   outbound->held_bytes += pending->held.len;
   roost_list_append(&outbound->held, &pending->link);
-  if (pending->slot != 0)
+  if (pending->slot != 0 || pending->is_event)
     start_deadline(outbound, pending);
   const int status = roost_outbound_connect(outbound);
   if (status != 0)

@@ -104,7 +104,19 @@ bool roost_error_is(lua_State *lua, int index, const char *name) {
   return same;
 }
 
+/* A table that is an error by its message is shown as ours are; the address of one says nothing. */
 static int to_text(lua_State *lua) {
+  if (lua_istable(lua, 1) && luaL_getmetafield(lua, 1, "__tostring") == LUA_TNIL) {
+    lua_pushliteral(lua, "message");
+    if (lua_rawget(lua, 1) == LUA_TSTRING) {
+      lua_pushliteral(lua, "name");
+      if (lua_rawget(lua, 1) == LUA_TSTRING)
+        lua_pushfstring(lua, "%s: %s", lua_tostring(lua, -1), lua_tostring(lua, -2));
+      else
+        lua_pop(lua, 1);
+      return 1;
+    }
+  }
   luaL_tolstring(lua, 1, NULL);
   return 1;
 }

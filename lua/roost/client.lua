@@ -33,6 +33,8 @@ local function check(name, options, level)
       error(("client:%s: unknown option '%s'"):format(name, tostring(key)), level)
     elseif type(value) ~= expected then
       error(("client:%s: option '%s': expected a %s, got %s"):format(name, key, expected, type(value)), level)
+    elseif expected == "number" and not (value > -math.huge and value < math.huge) then
+      error(("client:%s: option '%s': expected a number, got %s"):format(name, key, value), level)
     end
   end
 end
@@ -100,13 +102,18 @@ local function outcome()
   return self
 end
 
+-- Whether listeners are told of it as what has happened to the connection: see announce.
+local function is_connections(err)
+  return type(err) == "table" and err.name == "ConnectionError" and (err.code ~= "ECLOSED" or err.detail)
+end
+
 -- An event: sent at once. The stream completes once the transport has it.
 function Client:emit(pattern, data, options)
   check_message(pattern, data)
   if options ~= nil then check("emit", options, 3) end
   core.check_begun()
   local result = outcome()
-  local ok, sent, trace = core.catch(emit_client, self.handle, pattern, data, nil,
+  local ok, sent, trace = core.catch(emit_client, self.handle, pattern, data, timeout_of(options),
     options and options.metadata, options and transport_options(options))
   if ok and sent == true then
     result:complete()
@@ -123,7 +130,7 @@ function Client:emit(pattern, data, options)
     end
     result:error(sent, trace)
     if result.taken then return end
-    watched.tell(self, "error", sent)
+    if not is_connections(sent) then watched.tell(self, "error", sent) end
     core.report(sent, trace)
   end)
   return result
@@ -134,6 +141,7 @@ end
 -- Returns once it is connected; raises where that can't be.
 function Client:connect()
   self.handle:connect()
+  if self.watcher then watched.set_status(self, self.handle:state()) end -- before it is told of
 end
 
 -- Fails what is pending; the next use connects again.
@@ -181,7 +189,7 @@ local function announce(self, status, err)
     watched.tell(self, status)
     return
   end
-  if err.code ~= "ECLOSED" or err.detail then watched.tell(self, "error", err) end
+  if is_connections(err) then watched.tell(self, "error", err) end
   watched.tell(self, "close", err)
   watched.tell(self, "disconnect", err)
 end

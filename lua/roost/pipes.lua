@@ -12,6 +12,9 @@ local function type_of(value)
   return type(value)
 end
 
+-- What came as [] is no object, though it has as little in it.
+local array_mark = getmetatable(core.array {})
+
 local function is_list(value)
   return #value > 0 or next(value) == nil
 end
@@ -62,7 +65,9 @@ end
 local function object(names, checks)
   return function(value)
     if type(value) ~= "table" then return unexpected("object", value) end
-    if #value > 0 then return false, "expected object, got list", "" end
+    if #value > 0 or getmetatable(value) == array_mark then
+      return false, "expected object, got list", ""
+    end
     local members = {}
     for i = 1, #names do
       local name = names[i]

@@ -38,7 +38,7 @@ local function check_options(options)
       error(("option '%s': expected a %s, got %s"):format(key, expected, type(value)), 0)
     end
   end
-  if options.timeout and (options.timeout < 0 or options.timeout ~= options.timeout) then
+  if options.timeout and not (options.timeout >= 0 and options.timeout < math.huge) then
     error("option 'timeout': expected milliseconds, 0 for none", 0)
   end
   if options.qos and options.qos ~= 0 and options.qos ~= 1 and options.qos ~= 2 then
@@ -118,29 +118,37 @@ function Service:provide(name, make)
   return self
 end
 
+local function set_hook(self, name, fn)
+  if type(fn) ~= "function" then
+    error(("service:on_%s: a function is expected, got %s"):format(name, type(fn)), 3)
+  end
+  local set, err = pcall(core.set_hook, self.target, name, fn)
+  if not set then error(err, 3) end
+end
+
 -- service:on_start(fn): before the first message is taken; may wait.
 function Service:on_start(fn)
-  core.set_hook(self.target, "start", fn)
+  set_hook(self, "start", fn)
   return self
 end
 
 -- service:on_stop(fn): when no more messages will be taken; may wait.
 function Service:on_stop(fn)
-  core.set_hook(self.target, "stop", fn)
+  set_hook(self, "stop", fn)
   return self
 end
 
 -- service:on_handoff(fn): what it returns is copied for the generation that takes this one's place;
 -- plain data, and it may not wait. What it raises refuses the reload.
 function Service:on_handoff(fn)
-  core.set_hook(self.target, "handoff", fn)
+  set_hook(self, "handoff", fn)
   return self
 end
 
 -- service:on_adopt(fn): fn(value) takes what the generation before handed over, after on_start and
 -- before the first message; it may not wait, and what it raises refuses the reload.
 function Service:on_adopt(fn)
-  core.set_hook(self.target, "adopt", fn)
+  set_hook(self, "adopt", fn)
   return self
 end
 

@@ -50,8 +50,8 @@ function task.every(ms, fn)
   end)
 end
 
--- Runs every function of fns as a task of its own. settled(key, ok, value) is told how each one
--- ended; once it returns true the rest is cancelled and run returns.
+-- Runs every function of fns as a task of its own. settled(key, ok, value, trace) is told how each
+-- one ended; once it returns true the rest is cancelled and run returns.
 local function run(fns, settled)
   local handles, finished = {}, false
   local signal <const> = core.signal()
@@ -60,15 +60,15 @@ local function run(fns, settled)
       for _, handle in pairs(handles) do handle:cancel() end
     end,
   })
-  local function settle(key, ok, value)
+  local function settle(key, ok, value, trace)
     if finished then return end
     handles[key] = nil
-    finished = settled(key, ok, value)
+    finished = settled(key, ok, value, trace)
     if finished then signal:notify() end
   end
   for key, fn in pairs(fns) do
-    handles[key] = core.spawn(function() settle(key, pcall(fn)) end, false, true,
-      function(err) settle(key, false, err) end)
+    handles[key] = core.spawn(function() settle(key, core.catch(fn)) end, false, true,
+      function(err, trace) settle(key, false, err, trace) end)
   end
   while not finished do signal:wait() end
 end
@@ -87,27 +87,27 @@ end
 
 function task.all(fns)
   check_functions(fns, "all")
-  local results, left, failed, failure = {}, 0, false, nil
+  local results, left, failed, failure, trace = {}, 0, false, nil, nil
   for _ in pairs(fns) do left = left + 1 end
   if left == 0 then return results end
-  run(fns, function(key, ok, value)
+  run(fns, function(key, ok, value, where)
     left = left - 1
-    if ok then results[key] = value else failed, failure = true, value end
+    if ok then results[key] = value else failed, failure, trace = true, value, where end
     return failed or left == 0
   end)
-  if failed then error(failure, 0) end
+  if failed then core.rethrow(failure, trace) end
   return results
 end
 
 function task.race(fns)
   check_functions(fns, "race")
   if next(fns) == nil then return nil end
-  local succeeded, result
-  run(fns, function(_, ok, value)
-    succeeded, result = ok, value
+  local succeeded, result, trace
+  run(fns, function(_, ok, value, where)
+    succeeded, result, trace = ok, value, where
     return true
   end)
-  if not succeeded then error(result, 0) end
+  if not succeeded then core.rethrow(result, trace) end
   return result
 end
 

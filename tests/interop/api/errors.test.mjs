@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { failure, last, masked } from '../lib/frames.mjs';
 import { lineOf, serve } from '../lib/service.mjs';
+import { until } from '../lib/wait.mjs';
 
 /** The first place in a Lua file that a traceback names. */
 const firstPlace = (trace) => /[\w./-]+\.lua:\d+/.exec(trace)?.[0];
@@ -27,6 +28,14 @@ describe('a handler that raises', () => {
         error({ code = 1 }) -- HERE
       end
       service:message({ cmd = "ask" }, function() below() end)`,
+    'an error in one of several tasks': `
+      service:message({ cmd = "ask" }, function(data)
+        return roost.all { function() return data.no.such end } -- HERE
+      end)`,
+    'an error in the first of several tasks': `
+      service:message({ cmd = "ask" }, function(data)
+        return roost.race { function() return data.no.such end } -- HERE
+      end)`,
     'an error after a wait': `
       service:message({ cmd = "ask" }, function()
         roost.sleep(5)
@@ -56,6 +65,18 @@ describe('a handler that raises', () => {
       assert.equal(host.find((line) => line.trace).length, 1);
     });
   }
+
+  test('a table is shown by its name and message', async (t) => {
+    const { host, peer } = await serve(t, `
+      service:message({ cmd = "ask" }, function(data) error(data) end)`);
+    const all = [{ name: 'Mine', message: 'what' }, { message: 'what' }, { name: 'Mine' }];
+    for (const data of all) await peer.ask({ cmd: 'ask' }, data);
+    const shown = await until(() => {
+      const lines = host.find((line) => line.trace);
+      return lines.length === all.length && lines.map(({ err }) => err.replace(/0x\w+/, 'HERE'));
+    }, 'a line for each');
+    assert.deepEqual(shown, ['Mine: what', 'what', 'table: HERE']);
+  });
 
   test('the text and place of the error stand in err', async (t) => {
     const body = `

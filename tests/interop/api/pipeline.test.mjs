@@ -315,6 +315,7 @@ describe('payload and pipes', () => {
       ['order', { ...good, even: 1 }, 'even', 'even: is not valid'],
       ['order', { ...good, deep: {} }, 'deep.any', 'deep.any: expected any, got nil'],
       ['order', { ...good, deep: [1] }, 'deep', 'deep: expected object, got list'],
+      ['order', { ...good, deep: [] }, 'deep', 'deep: expected object, got list'],
       ['order', { ...good, items: { a: 1 } }, 'items', 'items: expected list, got object'],
       ['order', 7, '', 'expected object, got number'],
       ['order', null, '', 'expected object, got null'],

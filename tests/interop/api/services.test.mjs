@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { perWorkerTest } from '../lib/env.mjs';
-import { startHost } from '../lib/host.mjs';
+import { roost } from '../lib/cli.mjs';
+import { configText, startHost, temporaryDir } from '../lib/host.mjs';
 import { end, item, last, noHandler } from '../lib/frames.mjs';
 import { connect, refuses } from '../lib/peer.mjs';
 import { luaService, serve } from '../lib/service.mjs';
@@ -91,6 +92,15 @@ describe('services', () => {
     assert.equal(await peer.call('ready'), true);
     await host.stop();
     assert.equal(host.find(/stopped at last/).length, 1, host.log);
+  });
+
+  test('a hook that is no function is told of at its line', async (t) => {
+    const { code, stderr } = await roost(['run', 'host.lua'], { cwd: temporaryDir(t, {
+      'host.lua': configText({ services: 'services' }),
+      'services/a.lua': 'local service = require "roost".service()\nservice:on_stop(5)\nreturn service\n',
+    }) });
+    assert.equal(code, 1);
+    assert.match(stderr, /a\.lua:2: service:on_stop: a function is expected, got number/);
   });
 
   test('an on_start that raises keeps the host from starting', async (t) => {

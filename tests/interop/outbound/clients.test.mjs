@@ -1,5 +1,7 @@
 // Clients as services and programs have them: named, shared, closed; and what a server tells.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
 import { stateTest } from '../lib/env.mjs';
@@ -29,6 +31,26 @@ describe('clients of a host', () => {
     const port = await peer.call('a', 1);
     assert.ok(port > 0);
     assert.equal(await peer.call('b', 1), port);
+  });
+
+  test('an event waits for its connection as long as it is told, and listeners hear once', async (t) => {
+    const server = createServer(() => {}).listen(0, '127.0.0.1'); // takes connections and says nothing
+    t.after(() => server.close());
+    await once(server, 'listening');
+    const cwd = temporaryDir(t, { 'main.lua': `
+      local roost = require "roost"
+      local silent = roost.client { port = ${server.address().port}, tls = { insecure = true } }
+      print(pcall(function() silent:emit("x", 1, { timeout = 50 }):last() end))
+      silent:close()
+      local nobody, heard, status = roost.client { port = ${await freePort()} }, 0, nil
+      nobody:on("error", function() heard = heard + 1 end)
+      nobody:emit("x", 1)
+      roost.sleep(100)
+      print(heard)
+      print(pcall(nobody.call, nobody, "x", 1, { timeout = math.huge }))` });
+    const { stdout } = await roost(['exec', 'main.lua'], { cwd });
+    assert.equal(stdout, `false\tTimeoutError: Timeout has occurred\n1\n${''
+    }false\tclient:call: option 'timeout': expected a number, got inf\n`);
   });
 
   test('one with several URLs goes on to the next where one takes no connection', async (t) => {

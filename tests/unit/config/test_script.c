@@ -42,6 +42,12 @@ static void file_drops_one_newline(void **state) {
   load_write(load, "secret", "word\n\n");
   load_text(load, config);
   assert_string_equal(load->settings->servers[0].name, "word\n");
+  load_write(load, "secret", "word\r\n");
+  load_text(load, config);
+  assert_string_equal(load->settings->servers[0].name, "word");
+  load_write(load, "secret", "word\r");
+  load_text(load, config);
+  assert_string_equal(load->settings->servers[0].name, "word\r");
   load_write(load, "secret", "word");
   load_text(load, config);
   assert_string_equal(load->settings->servers[0].name, "word");
@@ -63,6 +69,9 @@ static void a_script_that_never_ends_is_ended(void **state) {
   assert_int_equal(load->problems.count, 1);
   assert_non_null(strstr(load->problems.items[0].text, "host.lua:"));
   assert_non_null(strstr(load->problems.items[0].text, "still running after 50 million"));
+  load_text(load, "return { clients = { A = function()\n  while true do end\nend } }");
+  assert_int_equal(load->status, ROOST_ECONFIG);
+  assert_non_null(strstr(load->problems.items[0].text, "host.lua:2: still running"));
 }
 
 static void a_script_that_wants_too_much_memory_is_refused(void **state) {

@@ -5,7 +5,7 @@ typedef struct script {
   roost_call *held[8];
   size_t count;
   const char *now; /* a letter per step while the handler runs: p push, r reply, n reply without a
-                      value, f fail */
+                      value, f fail, b fail with a text that is not UTF-8 */
   char did[256];
   char data[64];
 } script;
@@ -15,6 +15,7 @@ static void do_steps(script *self, roost_call *call, const char *steps) {
     int status = *steps == 'p'   ? roost_call_push(call, ROOST_SLICE("1"))
                  : *steps == 'r' ? roost_call_reply(call, ROOST_SLICE("\"r\""))
                  : *steps == 'n' ? roost_call_reply(call, (roost_slice){NULL, 0})
+                 : *steps == 'b' ? roost_call_fail(call, "\xe9")
                                  : roost_call_fail(call, "said \"no\"");
     strcat(self->did, status == 0 ? "ok" : roost_status_name(status));
     strcat(self->did, " ");
@@ -73,7 +74,11 @@ static void answers_at_once(void **state) {
   service_test_expect(&self, "last 1 \"r\"\nend 2 \nitem 3 1\nitem 3 1\nlast 3 \"r\"\n"
                              "item 4 1\nlast 4 1\n"
                              "error 5 {\"status\":\"error\",\"message\":\"said \\\"no\\\"\"}\n");
-  assert_string_equal(steps.did, "ok ok ok ok ok ok ok ok ok ");
+  steps.now = "b";
+  service_test_send(&self, &self.peer, "\"c\"", NULL, "6");
+  service_test_expect(&self,
+                      "error 6 {\"status\":\"error\",\"message\":\"Internal server error\"}\n");
+  assert_string_equal(steps.did, "ok ok ok ok ok ok ok ok ok ok ");
   assert_int_equal(self.dispatch->stats.in_flight, 0);
   service_test_deinit(&self);
 }

@@ -454,6 +454,21 @@ static void an_event_is_out_once_it_is_handed_over(void **state) {
 
 /* --------------------------------------------------------------------- time ------------------ */
 
+static void an_event_that_is_held_has_its_time(void **state) {
+  static pending_test self;
+  waiting who;
+  (void)state;
+  start(&self);
+  init_waiting(&self, &who);
+  who.pending.timeout_ms = 10;
+  assert_int_equal(try_send(&self, &who, false, "\"e\"", "1", NULL), 0);
+  pass(&self, 1000);
+  assert_int_equal(who.failures, 1);
+  go_up(&self);
+  expect_sent(&self, "");
+  stop(&self);
+}
+
 /* Not before the client says that it is safe, for which no time is set. */
 static void an_event_of_a_client_that_confirms(void **state) {
   static pending_test self;
@@ -1075,6 +1090,7 @@ int main(void) {
       cmocka_unit_test(a_stream_of_replies_ends_with_the_last),
       cmocka_unit_test(an_error_is_counted),
       cmocka_unit_test(an_event_is_out_once_it_is_handed_over),
+      cmocka_unit_test(an_event_that_is_held_has_its_time),
       cmocka_unit_test(an_event_of_a_client_that_confirms),
       cmocka_unit_test(each_reply_arms_the_deadline_anew),
       cmocka_unit_test(the_last_reply_stops_the_deadline),
