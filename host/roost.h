@@ -316,7 +316,7 @@ typedef void roost_reply_fn(void *ud, int status, roost_slice data, bool last);
  * and data are JSON text, copied; data with ptr NULL is {}. timeout_ms bounds the wait for each
  * reply; 0: as the client is configured. Unless an error is returned, fn is called until last is
  * true. Errors: EINVAL (not JSON, or no pattern), ENOENT (no such client), EFULL, ESTATE (the host
- * is being freed or has stopped), ESCRIPT (its serializer raised), ENOMEM, EUNSUPPORTED, ESYSTEM. */
+ * is freed or has stopped), ESCRIPT (its serializer raised), ENOMEM, EUNSUPPORTED, ESYSTEM. */
 ROOST_API int roost_request(roost_host *host, const char *client, roost_slice pattern,
                             roost_slice data, uint32_t timeout_ms, roost_reply_fn *fn, void *ud);
 
