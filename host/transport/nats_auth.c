@@ -159,10 +159,11 @@ int roost_nats_write_login(const roost_nats_conn *conn, roost_buffer *out, char 
 int roost_nats_check_files(const void *options, const roost_alloc *alloc, char *why,
                            size_t why_size) {
   const roost_nats_options *of = options;
-  login self = {.why = why, .why_size = why_size};
+  login self = {.why_size = why_size};
   roost_nkey_seed seed;
   if (of->creds == NULL)
     return 0;
+  self.why = why;
   roost_buffer_init(&self.file, alloc);
   const int status = read_creds(&self, of, &seed);
   roost_wipe(&seed, sizeof seed);
