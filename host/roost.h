@@ -300,7 +300,8 @@ ROOST_API int roost_call_push(roost_call *call, roost_slice data);
  * An empty slice means no value. Errors as push, EFULL excepted; the call ends all the same. */
 ROOST_API int roost_call_reply(roost_call *call, roost_slice data);
 
-/* Answers {"status":"error","message":message} and ends the call. Errors as reply. */
+/* Answers {"status":"error","message":message} and ends the call; a message that is not UTF-8 is
+ * answered as "Internal server error". Errors as reply. */
 ROOST_API int roost_call_fail(roost_call *call, const char *message);
 
 /* ------------------------------------------------------------------------- calling others ---- */
@@ -316,7 +317,8 @@ typedef void roost_reply_fn(void *ud, int status, roost_slice data, bool last);
  * and data are JSON text, copied; data with ptr NULL is {}. timeout_ms bounds the wait for each
  * reply; 0: as the client is configured. Unless an error is returned, fn is called until last is
  * true. Errors: EINVAL (not JSON, or no pattern), ENOENT (no such client), EFULL, ESTATE (the host
- * is freed or has stopped), ESCRIPT (its serializer raised), ENOMEM, EUNSUPPORTED, ESYSTEM. */
+ * is being freed, or has stopped), ESCRIPT (its serializer raised), ENOMEM, EUNSUPPORTED,
+ * ESYSTEM. */
 ROOST_API int roost_request(roost_host *host, const char *client, roost_slice pattern,
                             roost_slice data, uint32_t timeout_ms, roost_reply_fn *fn, void *ud);
 

@@ -478,10 +478,6 @@ static int request_client(lua_State *lua) {
 
 static int emit_client(lua_State *lua) {
   roost_outbound *outbound = check_arguments(lua);
-  if (lua_isnil(lua, 4)) { /* an event waits for its connection as long as it takes */
-    lua_pushinteger(lua, 0);
-    lua_replace(lua, 4);
-  }
   request *self = push_request(lua);
   self->is_event = true;
   lua_toclose(lua, 7);

@@ -3,8 +3,8 @@
  *
  * Start reading at roost_kafka_pair_open. librdkafka has threads of its own for the sockets; here
  * everything happens on the loop's thread: it polls a pipe that librdkafka writes into when one of
- * its queues is no longer empty, and takes what is there. This file and kafka_raw.c are the only
- * ones that know librdkafka.
+ * its queues is no longer empty, and takes what is there. Of all files
+ * only kafka_pair.c, kafka_group.c, kafka_seat.c and kafka_raw.c know librdkafka.
  * Raw: a record as librdkafka hands it over, held until roost_kafka_raw_free.
  * Up: some broker of the cluster can be reached. Assigned: the group has given this member its
  * partitions. Caught up: of each of them, where reading begins is known, so that what is written

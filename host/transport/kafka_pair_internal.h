@@ -1,5 +1,5 @@
 /*
- * transport/kafka_pair_internal.h - a pair's struct, for kafka_pair*.c and kafka_raw.c alone. Start
+ * transport/kafka_pair_internal.h - a pair's struct, for the files that know librdkafka. Start
  * at transport/kafka_pair.h.
  */
 #ifndef ROOST_TRANSPORT_KAFKA_PAIR_INTERNAL_H

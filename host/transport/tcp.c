@@ -1,4 +1,3 @@
-
 #include "core/error_text.h"
 #include "core/slice.h"
 #include "transport/tcp_internal.h"

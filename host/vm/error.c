@@ -19,12 +19,14 @@ static const char rethrown_key; /* the value whose trace is kept */
 #define TRACE_FRAMES_MAX 40
 #define TRACE_LEVELS_MAX 1000 /* looked at: the way to each begins at the top */
 
+/* "NAME: MESSAGE", or the one that is there. */
 static int error_tostring(lua_State *lua) {
+  const int at = lua_gettop(lua);
   lua_getfield(lua, 1, "name");
   lua_getfield(lua, 1, "message");
-  const char *name = luaL_tolstring(lua, -2, NULL);
-  const char *message = lua_isnil(lua, -2) ? "" : luaL_tolstring(lua, -2, NULL);
-  lua_pushfstring(lua, *message ? "%s: %s" : "%s", name, message);
+  const char *name = lua_isnil(lua, at + 1) ? "" : luaL_tolstring(lua, at + 1, NULL);
+  const char *message = lua_isnil(lua, at + 2) ? "" : luaL_tolstring(lua, at + 2, NULL);
+  lua_pushfstring(lua, *name && *message ? "%s: %s" : "%s%s", name, message);
   return 1;
 }
 
@@ -104,18 +106,12 @@ bool roost_error_is(lua_State *lua, int index, const char *name) {
   return same;
 }
 
-/* A table that is an error by its message is shown as ours are; the address of one says nothing. */
+/* A table that has a message is shown as ours are: its address would say nothing. */
 static int to_text(lua_State *lua) {
   if (lua_istable(lua, 1) && luaL_getmetafield(lua, 1, "__tostring") == LUA_TNIL) {
     lua_pushliteral(lua, "message");
-    if (lua_rawget(lua, 1) == LUA_TSTRING) {
-      lua_pushliteral(lua, "name");
-      if (lua_rawget(lua, 1) == LUA_TSTRING)
-        lua_pushfstring(lua, "%s: %s", lua_tostring(lua, -1), lua_tostring(lua, -2));
-      else
-        lua_pop(lua, 1);
-      return 1;
-    }
+    if (lua_rawget(lua, 1) == LUA_TSTRING)
+      return error_tostring(lua);
   }
   luaL_tolstring(lua, 1, NULL);
   return 1;

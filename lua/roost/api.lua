@@ -85,10 +85,10 @@ function roost.bytes(bytes) end
 ---@return roost.ctx?
 function roost.context() end
 
----An environment variable; without it default, or an error where there is none. In a sandbox there are no variables.
+---An environment variable; without it default, or nil. In a sandbox there are no variables.
 ---@param name string
 ---@param default? string
----@return string
+---@return string?
 function roost.env(name, default) end
 
 ---Cryptographically secure bytes.

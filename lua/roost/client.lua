@@ -107,13 +107,14 @@ local function is_connections(err)
   return type(err) == "table" and err.name == "ConnectionError" and (err.code ~= "ECLOSED" or err.detail)
 end
 
--- An event: sent at once. The stream completes once the transport has it.
+-- An event: sent at once, or when there is a connection, however long that takes where no timeout is
+-- said. The stream completes once the transport has it.
 function Client:emit(pattern, data, options)
   check_message(pattern, data)
   if options ~= nil then check("emit", options, 3) end
   core.check_begun()
   local result = outcome()
-  local ok, sent, trace = core.catch(emit_client, self.handle, pattern, data, timeout_of(options),
+  local ok, sent, trace = core.catch(emit_client, self.handle, pattern, data, timeout_of(options) or 0,
     options and options.metadata, options and transport_options(options))
   if ok and sent == true then
     result:complete()

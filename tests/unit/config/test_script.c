@@ -33,26 +33,24 @@ static void env_reads_or_complains(void **state) {
                      "given no default");
 }
 
+static const char named_by_file[] =
+    "return { services = {}, servers = { { name = file('secret') } } }";
+
+static void assert_file_gives(load_case *load, const char *bytes, const char *expected) {
+  load_write(load, "secret", bytes);
+  load_text(load, named_by_file);
+  assert_string_equal(load->settings->servers[0].name, expected);
+}
+
 static void file_drops_one_newline(void **state) {
   load_case *load = *state;
-  const char *config = "return { services = {}, servers = { { name = file('secret') } } }";
-  load_write(load, "secret", "word\n");
-  load_text(load, config);
-  assert_string_equal(load->settings->servers[0].name, "word");
-  load_write(load, "secret", "word\n\n");
-  load_text(load, config);
-  assert_string_equal(load->settings->servers[0].name, "word\n");
-  load_write(load, "secret", "word\r\n");
-  load_text(load, config);
-  assert_string_equal(load->settings->servers[0].name, "word");
-  load_write(load, "secret", "word\r");
-  load_text(load, config);
-  assert_string_equal(load->settings->servers[0].name, "word\r");
-  load_write(load, "secret", "word");
-  load_text(load, config);
-  assert_string_equal(load->settings->servers[0].name, "word");
+  assert_file_gives(load, "word\n", "word");
+  assert_file_gives(load, "word\n\n", "word\n");
+  assert_file_gives(load, "word\r\n", "word");
+  assert_file_gives(load, "word\r", "word\r");
+  assert_file_gives(load, "word", "word");
   load_write(load, "secret", "");
-  load_text(load, config);
+  load_text(load, named_by_file);
   assert_error(load, "host.lua: servers[1].name: must not be empty");
   load_text(load, "\n\nreturn { x = file('absent') }");
   assert_error(load, "host.lua:3: absent: No such file or directory");

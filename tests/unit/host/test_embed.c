@@ -548,6 +548,23 @@ static void an_older_struct_is_taken(void **state) {
   host_test_deinit(&self);
 }
 
+static void a_host_that_has_stopped_takes_no_requests(void **state) {
+  (void)state;
+  host_test self;
+  heard got = {0};
+  host_test_init(&self);
+  host_test_put(&self, "a.lua", "return require('roost').service():message('x', function() end)");
+  host_test_load(&self);
+  assert_int_equal(roost_host_post(self.host, NULL, NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_stop(self.host), 0);
+  host_test_run(&self);
+  assert_int_equal(roost_request(self.host, "local", text("x"), text("1"), 0, hear, &got),
+                   ROOST_ESTATE);
+  assert_string_equal(roost_host_error(self.host), "the host has stopped");
+  assert_string_equal(got.lines, "");
+  host_test_deinit(&self);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(requests_reach_its_own_handlers),
@@ -562,6 +579,7 @@ int main(void) {
       cmocka_unit_test(memory_has_a_limit),
       cmocka_unit_test(so_have_connections),
       cmocka_unit_test(an_older_struct_is_taken),
+      cmocka_unit_test(a_host_that_has_stopped_takes_no_requests),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
