@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { memorySlack, roostBin, scaled } from '../lib/env.mjs';
 import { temporaryDir } from '../lib/host.mjs';
@@ -49,6 +51,7 @@ describe('one client', () => {
     const { port } = target;
     const restarting = [];
     const seen = {};
+    const allRestarted = join(temporaryDir(t), 'all-restarted'); // a file, once that is so
     const over = start(t, `${prelude}
       local client = roost.client { transport = "tcp", host = "127.0.0.1", port = port,
         retry_attempts = 1000, retry_delay = 5 }
@@ -81,11 +84,17 @@ describe('one client', () => {
       print("reconnects", reconnects)
       for name, n in pairs(counts) do print(name, n) end
       print("grown", rss() - before)
+      repeat -- the last of them may be late
+        roost.sleep(10)
+        local file <close> = io.open(arg[4])
+      until file
       print("echo after all", client:call("echo", 1))
-    `, [port, requests, Math.ceil(requests / (restarts + 1))], (line) => {
+    `, [port, requests, Math.ceil(requests / (restarts + 1)), allRestarted], (line) => {
       const [name, value] = line.split('\t');
       if (name !== 'kill') {
         seen[name] = Number(value);
+        const say = () => writeFileSync(allRestarted, '');
+        if (name === 'grown') restarting.at(-1).then(say, say);
         return;
       }
       restarting.push((restarting.at(-1) ?? Promise.resolve()).then(async () => {
@@ -93,8 +102,7 @@ describe('one client', () => {
         target = await startTarget(t, { port });
       }));
     });
-    await over();
-    await Promise.all(restarting);
+    await over().finally(() => Promise.all(restarting)); // no target is left behind
     t.diagnostic(JSON.stringify(seen));
     const { ok = 0, ECLOSED = 0, wrong = 0 } = seen;
     assert.equal(seen.missing, 0);
