@@ -60,6 +60,7 @@ class Kafka {
     this.port = listeners.PLAINTEXT;
     this.brokers = [`127.0.0.1:${this.port}`];
     this.url = `kafka://127.0.0.1:${this.port}`;
+    this.topics = [];
   }
 
   get pid() {
@@ -126,16 +127,23 @@ class Kafka {
   }
 
   /** Makes topics, and waits until they are there: it tells of them a moment later. */
-  makeTopics(topics) {
-    return this.admin(async (admin) => {
-      await admin.createTopics({ waitForLeaders: false, topics });
-      await until(() => admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) })
-        .then(({ topics: all }) => all.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0)),
-          () => false), 'the topics', { ms: 60_000, every: 100 });
-    });
+  async makeTopics(topics) {
+    await this.admin((admin) => admin.createTopics({ waitForLeaders: false, topics }));
+    this.topics.push(...topics.map(({ topic }) => topic));
+    await this.#tellsOfTopics();
   }
 
-  /** Starts it, also once more on the same ports with what it has kept. */
+  #tellsOfTopics() {
+    const all = ({ topics }) =>
+      topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0));
+    return until(() => this.admin((admin) => admin.fetchTopicMetadata({ topics: this.topics }))
+      .then(all, () => false), 'the topics', { ms: 60_000, every: 100 });
+  }
+
+  /**
+   * Starts it, also once more on the same ports with what it has kept: it listens before it knows
+   * its topics again, and kafkajs does not recover from joining a group in between.
+   */
   async start() {
     this.log = '';
     this.child = spawn('java', [...java, 'kafka.Kafka', join(this.dir, 'server.properties')],
@@ -145,6 +153,7 @@ class Kafka {
     await until(() => !this.#running || Object.values(this.listeners).every((port) =>
       listens(port, this.pid)), 'Kafka listening', { ms: 60_000, every: 50 });
     if (!this.#running) throw new Error(`Kafka did not start: ${this.log}`);
+    if (this.topics.length) await this.#tellsOfTopics();
   }
 
   async #end(signal) {
