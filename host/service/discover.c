@@ -51,6 +51,13 @@ int roost_found_copy(roost_found_list *list, const roost_found_list *from) {
   return 0;
 }
 
+void roost_found_remove(roost_found_list *list, size_t index) {
+  found_free(list->alloc, &list->items[index]);
+  list->count--;
+  memmove(&list->items[index], &list->items[index + 1],
+          (list->count - index) * sizeof *list->items);
+}
+
 /* A path put together; NULL when out of memory. */
 static char *join(const roost_alloc *alloc, const char *folder, const char *name,
                   const char *ending) {

@@ -31,6 +31,9 @@ void roost_found_deinit(roost_found_list *list);
 /* Adds copies of all that is in another list. ENOMEM. */
 int roost_found_copy(roost_found_list *list, const roost_found_list *from);
 
+/* Takes one out; those after it move up. */
+void roost_found_remove(roost_found_list *list, size_t index);
+
 /* Adds what path (a folder, or one service's file or folder) holds; it is taken from base where it
  * is relative. Returns 0 also where problems were reported; ENOENT where path does not exist
  * (not reported), ENOMEM. */

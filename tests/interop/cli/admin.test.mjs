@@ -271,6 +271,31 @@ describe('roost status and roost reload', () => {
       /^roost_reloads_total\{service="other",outcome="ok"\} [1-9]/m);
   });
 
+  test('reload of a name reloads no other; without names what is gone goes', async (t) => {
+    const { host } = await start(t, { files: {
+      'services/test.lua': luaService(body), 'services/other.lua': luaService(''),
+      'services/third.lua': luaService(''),
+    }, service: undefined, services: 'services' });
+    const run = (...names) => roost(['reload', ...names], { cwd: host.dir });
+    writeFileSync(join(host.dir, 'services/other.lua'), 'error("no way")\n');
+    rmSync(join(host.dir, 'services/third.lua'));
+    const one = await run('test');
+    assert.deepEqual([one.code, one.stderr], [0, '']);
+    assert.match(one.stdout, /^test gen \d+ -> \d+\n$/);
+    if (!reloading) assert.equal(host.find(/^reload refused/).length, 0, host.log);
+    const gone = await run('third');
+    assert.equal(gone.code, 1);
+    assert.match(gone.stdout, /^third refused: .*third\.lua: No such file/);
+    const all = await run();
+    assert.equal(all.code, 1);
+    assert.match(all.stdout, /^third removed$/m);
+    assert.match(all.stdout, /^other refused: other\.lua:1: no way/m);
+    assert.doesNotMatch((await run()).stdout, /third/);
+    const nothing = await run('');
+    assert.deepEqual([nothing.code, nothing.stdout], [2, '']);
+    assert.match(nothing.stderr, /a service has a name/);
+  });
+
   test('nobody there: 3', async () => {
     for (const command of ['status', 'reload']) {
       const { code, stdout, stderr } = await roost([command, '--socket', '/tmp/no-such.sock']);
