@@ -127,10 +127,22 @@ static int load_services(look *at) {
   status = roost_check_find_services(&at->found, at->settings, at->working_dir, at->problems);
   if (status == ROOST_ENOMEM)
     return status;
-  return roost_worker_load(at->worker, &at->found, at->problems);
+  const size_t errors = at->problems->errors;
+  status = roost_worker_load(at->worker, &at->found, at->problems);
+  /* One that may have too little memory is a problem as others are. */
+  return status == ROOST_ENOMEM && at->problems->errors > errors ? ROOST_ESCRIPT : status;
 }
 
 /* As roost_admin_open does, without a socket file being made. */
+static void try_admin_socket(look *at) {
+  const roost_settings *settings = at->settings;
+  const char *why;
+  if (settings->admin_socket != NULL &&
+      roost_admin_check_socket(at->working_dir, settings->admin_socket, &why) == ROOST_EINVAL)
+    roost_problems_add(at->problems, ROOST_PROBLEM_ERROR, "%s: admin.socket: %s: %s",
+                       settings->file, settings->admin_socket, why);
+}
+
 static void try_admin_port(look *at) {
   const roost_settings *settings = at->settings;
   uint16_t port = settings->admin_http_port;
@@ -168,6 +180,7 @@ static int try_listeners(look *at) {
       roost_running_find(&at->running, at->alloc, at->settings, at->source->working_dir);
   if (asked != 0)
     return asked;
+  try_admin_socket(at);
   try_admin_port(at);
   int status = 0;
   for (size_t i = 0; i < at->settings->server_count && status == 0; i++)

@@ -1,21 +1,37 @@
 /*
  * The services of a worker: loaded at the start, found later, reloaded, taken out.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "worker_internal.h"
 
 /* ------------------------------------------------------------------------- loading ----------- */
 
+/* The key that says how much memory a service may have; "" where that is not what it lacks. */
+static void name_limit(char *out, size_t size, const roost_worker *worker,
+                       const roost_service *service, int status) {
+  const roost_service_options *options =
+      worker->settings != NULL ? roost_settings_service(worker->settings, service->name) : NULL;
+  if (status != ROOST_ENOMEM || worker->settings == NULL)
+    *out = '\0';
+  else if (options != NULL && options->memory != ROOST_SERVICE_UNSET)
+    snprintf(out, size, " (service_options.%.100s.memory)", service->name);
+  else
+    snprintf(out, size, " (limits.service_memory)");
+}
+
 /* Most errors begin with the file they are in; the others are told it. */
-static void say_broken(const roost_service *service, const roost_buffer *error,
-                       roost_problems *problems) {
+static void say_broken(const roost_worker *worker, const roost_service *service, int status,
+                       const roost_buffer *error, roost_problems *problems) {
+  char limit[160];
+  name_limit(limit, sizeof limit, worker, service, error->ptr != NULL ? status : 0);
   const char *file = roost_source_chunk_name(&service->source);
   size_t len = strlen(file);
   bool named = error->len > len && memcmp(error->ptr, file, len) == 0;
-  roost_problems_add(problems, ROOST_PROBLEM_ERROR, "service %s: %s%s%.*s", service->name,
+  roost_problems_add(problems, ROOST_PROBLEM_ERROR, "service %s: %s%s%.*s%s", service->name,
                      named ? "" : file, named ? "" : ": ", (int)error->len,
-                     error->ptr ? error->ptr : "out of memory");
+                     error->ptr ? error->ptr : "out of memory", limit);
 }
 
 int roost_worker_add_inline(roost_generation **out, roost_worker *worker, const char *name,
@@ -59,7 +75,7 @@ static int load_one(roost_worker *worker, const roost_found *found, roost_proble
   if (status == 0)
     roost_worker_take(worker, generation);
   else
-    say_broken(service, &error, problems);
+    say_broken(worker, service, status, &error, problems);
   roost_buffer_deinit(&error);
   return status;
 }

@@ -147,6 +147,15 @@ int roost_admin_listen_socket(int *out, const char *working_dir, const char *pat
   return status;
 }
 
+int roost_admin_check_socket(const char *working_dir, const char *path, const char **why) {
+  place at;
+  int status = find_path(&at, working_dir, path, why);
+  if (status == 0)
+    status = find_address(&at, why);
+  leave(&at);
+  return status;
+}
+
 void roost_admin_unlink_socket(const char *working_dir, const char *path) {
   place at;
   const char *why;

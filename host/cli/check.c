@@ -43,8 +43,9 @@ static int run(const roost_command *command, int argc, char **argv) {
       .path = given.path, .overrides = overrides, .override_count = given.set_count};
   const int status =
       overrides != NULL ? roost_check(alloc, &source, given.start, &problems) : ROOST_ENOMEM;
-  if (status == ROOST_ENOMEM) {
-    fputs("roost check: out of memory\n", stderr);
+  if (status != 0) {
+    fprintf(stderr, "roost check: %s\n",
+            status == ROOST_ENOMEM ? "out of memory" : roost_status_name(status));
     code = ROOST_EXIT_FAILED;
   } else {
     code = report(&problems);

@@ -149,10 +149,29 @@ static void show_url(roost_cli_target *target, const char *text, const roost_url
              parts->scheme.ptr, target->config.host, (unsigned)target->config.port);
 }
 
+static bool is_tcp_scheme(roost_slice scheme) {
+  return roost_slice_equal(scheme, ROOST_SLICE("tcp")) ||
+         roost_slice_equal(scheme, ROOST_SLICE("tls"));
+}
+
+/* Nobody's scheme: all there are in this build. */
+static int refuse_scheme(const roost_command *command, const char *text) {
+  const roost_broker_schema *schema;
+  char known[160] = "tcp, tls";
+  size_t len = strlen(known);
+  for (size_t i = 0; (schema = roost_broker_schema_at(i)) != NULL; i++)
+    for (const char *const *at = schema->schemes; *at != NULL && len < sizeof known; at++)
+      if (**at != '\0' && !is_tcp_scheme(roost_slice_text(*at)))
+        len += (size_t)snprintf(known + len, sizeof known - len, ", %s", *at);
+  return roost_usage_error(command, "--url %s: its scheme is none of %s", text, known);
+}
+
 static int find_url(roost_cli_target *target, const roost_command *command) {
   const char *text = target->url_text != NULL ? target->url_text : DEFAULT_URL;
   roost_url_parts parts;
   const bool is_url = roost_url_read(text, &parts);
+  if (is_url && !is_tcp_scheme(parts.scheme) && roost_broker_schema_of(parts.scheme) == NULL)
+    return refuse_scheme(command, text);
   const int code = is_url && roost_broker_schema_of(parts.scheme) != NULL
                        ? take_broker_url(target, command, text)
                        : take_tcp_url(target, command, text);

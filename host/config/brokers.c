@@ -38,6 +38,10 @@ const roost_broker_schema *roost_broker_schema_find(const char *transport) {
   return NULL;
 }
 
+const roost_broker_schema *roost_broker_schema_at(size_t index) {
+  return schemas[index];
+}
+
 /* Index of the scheme, an empty one between those without TLS and those with it; -1: it has none.
  */
 static int scheme_index(const char *const *schemes, roost_slice scheme) {

@@ -35,6 +35,9 @@ const roost_broker_schema *roost_broker_schema_find(const char *transport);
 /* The one whose URLs have that scheme; NULL: none in this build has. */
 const roost_broker_schema *roost_broker_schema_of(roost_slice scheme);
 
+/* That one of all in this build; NULL: there are no more. */
+const roost_broker_schema *roost_broker_schema_at(size_t index);
+
 /* The table on top of the stack. May raise. */
 void roost_broker_server_read(roost_keys_reader *reader, const roost_broker_schema *schema,
                               roost_server_config *server);

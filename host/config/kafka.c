@@ -2,6 +2,8 @@
  * The keys of Kafka's entries: the tables are Nest's, which has most of them from kafkajs.
  */
 #include "transport/kafka.h"
+
+#include <lua.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,6 +109,34 @@ static void check_tls(roost_keys_reader *reader, const char *key, const roost_tl
     say(reader, key, "ca: one file or one text, which may have several certificates");
 }
 
+/* Of the table client. */
+static void say_client(roost_keys_reader *reader, const char *key, const char *problem) {
+  const size_t mark = roost_keys_enter(reader, "client");
+  say(reader, key, problem);
+  roost_keys_leave(reader, mark);
+}
+
+/* Whether the entry on top of the stack has client.sasl: the options do not tell an empty table. */
+static bool has_sasl(lua_State *lua) {
+  const int top = lua_gettop(lua);
+  bool found = lua_getfield(lua, -1, "client") == LUA_TTABLE;
+  found = found && lua_getfield(lua, -1, "sasl") == LUA_TTABLE;
+  lua_settop(lua, top);
+  return found;
+}
+
+/* Who logs in may be said by the URL, too. */
+static void check_client(roost_keys_reader *reader, const roost_kafka_options *options) {
+  if (options->brokers != NULL && options->brokers[0] == NULL)
+    say_client(reader, "brokers", "an empty list leads nowhere");
+  if (!has_sasl(reader->lua))
+    return;
+  if (options->sasl_username == NULL && options->broker.user == NULL)
+    say_client(reader, "sasl", "username is needed");
+  else if (options->sasl_password == NULL && options->broker.password == NULL)
+    say_client(reader, "sasl", "password is needed");
+}
+
 /* The first of the brokers is what status and errors name. */
 static void name_place(roost_keys_reader *reader, roost_kafka_options *options) {
   if (options->brokers == NULL || options->brokers[0] == NULL)
@@ -128,6 +158,7 @@ static void finish(roost_keys_reader *reader, roost_broker_entry *base, bool is_
   kafka_entry *entry = (kafka_entry *)base;
   roost_kafka_options *options = &entry->options;
   name_place(reader, options);
+  check_client(reader, options);
   check_tls(reader, "tls", options->broker.tls);
   check_tls(reader, "client", options->ssl);
   if (options->ssl != NULL)

@@ -49,8 +49,9 @@ void roost_override_apply(roost_script *script, const roost_override *override,
     lua_pop(lua, 1);
   }
   if (rest == NULL) {
-    roost_problems_add(problems, ROOST_PROBLEM_ERROR, "%s=%s: not a key", override->key,
-                       override->value);
+    roost_problems_add(problems, ROOST_PROBLEM_ERROR,
+                       "%s=%s: \"%s\" is not a key, as servers[1].port is", override->key,
+                       override->value, override->key);
   } else if (*rest != '\0') {
     char shown[ROOST_KEY_SHOWN];
     roost_key_show(lua, -1, shown);

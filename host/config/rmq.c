@@ -183,12 +183,31 @@ static void say(roost_keys_reader *reader, const char *key, const char *problem)
   roost_keys_leave(reader, mark);
 }
 
+/* Brokers know four, and those of their plugins. */
+static void check_exchange_type(roost_keys_reader *reader, const char *type) {
+  static const char *const known[] = {"topic", "direct", "fanout", "headers"};
+  bool found = type == NULL || strncmp(type, "x-", 2) == 0;
+  for (size_t i = 0; i < sizeof known / sizeof known[0] && !found; i++)
+    found = strcmp(type, known[i]) == 0;
+  if (found)
+    return;
+  const size_t mark = roost_keys_enter(reader, "exchange_type");
+  roost_keys_problem(reader, ROOST_PROBLEM_ERROR,
+                     "expected \"topic\", \"direct\", \"fanout\", \"headers\" or a plugin's as "
+                     "\"x-...\", got \"%.40s\"",
+                     type);
+  roost_keys_leave(reader, mark);
+}
+
+#define IN_A_URL " (in a URL: amqp://HOST/?queue=NAME)"
+
 static void check(roost_keys_reader *reader, const rmq_entry *entry, bool is_server) {
   const roost_rmq_options *options = &entry->options;
+  check_exchange_type(reader, options->exchange_type);
   const bool is_routed = roost_rmq_is_routed(options);
   if ((is_routed || (!is_server && options->exchange == NULL)) && options->exchange == NULL &&
       options->queue[0] == '\0')
-    say(reader, "queue", is_routed ? "this or exchange is needed" : "is needed");
+    say(reader, "queue", is_routed ? "this or exchange is needed" IN_A_URL : "is needed" IN_A_URL);
   if (options->dead_letter == NULL)
     return;
   if (is_server && options->no_ack)

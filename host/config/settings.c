@@ -75,6 +75,14 @@ static int run(lua_State *lua) {
   return 0;
 }
 
+/* Lua names the file, a long path by its end, unless the script had it say nothing. */
+static void say_raised(loading *load, const char *text) {
+  const char *file = load->settings->file;
+  const bool named = strncmp(text, file, strlen(file)) == 0 || strncmp(text, "...", 3) == 0;
+  roost_problems_add(load->problems, ROOST_PROBLEM_ERROR, "%s%s%s", named ? "" : file,
+                     named ? "" : ": ", text);
+}
+
 /* Runs and reads the file; what it raised is a problem. */
 static int evaluate(loading *load) {
   const char *file = load->settings->file;
@@ -91,7 +99,7 @@ static int evaluate(loading *load) {
   else if (status == LUA_ERRMEM)
     load->status = ROOST_ENOMEM;
   else if (status != LUA_OK && lua_type(lua, -1) == LUA_TSTRING)
-    roost_problems_add(load->problems, ROOST_PROBLEM_ERROR, "%s", lua_tostring(lua, -1));
+    say_raised(load, lua_tostring(lua, -1));
   else if (status != LUA_OK)
     roost_problems_add(load->problems, ROOST_PROBLEM_ERROR, "%s: raised a %s", file,
                        luaL_typename(lua, -1));

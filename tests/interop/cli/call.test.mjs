@@ -100,6 +100,12 @@ describe('roost call', () => {
     'an option without its value': ['--timeout'], 'metadata without =': ['--meta', 'a', 'x'],
   };
   for (const [name, args] of Object.entries(usage)) fails(`usage, ${name}: 2`, args, 2, /./);
+  test('a scheme that nobody has: 2, and those there are', async () => {
+    const { code, stderr } = await roost(['call', '--url', 'foo://x', 'x']);
+    assert.equal(code, 2);
+    assert.match(stderr, /--url foo:\/\/x: its scheme is none of tcp, tls, .*nats.*redis.*mqtt.*amqp.*kafka/);
+  });
+
   for (const bad of ['nonsense', 'http://127.0.0.1:1', 'tcp://127.0.0.1:notaport', 'tcp://:0:0']) {
     test(`usage, --url ${bad}: 2`, async () => {
       assert.equal((await roost(['call', '--url', bad, 'x'])).code, 2);

@@ -83,6 +83,14 @@ describe('roost check', () => {
   finds('a syntax error in the configuration', 'return {\n  services = = 1 }\n', [/host\.lua:2/]);
   finds('a configuration that returns nothing', 'local x = 1\n', [/host\.lua/, /table/]);
   finds('a configuration that raises', '\n\nerror("no way")\n', [/host\.lua:3/, /no way/]);
+  finds('a configuration that raises a text alone', 'error("no way", 0)\n', [/host\.lua: no way/]);
+  finds('a configuration of bytecode', '\x1bLua', [/host\.lua: .*binary chunk/]);
+  finds('memory that no service can start with', { limits: { service_memory: 20000 } },
+    [/service good: .*the limit is 20000 bytes \(limits\.service_memory\)/]);
+  finds('the same of one service', { service_options: { good: { memory: 20000 } } },
+    [/service good: .*the limit is 20000 bytes \(service_options\.good\.memory\)/]);
+  finds('a name that is too long for a socket', { admin: { http: false, socket: `/tmp/${'x'.repeat(150)}` } },
+    [/host\.lua: admin\.socket: .*too long/]);
   finds('a variable that is not set', 'return { services = env("ROOST_INTEROP_NOT_SET") }\n',
     [/host\.lua:1/, /ROOST_INTEROP_NOT_SET/]);
   finds('a file that is not there', 'return {\n services = file("gone.txt") }\n',

@@ -132,6 +132,18 @@ static void a_port_that_is_taken_is_said_to_be(void **state) {
   assert_int_equal(roost_admin_listen_http(&self->fd, "nowhere", &port, &self->why), ROOST_EINVAL);
 }
 
+/* Without anything being made. */
+static void a_name_that_no_socket_can_have_is_told(void **state) {
+  fixture *self = *state;
+  struct stat info;
+  assert_int_equal(roost_admin_check_socket(self->folder, self->path, &self->why), 0);
+  memset(self->path, 'x', 150);
+  self->path[150] = '\0';
+  assert_int_equal(roost_admin_check_socket(self->folder, self->path, &self->why), ROOST_EINVAL);
+  assert_string_equal(self->why, "the name is too long for a socket");
+  assert_false(is_there(self, &info));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -141,6 +153,7 @@ int main(void) {
       TEST(one_that_nobody_answers_at_is_replaced),
       TEST(a_file_in_its_place_is_left_alone),
       TEST(a_path_may_be_long),
+      TEST(a_name_that_no_socket_can_have_is_told),
       TEST(a_port_that_is_taken_is_said_to_be),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,17 @@ static void what_is_wrong_is_named(void **state) {
       load, "client = { sasl = { mechanism = 'magic' } }",
       "host.lua: servers[1].client.sasl.mechanism: expected \"plain\" or \"scram-sha-256\" "
       "or \"scram-sha-512\", got \"magic\"");
+  assert_wrong(load, "client = { brokers = {} }",
+               "host.lua: servers[1].client.brokers: an empty list leads nowhere");
+  assert_wrong(load, "client = { sasl = {} }",
+               "host.lua: servers[1].client.sasl: username is needed");
+  assert_wrong(load, "client = { sasl = { password = 'p' } }",
+               "host.lua: servers[1].client.sasl: username is needed");
+  assert_wrong(load, "client = { sasl = { mechanism = 'plain', username = 'u' } }",
+               "host.lua: servers[1].client.sasl: password is needed");
+  load_text(load, "return { services = {}, servers = { { transport = 'kafka', url = "
+                  "'kafka://u:p@k', client = { sasl = { mechanism = 'scram-sha-256' } } } } }");
+  assert_int_equal(load->status, 0);
   assert_wrong(load, "serializer = 'cjson'",
                "host.lua: servers[1].serializer: a Kafka record has no packet");
   assert_wrong(load, "tls = { servername = 'x' }",

@@ -71,12 +71,13 @@ static void says_what_is_no_key(void **state) {
                                      "a[]", "a[x]", "a[1",  "a.[1]", "a]["};
   load_case *load = *state;
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-    char expected[64];
+    char expected[96];
     load->override_count = 0;
     load_set(load, keys[i], "1");
     load_text(load, "return { services = {} }");
     assert_true(load->problems.errors >= 1);
-    snprintf(expected, sizeof expected, "%s=1: not a key", keys[i]);
+    snprintf(expected, sizeof expected, "%s=1: \"%s\" is not a key, as servers[1].port is", keys[i],
+             keys[i]);
     assert_string_equal(load->problems.items[0].text, expected);
   }
 }

@@ -151,7 +151,12 @@ static void what_is_wrong_is_named(void **state) {
                "\"heartbeat\"");
   assert_wrong(load, "prefetch_count = 65536",
                "host.lua: servers[1].prefetch_count: must be between 0 and 65535, got 65536");
-  assert_wrong(load, "wildcards = true", "host.lua: servers[1].queue: this or exchange is needed");
+  assert_wrong(load, "wildcards = true",
+               "host.lua: servers[1].queue: this or exchange is needed (in a URL: "
+               "amqp://HOST/?queue=NAME)");
+  assert_wrong(load, "exchange = 'e', exchange_type = 'bad'",
+               "host.lua: servers[1].exchange_type: expected \"topic\", \"direct\", \"fanout\", "
+               "\"headers\" or a plugin's as \"x-...\", got \"bad\"");
   assert_wrong(load, "queue = 'q', dead_letter = 'd'",
                "host.lua: servers[1].dead_letter: needs no_ack = false: the broker forgets a "
                "message that it need not hear of");
@@ -170,7 +175,10 @@ static void what_is_wrong_is_named(void **state) {
                "host.lua: servers[1].queue_option: unknown key (did you mean "
                "\"queue_options\"?)");
   load_text(load, "return { services = {}, clients = { A = { transport = 'rmq' } } }");
-  assert_error(load, "host.lua: clients.A.queue: is needed");
+  assert_error(load, "host.lua: clients.A.queue: is needed (in a URL: amqp://HOST/?queue=NAME)");
+  load_text(load, "return { services = {}, clients = { A = { transport = 'rmq', exchange = 'e', "
+                  "exchange_type = 'x-random' } } }");
+  assert_int_equal(load->status, 0);
 }
 
 int main(void) {
