@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/override.h"
 #include "core/slice.h"
 #include "core/url.h"
 #include "host_internal.h"
@@ -68,6 +69,8 @@ static int report(roost_host *host, const roost_problems *problems, int status) 
 /* ------------------------------------------------------------------------- life -------------- */
 
 void roost_config_init(roost_config *cfg) {
+  if (cfg == NULL)
+    return;
   memset(cfg, 0, sizeof *cfg);
   cfg->struct_size = sizeof *cfg;
 }
@@ -239,6 +242,8 @@ static roost_host *make(roost_config *config) {
 
 int roost_host_new(roost_host **out, const roost_config *cfg) {
   roost_config own;
+  if (out == NULL)
+    return ROOST_EINVAL;
   *out = NULL;
   int status = take_config(&own, cfg);
   if (status != 0)
@@ -350,8 +355,12 @@ static int add_override(roost_host *host, const char *key, const char *value, bo
 }
 
 int roost_host_set(roost_host *host, const char *key, const char *value) {
-  if (key == NULL || value == NULL || *key == '\0')
+  if (host == NULL)
+    return ROOST_EINVAL;
+  if (key == NULL || value == NULL)
     return roost_host_fail(host, ROOST_EINVAL, "a key and a value are needed");
+  if (!roost_override_is_key(key))
+    return fail_about(host, ROOST_EINVAL, key, "not a key, as servers[1].port is");
   if (host->loaded)
     return roost_host_fail(host, ROOST_ESTATE, "the configuration is loaded already");
   int status = add_override(host, key, value, false);
@@ -368,6 +377,8 @@ static int load(roost_host *host, const char *path, roost_problems *problems) {
 }
 
 int roost_host_load_config(roost_host *host, const char *path) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   roost_problems problems;
   if (host->loaded || host->worker->state != ROOST_WORKER_IDLE)
     return roost_host_fail(host, ROOST_ESTATE,
@@ -383,6 +394,8 @@ int roost_host_load_config(roost_host *host, const char *path) {
 }
 
 int roost_host_reload_config(roost_host *host) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   if (host->configuration == NULL || host->broken)
     return roost_host_fail(host, ROOST_ESTATE,
                            "there is no configuration that could be read again");
@@ -391,6 +404,8 @@ int roost_host_reload_config(roost_host *host) {
 }
 
 int roost_host_reload(roost_host *host, const char *service) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   if (host->worker->state != ROOST_WORKER_RUNNING)
     return roost_host_fail(host, ROOST_ESTATE, "the host is not running");
   if (service != NULL) {
@@ -431,6 +446,8 @@ static int own_server_new(own_server **out, roost_host *host, const char *url) {
 }
 
 int roost_host_listen(roost_host *host, const char *url) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   own_server *server;
   const char *why;
   if (url == NULL)
@@ -455,6 +472,8 @@ int roost_host_listen(roost_host *host, const char *url) {
 }
 
 int roost_host_inherit(roost_host *host, int descriptor) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   if (host->loaded)
     return roost_host_fail(host, ROOST_ESTATE, "the configuration is loaded already");
   const int status = roost_loop_inherit(host->worker->loop, descriptor);
@@ -464,6 +483,8 @@ int roost_host_inherit(roost_host *host, int descriptor) {
 }
 
 int roost_host_port(const roost_host *host, size_t server) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   if (server >= host->worker->server_count)
     return ROOST_ENOENT;
   return host->worker->servers[server]->address.port;
@@ -476,6 +497,8 @@ static int forward_last_there(roost_worker *worker, void *ud) {
 }
 
 int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *fn, void *ud) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   const char *why = "out of memory";
   roost_slice text = roost_slice_text(pattern);
   roost_buffer json;

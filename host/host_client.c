@@ -94,6 +94,8 @@ static int add_client(roost_host *host, const char *name, const char *url) {
 }
 
 int roost_host_connect(roost_host *host, const char *name, const char *url) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   if (name == NULL || !is_name(name))
     return roost_host_fail(host, ROOST_EINVAL,
                            "a client's name has letters, digits, _ and -, and is not local");
@@ -306,11 +308,15 @@ static int begin(roost_host *host, const char *client, roost_slice pattern, roos
 
 int roost_request(roost_host *host, const char *client, roost_slice pattern, roost_slice data,
                   uint32_t timeout_ms, roost_reply_fn *fn, void *ud) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   if (fn == NULL)
     return roost_host_fail(host, ROOST_EINVAL, "a function for the replies is needed");
   return begin(host, client, pattern, data, timeout_ms, fn, ud);
 }
 
 int roost_emit(roost_host *host, const char *client, roost_slice pattern, roost_slice data) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   return begin(host, client, pattern, data, 0, NULL, NULL);
 }

@@ -6,6 +6,8 @@
 #include "host_internal.h"
 
 int roost_host_module(roost_host *host, const char *name, const roost_function *functions) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   const char *why;
   if (host->loaded)
     return roost_host_fail(host, ROOST_ESTATE, "the configuration is loaded already");

@@ -41,6 +41,8 @@ static int leave(roost_host *host, int status) {
 }
 
 int roost_host_run(roost_host *host) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   int status = enter(host);
   if (status != 0)
     return status;
@@ -51,6 +53,8 @@ int roost_host_run(roost_host *host) {
 }
 
 int roost_host_poll(roost_host *host, uint32_t timeout_ms) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   int status = enter(host);
   if (status != 0)
     return status;
@@ -60,21 +64,29 @@ int roost_host_poll(roost_host *host, uint32_t timeout_ms) {
 }
 
 int roost_host_poll_budget(roost_host *host, uint32_t us) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   roost_loop_set_quota(host->worker->loop, us);
   return 0;
 }
 
 int roost_host_fd(const roost_host *host) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   return roost_loop_fd(host->worker->loop);
 }
 
 int roost_host_timeout(const roost_host *host) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   if (host->worker->state == ROOST_WORKER_IDLE)
     return 0;
   return roost_loop_timeout(host->worker->loop);
 }
 
 roost_state roost_host_state(const roost_host *host) {
+  if (host == NULL)
+    return ROOST_STATE_FAILED;
   static const roost_state states[] = {
       [ROOST_WORKER_IDLE] = ROOST_STATE_IDLE,       [ROOST_WORKER_STARTING] = ROOST_STATE_STARTING,
       [ROOST_WORKER_RUNNING] = ROOST_STATE_RUNNING, [ROOST_WORKER_DRAINING] = ROOST_STATE_DRAINING,
@@ -83,6 +95,8 @@ roost_state roost_host_state(const roost_host *host) {
 }
 
 int roost_host_stop(roost_host *host) {
+  if (host == NULL)
+    return ROOST_EINVAL;
   roost_workers_drain(host->workers);
   return 0;
 }
@@ -118,7 +132,7 @@ void roost_host_drop_posted(roost_host *host) {
 
 /* The queue is the host's own, so that what is never run can be freed. */
 int roost_host_post(roost_host *host, roost_post_fn *fn, void *ud) {
-  if (fn == NULL)
+  if (host == NULL || fn == NULL)
     return ROOST_EINVAL;
   posted *job = roost_alloc_get(&host->alloc, sizeof *job);
   if (job == NULL)
@@ -139,6 +153,8 @@ int roost_host_post(roost_host *host, roost_post_fn *fn, void *ud) {
 /* ------------------------------------------------------------------------- counters ---------- */
 
 void roost_host_stats(const roost_host *host, roost_stats *out) {
+  if (host == NULL || out == NULL)
+    return;
   size_t size = out->struct_size;
   roost_stats stats = {.struct_size = size};
   stats.log_dropped = roost_log_dropped(host->log);

@@ -22,7 +22,9 @@
  * to stdout, and to stderr only where roost_config.log is NULL; it never ends the process, but
  * where a configuration says limits.stuck = "abort". Units. Times are milliseconds unless a name
  * says otherwise, sizes are bytes. Errors. Functions return 0 (or a value that is not negative) or
- * one of ROOST_E...; roost_host_error has the text.
+ * one of ROOST_E...; roost_host_error has the text. NULL where a comment does not allow it is
+ * ROOST_EINVAL, or does nothing: false, 0 and an empty slice where a function returns no status
+ * (roost_host_state: failed).
  */
 #ifndef ROOST_H
 #define ROOST_H
@@ -157,7 +159,7 @@ ROOST_API void roost_host_free(roost_host *host);
 ROOST_API const char *roost_host_error(const roost_host *host);
 
 /* Sets one configuration key as the command line's --set does: key dotted ("limits.store_memory",
- * "servers.1.port"), value a Lua literal or plain text. Takes effect in the next
+ * "servers.1.port"), no part empty, value a Lua literal or plain text. Takes effect in the next
  * roost_host_load_config. Errors: ENOMEM, EINVAL, ESTATE (already loaded). */
 ROOST_API int roost_host_set(roost_host *host, const char *key, const char *value);
 

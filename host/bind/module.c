@@ -81,12 +81,13 @@ struct roost_params {
 
 /* Whether there is a value of that letter at a place. */
 static bool has(const roost_params *args, size_t place, char letter) {
-  return place < args->function->count && args->function->letters[place] == letter &&
-         !lua_isnoneornil(args->lua, (int)place + 1);
+  return args != NULL && place < args->function->count &&
+         args->function->letters[place] == letter && !lua_isnoneornil(args->lua, (int)place + 1);
 }
 
 bool roost_params_given(const roost_params *args, size_t place) {
-  return place < args->function->count && !lua_isnoneornil(args->lua, (int)place + 1);
+  return args != NULL && place < args->function->count &&
+         !lua_isnoneornil(args->lua, (int)place + 1);
 }
 
 bool roost_params_boolean(const roost_params *args, size_t place) {
@@ -117,6 +118,8 @@ roost_slice roost_params_json(const roost_params *args, size_t place) {
 /* ------------------------------------------------------------------------- results ----------- */
 
 static int add_result(roost_params *args, result added) {
+  if (args == NULL)
+    return ROOST_EINVAL;
   if (args->result_count == RESULTS_MAX)
     return ROOST_EFULL;
   args->results[args->result_count++] = added;
@@ -124,6 +127,8 @@ static int add_result(roost_params *args, result added) {
 }
 
 static int add_text(roost_params *args, char letter, roost_slice value) {
+  if (args == NULL)
+    return ROOST_EINVAL;
   roost_buffer *texts = &args->texts->returned;
   const result added = {.letter = letter, .at = texts->len, .len = value.len};
   if (args->result_count == RESULTS_MAX)
@@ -157,6 +162,8 @@ int roost_return_json(roost_params *args, roost_slice value) {
 }
 
 int roost_raise(roost_params *args, const char *message) {
+  if (args == NULL)
+    return ROOST_EINVAL;
   const size_t len = message != NULL ? strnlen(message, MESSAGE_BYTES - 1) : 0;
   if (len > 0)
     memcpy(args->message, message, len);

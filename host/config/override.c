@@ -6,24 +6,42 @@
 #include <string.h>
 
 #include "config/keys_value.h"
+#include "core/slice.h"
 
-/* Pushes the first part of a dotted key, a number where it is digits, and returns what is left
- * of the key after it; NULL where this is no key. "a.1" and "a[1]" are the same. */
-static const char *push_part(lua_State *lua, const char *key) {
+/* The first part of a dotted key; returns what is left of the key after it, NULL where this is no
+ * key. "a.1" and "a[1]" are the same. */
+static const char *take_part(roost_slice *part, const char *key) {
   const bool bracket = key[0] == '[';
-  const char *part = bracket ? key + 1 : key;
-  const size_t len = strcspn(part, bracket ? "]" : ".[");
-  const bool digits = strspn(part, "0123456789") >= len;
-  if (len == 0 || (bracket && (!digits || part[len] != ']')))
+  part->ptr = bracket ? key + 1 : key;
+  part->len = strcspn(part->ptr, bracket ? "]" : ".[");
+  const bool digits = strspn(part->ptr, "0123456789") >= part->len;
+  if (part->len == 0 || (bracket && (!digits || part->ptr[part->len] != ']')))
     return NULL;
-  if (digits && len < 10)
-    lua_pushinteger(lua, strtol(part, NULL, 10));
-  else
-    lua_pushlstring(lua, part, len);
-  const char *rest = part + len + bracket;
+  const char *rest = part->ptr + part->len + bracket;
   if (*rest == '.')
     return rest[1] != '\0' && rest[1] != '[' ? rest + 1 : NULL;
   return *rest == '\0' || *rest == '[' ? rest : NULL;
+}
+
+bool roost_override_is_key(const char *key) {
+  roost_slice part;
+  do
+    key = take_part(&part, key);
+  while (key != NULL && *key != '\0');
+  return key != NULL;
+}
+
+/* As take_part; pushes the part, a number where it is digits. */
+static const char *push_part(lua_State *lua, const char *key) {
+  roost_slice part;
+  const char *rest = take_part(&part, key);
+  if (rest == NULL)
+    return NULL;
+  if (part.len < 10 && strspn(part.ptr, "0123456789") >= part.len)
+    lua_pushinteger(lua, strtol(part.ptr, NULL, 10));
+  else
+    lua_pushlstring(lua, part.ptr, part.len);
+  return rest;
 }
 
 void roost_override_apply(roost_script *script, const roost_override *override,

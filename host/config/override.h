@@ -9,6 +9,9 @@
 #include "config/script.h"
 #include "config/settings.h"
 
+/* Whether it is one, dotted, of parts that are not empty. */
+bool roost_override_is_key(const char *key);
+
 /* Sets one key in the table on top of the stack, making the tables on the way to it. */
 void roost_override_apply(roost_script *script, const roost_override *override,
                           roost_problems *problems);

@@ -5,15 +5,19 @@
 #include "service/dispatch.h"
 
 roost_slice roost_call_pattern(const roost_call *call) {
+  if (call == NULL)
+    return (roost_slice){NULL, 0};
   return call->pattern;
 }
 
 roost_slice roost_call_data(const roost_call *call) {
+  if (call == NULL)
+    return (roost_slice){NULL, 0};
   return call->data.ptr != NULL ? call->data : ROOST_SLICE("null");
 }
 
 bool roost_call_is_event(const roost_call *call) {
-  return call->event;
+  return call != NULL && call->event;
 }
 
 /* Why nothing can be sent any more. */
@@ -22,6 +26,8 @@ static int lost(const roost_call *call) {
 }
 
 int roost_call_push(roost_call *call, roost_slice data) {
+  if (call == NULL)
+    return ROOST_EINVAL;
   roost_buffer *item;
   if (call->answered)
     return lost(call);
@@ -44,6 +50,8 @@ void roost_call_finish(roost_call *call) {
 }
 
 int roost_call_reply(roost_call *call, roost_slice data) {
+  if (call == NULL)
+    return ROOST_EINVAL;
   int status = roost_call_owed(call) || call->event ? 0 : lost(call);
   if (data.ptr == NULL) {
     roost_call_reply_none(call);
@@ -59,6 +67,8 @@ int roost_call_reply(roost_call *call, roost_slice data) {
 }
 
 int roost_call_fail(roost_call *call, const char *message) {
+  if (call == NULL)
+    return ROOST_EINVAL;
   int status = roost_call_owed(call) || call->event ? 0 : lost(call);
   roost_call_set_failed(call);
   call->dispatch->stats.errors++;

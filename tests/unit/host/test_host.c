@@ -151,6 +151,10 @@ static void keys_can_be_set_before_the_file_is_read(void **state) {
   assert_int_equal(roost_host_set(self.host, "limits.request_timeout", "10"), 0);
   assert_int_equal(roost_host_set(self.host, "", "1"), ROOST_EINVAL);
   assert_int_equal(roost_host_set(self.host, "x", NULL), ROOST_EINVAL);
+  static const char *const wrong[] = {"a..b", ".a", "a.", "a[x]"};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    assert_int_equal(roost_host_set(self.host, wrong[i], "1"), ROOST_EINVAL);
+  assert_string_equal(roost_host_error(self.host), "a[x]: not a key, as servers[1].port is");
   host_test_load(&self);
   assert_int_equal(roost_host_set(self.host, "limits.request_timeout", "10"), ROOST_ESTATE);
   int fd = host_test_connect(self.host, 0);
@@ -173,6 +177,62 @@ static void a_wrong_struct_is_refused(void **state) {
   assert_int_equal(roost_host_new(&host, NULL), ROOST_EINVAL);
   assert_int_equal(roost_version(),
                    ROOST_VERSION_MAJOR * 10000 + ROOST_VERSION_MINOR * 100 + ROOST_VERSION_PATCH);
+}
+
+static void no_host_is_told_so(void **state) {
+  (void)state;
+  roost_config cfg;
+  roost_stats stats = {.struct_size = sizeof stats};
+  const roost_slice text = {"1", 1};
+  roost_config_init(NULL);
+  roost_config_init(&cfg);
+  assert_int_equal(roost_host_new(NULL, &cfg), ROOST_EINVAL);
+  assert_int_equal(roost_host_set(NULL, "a", "1"), ROOST_EINVAL);
+  assert_int_equal(roost_host_load_config(NULL, NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_reload(NULL, NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_reload_config(NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_listen(NULL, "tcp://127.0.0.1:0"), ROOST_EINVAL);
+  assert_int_equal(roost_host_inherit(NULL, 0), ROOST_EINVAL);
+  assert_int_equal(roost_host_port(NULL, 0), ROOST_EINVAL);
+  assert_int_equal(roost_host_connect(NULL, "A", "tcp://127.0.0.1:1"), ROOST_EINVAL);
+  assert_int_equal(roost_host_run(NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_poll(NULL, 0), ROOST_EINVAL);
+  assert_int_equal(roost_host_poll_budget(NULL, 0), ROOST_EINVAL);
+  assert_int_equal(roost_host_fd(NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_timeout(NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_state(NULL), ROOST_STATE_FAILED);
+  assert_int_equal(roost_host_stop(NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_post(NULL, NULL, NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_handle(NULL, "a", NULL, NULL), ROOST_EINVAL);
+  assert_int_equal(roost_host_module(NULL, "a", NULL), ROOST_EINVAL);
+  assert_int_equal(roost_request(NULL, "a", text, text, 0, NULL, NULL), ROOST_EINVAL);
+  assert_int_equal(roost_emit(NULL, "a", text, text), ROOST_EINVAL);
+  roost_host_stats(NULL, &stats);
+  assert_int_equal(stats.services, 0);
+}
+
+static void no_call_and_no_params_are_nothing(void **state) {
+  (void)state;
+  const roost_slice text = {"1", 1};
+  assert_null(roost_call_pattern(NULL).ptr);
+  assert_null(roost_call_data(NULL).ptr);
+  assert_false(roost_call_is_event(NULL));
+  assert_int_equal(roost_call_push(NULL, text), ROOST_EINVAL);
+  assert_int_equal(roost_call_reply(NULL, text), ROOST_EINVAL);
+  assert_int_equal(roost_call_fail(NULL, NULL), ROOST_EINVAL);
+  assert_false(roost_params_given(NULL, 0));
+  assert_false(roost_params_boolean(NULL, 0));
+  assert_int_equal(roost_params_integer(NULL, 0), 0);
+  assert_true(roost_params_number(NULL, 0) == 0);
+  assert_null(roost_params_text(NULL, 0).ptr);
+  assert_null(roost_params_json(NULL, 0).ptr);
+  assert_int_equal(roost_return_nil(NULL), ROOST_EINVAL);
+  assert_int_equal(roost_return_boolean(NULL, true), ROOST_EINVAL);
+  assert_int_equal(roost_return_integer(NULL, 1), ROOST_EINVAL);
+  assert_int_equal(roost_return_number(NULL, 1), ROOST_EINVAL);
+  assert_int_equal(roost_return_text(NULL, text), ROOST_EINVAL);
+  assert_int_equal(roost_return_json(NULL, text), ROOST_EINVAL);
+  assert_int_equal(roost_raise(NULL, "x"), ROOST_EINVAL);
 }
 
 /* --------------------------------------------------------------------- C handlers ------------ */
@@ -370,6 +430,8 @@ int main(void) {
       cmocka_unit_test(what_could_not_be_loaded_is_not_run),
       cmocka_unit_test(keys_can_be_set_before_the_file_is_read),
       cmocka_unit_test(a_wrong_struct_is_refused),
+      cmocka_unit_test(no_host_is_told_so),
+      cmocka_unit_test(no_call_and_no_params_are_nothing),
       cmocka_unit_test(listeners_and_handlers_without_a_file),
       cmocka_unit_test(a_listener_that_fails_leaves_nothing),
       cmocka_unit_test(any_thread_may_post),
