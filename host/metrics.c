@@ -272,6 +272,9 @@ static void write_clients(writer *w, const roost_report *report) {
   family(w, "roost_client_requests_total", "counter", "Calls to other services that are over.");
   for (size_t i = 0; i < report->client_count; i++)
     write_client(w, &report->clients[i]);
+  family(w, "roost_client_late_replies_total", "counter", "Replies nobody waited for any more.");
+  for (size_t i = 0; i < report->client_count; i++)
+    sample(w, "client", report->clients[i].name, (double)report->clients[i].stats.late);
   family(w, "roost_client_up", "gauge", "Whether the client is connected.");
   for (size_t i = 0; i < report->client_count; i++)
     sample(w, "client", report->clients[i].name, report->clients[i].connected);

@@ -146,15 +146,37 @@ static void fill_client(filling *to, roost_report_client *client, const roost_ou
                                   .stats = from->stats};
 }
 
+static bool has_client(const roost_report *report, const char *name) {
+  for (size_t i = 0; i < report->client_count; i++)
+    if (strcmp(report->clients[i].name, name) == 0)
+      return true;
+  return false;
+}
+
+/* Clients are made at their first use; until then they are as configured. */
+static void fill_unused(filling *to, const roost_dispatch *dispatch) {
+  roost_report *report = to->report;
+  for (size_t i = 0; i < dispatch->client_count && to->status == 0; i++) {
+    const roost_client_config *config = &dispatch->clients[i];
+    if (!has_client(report, config->name))
+      report->clients[report->client_count++] =
+          (roost_report_client){.name = text(to, config->name),
+                                .transport = text(to, config->transport),
+                                .host = config->host != NULL ? text(to, config->host) : NULL,
+                                .port = config->port};
+  }
+}
+
 static void fill_clients(filling *to, const roost_dispatch *dispatch) {
   const roost_list *outbounds = &dispatch->outbounds;
   roost_report *report = to->report;
-  report->clients = get(to, length(outbounds), sizeof *report->clients);
+  report->clients = get(to, length(outbounds) + dispatch->client_count, sizeof *report->clients);
   for (const roost_list *at = outbounds->next; at != outbounds && to->status == 0; at = at->next) {
     const roost_outbound *outbound = ROOST_LIST_ENTRY(at, const roost_outbound, link);
     if (outbound->config->name != NULL)
       fill_client(to, &report->clients[report->client_count++], outbound);
   }
+  fill_unused(to, dispatch);
 }
 
 static void fill_worker(filling *to, const roost_worker *worker) {

@@ -148,6 +148,7 @@ static void add_client(roost_report_client *to, const roost_report_client *from)
   to->stats.errors += from->stats.errors;
   to->stats.timeouts += from->stats.timeouts;
   to->stats.reconnects += from->stats.reconnects;
+  to->stats.late += from->stats.late;
 }
 
 static void add_clients(merging *to, const roost_report *part) {

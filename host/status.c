@@ -190,6 +190,7 @@ static void write_client(writer *w, const roost_report_client *client) {
   number(w, "errors", client->stats.errors);
   number(w, "timeouts", client->stats.timeouts);
   number(w, "reconnects", client->stats.reconnects);
+  number(w, "late", client->stats.late);
   close_with(w, "}");
 }
 

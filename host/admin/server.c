@@ -7,8 +7,8 @@
 #include "admin/pages.h"
 #include "core/slice.h"
 
-#define MAX_CONNECTIONS 32u /* of a door; more wait to be accepted */
-#define TIMEOUT_S       10u /* of a connection on which nothing happens */
+#define MAX_CONNECTIONS 128u /* of a door; more wait to be accepted */
+#define TIMEOUT_S       2u   /* of a connection on which nothing happens, which keeps others out */
 #define MEMORY_BYTES    ((size_t)16384)
 #define MAX_BODY_BYTES  65536
 #define PAUSE_MS        50 /* of accepting, where there is no descriptor left */

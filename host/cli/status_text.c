@@ -63,6 +63,7 @@ static const column client_columns[] = {{"", "client", COLUMN_TEXT},
                                         {"errors", "errors", COLUMN_NUMBER},
                                         {"timeouts", "timeouts", COLUMN_NUMBER},
                                         {"reconnects", "reconnects", COLUMN_NUMBER},
+                                        {"late", "late", COLUMN_NUMBER},
                                         {0}};
 
 /* ------------------------------------------------------------------------- JSON -------------- */

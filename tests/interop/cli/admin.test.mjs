@@ -12,7 +12,7 @@ import { startHost, temporaryDir } from '../lib/host.mjs';
 import { connect, freePort } from '../lib/peer.mjs';
 import { luaService } from '../lib/service.mjs';
 import { makeAuthority } from '../lib/tls.mjs';
-import { until } from '../lib/wait.mjs';
+import { until, within } from '../lib/wait.mjs';
 
 const body = `
 service:message("echo", function(data) return data end)
@@ -182,6 +182,37 @@ describe('admin pages', () => {
     t.after(() => silent.forEach((socket) => socket.destroy()));
     await Promise.all(silent.map((socket) => once(socket, 'connect')));
     assert.equal((await get('/status')).code, 200);
+  });
+
+  test('more of them than there is room for are disconnected soon', async (t) => {
+    const port = await freePort();
+    await start(t, { admin: { http: `127.0.0.1:${port}` } });
+    const silent = Array.from({ length: 200 }, () => createConnection(port, '127.0.0.1'));
+    t.after(() => silent.forEach((socket) => socket.destroy()));
+    silent.forEach((socket) => socket.on('error', () => {}));
+    await Promise.all(silent.map((socket) => once(socket, 'connect')));
+    const answer = ask({ host: '127.0.0.1', port }, '/live');
+    assert.equal((await within(answer, 'an answer', 8000)).code, 200);
+  });
+
+  test('a client that nobody has used yet is there, and late replies are counted', async (t) => {
+    const slow = await startHost(t, { service: luaService(
+      'service:message("slow", function() roost.sleep(150) return 1 end)') });
+    const client = ({ port }) => ({ transport: 'tcp', host: '127.0.0.1', port });
+    const { get, peer } = await start(t, {
+      clients: { USED: client(slow), UNUSED: client(slow) },
+      service: luaService(`service:message("ask", function()
+        local ok = pcall(function() roost.client("USED"):call("slow", {}, { timeout = 20 }) end)
+        return ok
+      end)`),
+    });
+    const { clients: before } = (await get('/status')).json();
+    assert.deepEqual(before.UNUSED, { transport: 'tcp', address: `127.0.0.1:${slow.port}`,
+      status: 'disconnected', pending: 0, requests: 0, errors: 0, timeouts: 0, reconnects: 0, late: 0 });
+    assert.match((await get('/metrics')).text, /^roost_client_up\{client="UNUSED"\} 0$/m);
+    assert.equal(await (await peer()).call('ask'), false);
+    await until(async () => (await get('/status')).json().clients.USED.late === 1, 'the late reply');
+    assert.match((await get('/metrics')).text, /^roost_client_late_replies_total\{client="USED"\} 1$/m);
   });
 });
 

@@ -62,10 +62,12 @@ static void names_may_have_any_letters(void **state) {
       "\"abcdefg\":{\"transport\":\"tcp\"}}}",
       "roost 1  pid 0    up 0:00:00  memory 0 B  \n"
       "\n"
-      "client   transport  address  status  pending  requests  errors  timeouts  reconnects\n"
-      "K\xc3\xa4se                         x                                                      "
+      "client   transport  address  status  pending  requests  errors  timeouts  reconnects  late\n"
+      "K\xc3\xa4se                         x                                                       "
+      "     "
       "\n"
-      "abcdefg  tcp                                                                        \n");
+      "abcdefg  tcp                                                                              "
+      "\n");
 }
 
 static void what_is_no_status_is_refused(void **state) {

@@ -55,7 +55,8 @@ static roost_report_client clients[] = {
      .port = 3444,
      .connected = true,
      .pending = 2,
-     .stats = {.requests = 10, .answered = 5, .errors = 3, .timeouts = 1, .reconnects = 4}},
+     .stats =
+         {.requests = 10, .answered = 5, .errors = 3, .timeouts = 1, .reconnects = 4, .late = 6}},
     {.name = "SELF", .transport = "local"}};
 
 static roost_report_worker workers[] = {{.connections = 3,
@@ -143,7 +144,8 @@ static void status_is_as_the_contract_has_it(void **state) {
   expect("\"p50_ms\":0,\"p99_ms\":0,\"cpu_ms\":0,\"last_error\":null,\"refused\":null}},"
          "\"clients\":{\"PAY\":{\"transport\":\"tcp\",\"address\":\"pay.local:3444\","
          "\"status\":\"connected\",\"pending\":2,\"requests\":10,\"errors\":3,\"timeouts\":1,"
-         "\"reconnects\":4},\"SELF\":{\"transport\":\"local\",\"status\":\"disconnected\",");
+         "\"reconnects\":4,\"late\":6},\"SELF\":{\"transport\":\"local\",\"status\":"
+         "\"disconnected\",");
   expect("\"store\":{\"keys\":1,\"bytes\":77,\"limit\":1000}}");
   assert_true(roost_status_memory_bytes() > 100000);
 }
@@ -193,6 +195,7 @@ static void metrics_have_every_family(void **state) {
   expect("\nroost_client_requests_total{client=\"PAY\",outcome=\"ok\"} 5\n"
          "roost_client_requests_total{client=\"PAY\",outcome=\"error\"} 2\n"
          "roost_client_requests_total{client=\"PAY\",outcome=\"timeout\"} 1\n");
+  expect("\nroost_client_late_replies_total{client=\"PAY\"} 6\n");
   expect("\nroost_client_up{client=\"PAY\"} 1\nroost_client_up{client=\"SELF\"} 0\n");
   expect("\nroost_generation{service=\"math\"} 4\nroost_generation{service=\"gone\"} 0\n");
   expect("\nroost_generations_draining{service=\"math\"} 2\n");
@@ -249,7 +252,7 @@ static void metrics_are_in_the_format(void **state) {
     assert_int_equal(sscanf(value, " %lf", &number), 1);
     assert_true(value[-1] == '}' || strchr(line, '{') == NULL);
   }
-  assert_int_equal(count, 19);
+  assert_int_equal(count, 20);
 }
 
 static void without_a_report_both_are_whole(void **state) {
@@ -326,6 +329,7 @@ static void reports_are_merged(void **state) {
   assert_true(roost_slice_equal(math->routes.items[3].route, ROOST_SLICE("late")));
   assert_int_equal(merged->client_count, 3);
   assert_int_equal(merged->clients[0].stats.requests, 20);
+  assert_int_equal(merged->clients[0].stats.late, 12);
   assert_int_equal(merged->unhandled[0], 14);
   assert_int_equal(merged->worker_count, 3);
   assert_int_equal(merged->workers[1].requests, 4);
@@ -370,6 +374,10 @@ static void a_report_copies_all_there_is(void **state) {
   assert_int_equal(roost_worker_add_server(worker, &server), 0);
   assert_int_equal(
       roost_dispatch_add_handler(worker->dispatch, ROOST_SLICE("\"c\""), on_call, NULL, &why), 0);
+  roost_client_config client;
+  roost_client_config_init(&client);
+  client.name = "PAY"; /* that nobody has used */
+  roost_dispatch_set_clients(worker->dispatch, &client, 1);
   const size_t before = probe.bytes;
   int status = ROOST_ENOMEM;
   for (size_t allowed = 0; status == ROOST_ENOMEM; allowed++) {
@@ -385,6 +393,10 @@ static void a_report_copies_all_there_is(void **state) {
       assert_int_equal(made->routes.count, 1);
       assert_true(roost_slice_equal(made->routes.items[0].route, ROOST_SLICE("c")));
       assert_null(roost_report_find(made, ROOST_SLICE("c")));
+      assert_int_equal(made->client_count, 1);
+      assert_string_equal(made->clients[0].name, "PAY");
+      assert_string_equal(made->clients[0].host, "127.0.0.1");
+      assert_false(made->clients[0].connected);
     }
     roost_report_free(made);
     assert_int_equal(probe.bytes, before);
