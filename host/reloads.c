@@ -8,22 +8,15 @@
 #include "wire/json.h"
 #include "wire/utf8.h"
 
-/* What a look is about; each is about all of those before it, too. */
-typedef enum reach {
-  NAMED,   /* services that somebody asks for by their name */
-  CHANGED, /* those of which a file is another one now, and new ones */
-  GONE     /* those whose file is gone */
-} reach;
-
 struct roost_reloads {
   roost_reloads_config config;
   const roost_settings *settings; /* borrowed; NULL: there are none */
   roost_list requests;            /* request.link, that wait for a look */
   roost_list running;             /* request.link, that wait for services */
   roost_scan *scan;               /* under way; NULL: none */
-  reach reach;                    /* of that one */
+  bool all;                       /* that one is about all services, not just those asked for */
   bool again;                     /* another look after it */
-  reach reach_again;              /* of the next one */
+  bool all_again;                 /* and that one */
   roost_buffer told;              /* problems with finding services that the log has had */
   roost_buffer folders;           /* that the last look found */
   roost_watching *watching;       /* NULL: nothing is watched */
@@ -96,21 +89,18 @@ static roost_slice readable(roost_slice text) {
   return text;
 }
 
-/* Appends one; nothing where memory is short. to 0: refused says why, or is NULL: it was taken out.
- */
+/* Appends one; nothing where memory is short. */
 static void write_outcome(roost_buffer *json, const char *service, uint32_t from, uint32_t to,
                           roost_slice refused) {
   const size_t before = json->len;
-  int status = before > 1 ? roost_buffer_append_byte(json, ',') : 0;
-  if (status == 0)
-    status = roost_buffer_append_slice(json, ROOST_SLICE("{\"service\":"));
+  int status = roost_buffer_append_slice(json, ROOST_SLICE("{\"service\":"));
   if (status == 0)
     status = roost_json_write_string(json, roost_slice_text(service));
   if (status == 0)
     status = roost_buffer_printf(json, ",\"from\":%u,\"to\":%u,\"refused\":", from, to);
   if (status == 0)
-    status = to != 0 || refused.ptr == NULL ? roost_buffer_append_slice(json, ROOST_SLICE("null"))
-                                            : roost_json_write_string(json, readable(refused));
+    status = to != 0 ? roost_buffer_append_slice(json, ROOST_SLICE("null"))
+                     : roost_json_write_string(json, readable(refused));
   if (status == 0)
     status = roost_buffer_append_byte(json, '}');
   if (status != 0)
@@ -119,9 +109,7 @@ static void write_outcome(roost_buffer *json, const char *service, uint32_t from
 
 static void on_reloaded(roost_reload_waiter *waiter, const roost_reload_result *result) {
   part *self = ROOST_LIST_ENTRY(waiter, part, waiter);
-  const roost_slice refused =
-      result->refused.ptr != NULL ? result->refused : ROOST_SLICE("out of memory");
-  write_outcome(&self->json, result->service->name, result->from, result->to, refused);
+  write_outcome(&self->json, result->service->name, result->from, result->to, result->refused);
   let_go(self->request);
 }
 
@@ -165,7 +153,7 @@ static void start_request(request *self) {
   let_go(self);
 }
 
-static int look(roost_reloads *reloads, reach wanted);
+static int look(roost_reloads *reloads, bool all);
 
 int roost_reloads_request(roost_reloads *reloads, const char *service, roost_reloads_done *fn,
                           void *ud) {
@@ -186,7 +174,7 @@ int roost_reloads_request(roost_reloads *reloads, const char *service, roost_rel
     return ROOST_ENOMEM;
   }
   roost_list_append(&reloads->requests, &self->link);
-  const int status = look(reloads, service != NULL ? NAMED : GONE);
+  const int status = look(reloads, service == NULL);
   if (status != 0)
     request_free(self);
   return status;
@@ -243,7 +231,7 @@ static const roost_found *find_found(const roost_scan *scan, const char *name) {
 /* Those that are new join the others, in their order: with only some asked for by name, those. */
 static void take_found(const roost_reloads *reloads, roost_scan *scan, const roost_list *requests) {
   const roost_reloads_config *config = &reloads->config;
-  for (size_t i = scan->found.count; reloads->reach == NAMED && i-- > 0;) {
+  for (size_t i = scan->found.count; !reloads->all && i-- > 0;) {
     const char *name = scan->found.items[i].name;
     if (roost_worker_find_service(config->worker, name) == NULL && !is_asked_for(requests, name))
       roost_found_remove(&scan->found, i);
@@ -262,44 +250,21 @@ static bool take_move(roost_reloads *reloads, roost_service *service,
     return false;
   if (service->reload.building) {
     reloads->again = true;
-    if (reloads->reach_again < reloads->reach)
-      reloads->reach_again = reloads->reach;
+    reloads->all_again = reloads->all_again || reloads->all;
     return false;
   }
   return roost_service_move(service, found->root, found->path) == 0;
 }
 
-/* Whether it is to go, having no place in what was found: it has no old code, the configuration
- * does not name its folder, or somebody wants to know of all that is gone. Where something could
- * not be read, nothing is known to be gone. */
-static bool is_to_go(const roost_reloads *reloads, const roost_scan *scan,
-                     const roost_scan_service *seen, const roost_service *service) {
-  return service->current == NULL || !seen->is_wanted ||
-         (reloads->reach == GONE && !seen->is_there && scan->problems.errors == 0 &&
-          scan->problems.status == 0);
-}
-
-/* Before any outcome is written that has to be waited for. */
-static void tell_removed(const roost_list *requests, const char *service, uint32_t from) {
-  for (const roost_list *at = requests->next; at != requests; at = at->next) {
-    request *to = ROOST_LIST_ENTRY(at, request, link);
-    if (to->service == NULL)
-      write_outcome(&to->json, service, from, 0, (roost_slice){NULL, 0});
-  }
-}
-
 /* While the first worker is reloading it, it stays until the next look. */
-static void remove_service(const roost_reloads *reloads, const roost_service *service,
-                           const char *name, const roost_list *requests) {
+static void remove_service(const roost_reloads *reloads, const roost_service *service) {
   const roost_reloads_config *config = &reloads->config;
-  const uint32_t from = service->current != NULL ? service->current->number : 0;
   if (!roost_reload_is_idle(&service->reload))
     return;
-  if (config->workers == NULL)
-    roost_worker_remove(config->worker, name);
-  else if (roost_workers_remove(config->workers, name) != 0)
-    return;
-  tell_removed(requests, name, from);
+  if (config->workers != NULL)
+    (void)roost_workers_remove(config->workers, service->name);
+  else
+    roost_worker_remove(config->worker, service->name);
 }
 
 static void treat_known(roost_reloads *reloads, const roost_scan *scan,
@@ -310,11 +275,11 @@ static void treat_known(roost_reloads *reloads, const roost_scan *scan,
     const roost_found *found = find_found(scan, seen->name);
     roost_service *service = roost_worker_find_service(worker, seen->name);
     const bool asked = is_asked_for(requests, seen->name);
-    if (service == NULL || (reloads->reach == NAMED && !asked))
+    if (service == NULL || (!reloads->all && !asked))
       continue;
     const bool moved = take_move(reloads, service, seen, found);
-    if (found == NULL && is_to_go(reloads, scan, seen, service))
-      remove_service(reloads, service, seen->name, requests);
+    if (found == NULL && (!seen->is_wanted || service->current == NULL)) /* it has no old code */
+      remove_service(reloads, service);
     else if ((moved || seen->is_changed) && !asked)
       roost_reload_start(service, NULL);
   }
@@ -356,22 +321,21 @@ static void on_scanned(roost_job *job) {
   if (worker->state == ROOST_WORKER_RUNNING) {
     take_found(reloads, scan, &requests);
     treat_known(reloads, scan, &requests);
-    if (reloads->reach != NAMED)
+    if (reloads->all)
       load_new(worker, &requests);
   }
   roost_scan_free(scan);
   start_requests(&requests);
   roost_reloads_note(reloads);
-  if (reloads->again && look(reloads, NAMED) != 0)
+  if (reloads->again && look(reloads, false) != 0)
     start_requests(&reloads->requests);
 }
 
 /* Whoever comes while one is under way needs another one: that one may have looked already. ENOMEM.
  */
-static int look(roost_reloads *reloads, reach wanted) {
+static int look(roost_reloads *reloads, bool all) {
   const roost_reloads_config *config = &reloads->config;
-  if (reloads->reach_again < wanted)
-    reloads->reach_again = wanted;
+  reloads->all_again = reloads->all_again || all;
   reloads->again = reloads->scan != NULL;
   if (reloads->again || reloads->settings == NULL)
     return 0;
@@ -382,8 +346,8 @@ static int look(roost_reloads *reloads, reach wanted) {
                   "the services' files are not looked at: out of memory");
     return status;
   }
-  reloads->reach = reloads->reach_again;
-  reloads->reach_again = NAMED;
+  reloads->all = reloads->all_again;
+  reloads->all_again = false;
   reloads->scan->ud = reloads;
   reloads->scan->job.done = on_scanned;
   roost_job_start(&config->builder, &reloads->scan->job, config->worker->runner);
@@ -392,7 +356,7 @@ static int look(roost_reloads *reloads, reach wanted) {
 
 void roost_reloads_look(roost_reloads *reloads) {
   if (reloads->config.worker->state == ROOST_WORKER_RUNNING)
-    (void)look(reloads, GONE);
+    (void)look(reloads, true);
 }
 
 /* ------------------------------------------------------------------------- watching ---------- */
@@ -478,7 +442,7 @@ void roost_reloads_note(roost_reloads *reloads) {
 static void on_changes(void *ud) {
   roost_reloads *reloads = ud;
   if (reloads->config.worker->state == ROOST_WORKER_RUNNING)
-    (void)look(reloads, CHANGED);
+    (void)look(reloads, true);
 }
 
 /* On the control thread. */

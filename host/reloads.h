@@ -2,10 +2,8 @@
  * reloads.h - which services of a host are reloaded, and when: those somebody asks for, those whose
  * files have changed, those that are new.
  *
- * Start reading at roost_reloads_request and roost_reloads_look. Gone: the main file of a service
- * is not in the folder any more, which itself is there; the watcher leaves such a service alone,
- * since an editor may be saving it. How one service is reloaded is service/reload.h's. Owned by the
- * host; everything on the worker's thread unless it says so.
+ * Start reading at roost_reloads_request and roost_reloads_look. How one service is reloaded is
+ * service/reload.h's. Owned by the host; everything on the worker's thread unless it says so.
  */
 #ifndef ROOST_RELOADS_H
 #define ROOST_RELOADS_H
@@ -25,9 +23,8 @@ typedef struct roost_reloads_config {
   const char *working_dir; /* relative paths start here */
 } roost_reloads_config;
 
-/* json: an array of { "service", "from", "to", "refused" }, those that were taken out first, then
- * in the services' order; to is 0 where it was refused, which says why, or taken out: refused is
- * null then. */
+/* json: an array of { "service", "from", "to", "refused" }, in the services' order; refused is
+ * null, or why, and to is 0 then. */
 typedef void roost_reloads_done(void *ud, roost_slice json);
 
 /* config is copied, what it points at borrowed. ENOMEM. */
@@ -39,14 +36,12 @@ void roost_reloads_apply(roost_reloads *reloads, const roost_settings *settings)
 /* These have been said already: a look at the files that finds them again is silent. */
 void roost_reloads_told(roost_reloads *reloads, const roost_problems *problems);
 
-/* Begins to reload a service, and no other, or all (NULL): those that are new are loaded, those
- * whose file is gone taken out. fn (may be NULL) is told once, when all is over. ENOMEM, ESTATE:
- * the worker is not running. */
+/* Begins to reload a service and no other, or all (NULL), those that are new among them; fn (may be
+ * NULL) is told once, when all is over. ENOMEM, ESTATE: the worker is not running. */
 int roost_reloads_request(roost_reloads *reloads, const char *service, roost_reloads_done *fn,
                           void *ud);
 
-/* Reloads services of which a file has changed, loads those that are new, and takes out those whose
- * file is gone. */
+/* Reloads services of which a file has changed, and loads those that are new. */
 void roost_reloads_look(roost_reloads *reloads);
 
 /* The worker is running: begins to watch, where the configuration says so. */

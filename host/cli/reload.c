@@ -68,30 +68,23 @@ static int read_outcome(outcome *got, roost_json_reader *reader) {
   return reader->error != NULL ? ROOST_EPROTO : status;
 }
 
-/* Text of a part that may be empty. */
-#define PART(buffer) (int)(buffer).len, (buffer).len > 0 ? (buffer).ptr : ""
-
-static int write_line(roost_buffer *line, const outcome *got) {
-  if (got->refused.len > 0)
-    return roost_buffer_printf(line, "%.*s refused: %.*s\n", PART(got->service),
-                               PART(got->refused));
-  if (roost_slice_equal(roost_buffer_slice(&got->to), ROOST_SLICE("0")))
-    return roost_buffer_printf(line, "%.*s removed\n", PART(got->service));
-  return roost_buffer_printf(line, "%.*s gen %.*s -> %.*s\n", PART(got->service), PART(got->from),
-                             PART(got->to));
-}
-
 static int print_outcome(reloading *r, const outcome *got) {
   roost_buffer_clear(&r->line);
-  const int status = write_line(&r->line, got);
-  if (status != 0)
-    return status;
-  if (got->refused.len > 0)
+  int status = roost_buffer_append_slice(&r->line, roost_buffer_slice(&got->service));
+  const bool refused = got->refused.len > 0;
+  if (status == 0 && refused)
+    status =
+        roost_buffer_printf(&r->line, " refused: %.*s\n", (int)got->refused.len, got->refused.ptr);
+  else if (status == 0)
+    status = roost_buffer_printf(&r->line, " gen %.*s -> %.*s\n", (int)got->from.len,
+                                 got->from.len > 0 ? got->from.ptr : "", (int)got->to.len,
+                                 got->to.len > 0 ? got->to.ptr : "");
+  if (status == 0 && refused)
     r->code = ROOST_EXIT_FAILED;
   int code = r->code;
-  if (!roost_cli_print_plain(roost_buffer_slice(&r->line), &code))
+  if (status == 0 && !roost_cli_print_plain(roost_buffer_slice(&r->line), &code))
     r->code = code;
-  return 0;
+  return status;
 }
 
 static int print_one(reloading *r, roost_json_reader *reader) {
@@ -214,14 +207,12 @@ static int run(const roost_command *command, int argc, char **argv) {
 const roost_command roost_command_reload = {
     .name = "reload",
     .summary = "have a running host load services anew",
-    .help =
-        "Usage: roost reload [--socket S] [SERVICE...]\n"
-        "\n"
-        "Has the host that runs in this directory load these services anew and no others, or\n"
-        "all there are: new ones, too, and one whose file is gone is taken out. Each is a line:\n"
-        "\"NAME gen 3 -> 4\", \"NAME removed\", or \"NAME refused:\" and why, with the old one\n"
-        "going on.\n"
-        "\n" ROOST_CLI_SOCKET_HELP "\n"
-        "It exits with 1 if one was refused, with 3 if no host answers there, and with 4 if\n"
-        "it does not in two minutes.\n",
+    .help = "Usage: roost reload [--socket S] [SERVICE...]\n"
+            "\n"
+            "Has the host that runs in this directory load these services anew and no others, or\n"
+            "all there are, new ones too. Each is a line: \"NAME gen 3 -> 4\", or \"NAME refused:\"\n"
+            "and why, with the old one going on.\n"
+            "\n" ROOST_CLI_SOCKET_HELP "\n"
+            "It exits with 1 if one was refused, with 3 if no host answers there, and with 4 if\n"
+            "it does not in two minutes.\n",
     .run = run};

@@ -463,51 +463,6 @@ static void only_what_is_named_is_reloaded(void **state) {
   deinit(&self);
 }
 
-static void remove_file(const parts *self, const char *name) {
-  char path[160];
-  snprintf(path, sizeof path, "%s/%s", self->files.folder, name);
-  assert_int_equal(unlink(path), 0);
-}
-
-static void a_service_whose_file_is_gone_goes_when_all_are_reloaded(void **state) {
-  (void)state;
-  parts self;
-  init(&self);
-  put_old(&self.files, "b.lua", "return require 'roost'.service()");
-  look(&self);
-  remove_file(&self, "a.lua");
-  self.times = 0;
-  assert_int_equal(roost_reloads_request(self.reloads, "a", on_done, &self), 0);
-  roost_loop_poll(self.worker->loop, 0);
-  assert_non_null(strstr(self.told, "No such file"));
-  expect_told(&self, NULL,
-              "[{\"service\":\"a\",\"from\":1,\"to\":0,\"refused\":null},"
-              "{\"service\":\"b\",\"from\":1,\"to\":2,\"refused\":null}]");
-  assert_null(roost_worker_find_service(self.worker, "a"));
-  remove_file(&self, "b.lua");
-  look(&self); /* as SIGHUP does */
-  assert_int_equal(self.worker->dispatch->service_count, 0);
-  deinit(&self);
-}
-
-/* Nothing is known of what lies in a folder that cannot be read. */
-static void a_service_whose_folder_is_gone_goes_on(void **state) {
-  (void)state;
-  parts self;
-  char away[128];
-  init(&self);
-  snprintf(away, sizeof away, "%s.away", self.files.folder);
-  assert_int_equal(rename(self.files.folder, away), 0);
-  self.times = 0;
-  assert_int_equal(roost_reloads_request(self.reloads, NULL, on_done, &self), 0);
-  roost_loop_poll(self.worker->loop, 0);
-  assert_int_equal(self.times, 1);
-  assert_non_null(strstr(self.told, "No such file"));
-  assert_non_null(roost_worker_find_service(self.worker, "a"));
-  assert_int_equal(rename(away, self.files.folder), 0);
-  deinit(&self);
-}
-
 static void who_asks_is_told_even_where_the_host_ends(void **state) {
   (void)state;
   parts self;
@@ -558,8 +513,6 @@ int main(void) {
       cmocka_unit_test(outcomes_are_in_the_services_order),
       cmocka_unit_test(a_problem_is_said_once),
       cmocka_unit_test(only_what_is_named_is_reloaded),
-      cmocka_unit_test(a_service_whose_file_is_gone_goes_when_all_are_reloaded),
-      cmocka_unit_test(a_service_whose_folder_is_gone_goes_on),
       cmocka_unit_test(who_asks_is_told_even_where_the_host_ends),
       cmocka_unit_test(memory_may_end_at_every_point_of_a_request),
   };
