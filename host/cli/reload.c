@@ -207,12 +207,13 @@ static int run(const roost_command *command, int argc, char **argv) {
 const roost_command roost_command_reload = {
     .name = "reload",
     .summary = "have a running host load services anew",
-    .help = "Usage: roost reload [--socket S] [SERVICE...]\n"
-            "\n"
-            "Has the host that runs in this directory load these services anew and no others, or\n"
-            "all there are, new ones too. Each is a line: \"NAME gen 3 -> 4\", or \"NAME refused:\"\n"
-            "and why, with the old one going on.\n"
-            "\n" ROOST_CLI_SOCKET_HELP "\n"
-            "It exits with 1 if one was refused, with 3 if no host answers there, and with 4 if\n"
-            "it does not in two minutes.\n",
+    .help =
+        "Usage: roost reload [--socket S] [SERVICE...]\n"
+        "\n"
+        "Has the host that runs in this directory load these services anew and no others, or\n"
+        "all there are, new ones too. Each is a line: \"NAME gen 3 -> 4\", or \"NAME refused:\"\n"
+        "and why, with the old one going on.\n"
+        "\n" ROOST_CLI_SOCKET_HELP "\n"
+        "It exits with 1 if one was refused, with 3 if no host answers there, and with 4 if\n"
+        "it does not in two minutes.\n",
     .run = run};

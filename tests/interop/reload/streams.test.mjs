@@ -16,9 +16,10 @@ service:message("count", function(data, ctx)
   end })
   for i = 1, data.upto do
     if not ctx:emit("${name}" .. i) then return end
-    roost.sleep(data.ms)
+    repeat roost.sleep(data.ms) until not data.held or roost.store:get("go")
   end
 end)
+service:message("go", function() roost.store:set("go", true) end)
 service:message("who", function() return marker and "${name}" end)
 `);
 
@@ -30,11 +31,12 @@ describe('streams', () => {
       files: { 'services/test.lua': streams('old') }, reload: { drain_timeout: 20000 },
     });
     const [peer, other] = [await connect(t, host.port), await connect(t, host.port)];
-    await peer.send({ pattern: 'count', data: { upto: 20, ms: 10 }, id: '1' });
+    await peer.send({ pattern: 'count', data: { upto: 20, ms: 5, held: true }, id: '1' });
     assert.equal(await peer.frame(), item('"old1"'));
     await host.reload('services/test.lua', streams('new'));
     assert.equal(await other.call('who'), 'new');
     assert.ok(!closedStates(host).includes('old'));
+    await other.call('go');
     for (let i = 2; i < 20; i++) assert.equal(await peer.frame(), item(`"old${i}"`));
     // The last item waits for the next one, and goes out with the end.
     assert.match(await peer.frame(), /old20/);
