@@ -95,6 +95,7 @@ static void on_reply(roost_pending *pending, const roost_reply *reply) {
   } else if (reply->last) {
     finish(self, 0, "");
   } else if (!self->only_last) {
+    roost_pending_note_unread(pending, self->items.len - self->taken);
     roost_task_wake_all(&self->waiters);
   }
 }
@@ -369,6 +370,16 @@ static bool is_missing(lua_State *lua, int index) {
          (type == LUA_TLIGHTUSERDATA && lua_touserdata(lua, index) == NULL); /* roost.null */
 }
 
+/* Gives back the memory of what was taken, once it is most of it. */
+static void drop_taken(request *self) {
+  if (self->taken < self->items.len - self->taken)
+    return;
+  roost_buffer_consume(&self->items, self->taken);
+  self->taken = 0;
+  if (self->items.len == 0)
+    roost_buffer_trim(&self->items, KEPT_BYTES);
+}
+
 /* Pushes the next value that waits; undefined is null. */
 static void push_item(lua_State *lua, request *self) {
   item head;
@@ -380,11 +391,7 @@ static void push_item(lua_State *lua, request *self) {
   else if (head.format == ROOST_FORMAT_PACKED ? roost_pack_push(lua, bytes) != 0
                                               : roost_value_push_json(lua, bytes, NULL, NULL) != 0)
     roost_error_raise_text(lua, "a reply cannot be read");
-  if (self->taken < self->items.len)
-    return;
-  roost_buffer_clear(&self->items);
-  roost_buffer_trim(&self->items, KEPT_BYTES);
-  self->taken = 0;
+  drop_taken(self);
 }
 
 /* The handle at 1, pattern and data at 2 and 3: the arguments of a function that makes requests. */
@@ -496,6 +503,7 @@ static int next_over(lua_State *lua, int status, lua_KContext context) {
   if (self->items.len > self->taken) {
     lua_pushboolean(lua, true);
     push_item(lua, self);
+    roost_pending_note_unread(&self->pending, self->items.len - self->taken);
     return 2;
   }
   if (!self->over)

@@ -62,6 +62,7 @@ static void leave(roost_pending *pending) {
   if (pending->slot != 0)
     roost_slots_remove(&outbound->slots, pending->slot);
   pending->slot = 0;
+  pending->holds = false;
   if (pending->is_sent && outbound->client->ops->forget != NULL)
     outbound->client->ops->forget(outbound->client, pending->token);
   pending->is_sent = false;
@@ -418,6 +419,12 @@ static void on_confirmed(roost_pending *pending, const roost_reply *reply) {
   pending->ops->sent(pending);
 }
 
+/* For the next reply. */
+static void start_wait(roost_pending *pending) {
+  if (pending->timeout_ms > 0)
+    roost_timer_start(pending->outbound->wheel, &pending->deadline, pending->timeout_ms);
+}
+
 static void on_reply(void *ud, const roost_reply *reply) {
   roost_outbound *outbound = ud;
   const uint64_t slot = read_id(outbound, reply->id);
@@ -437,9 +444,28 @@ static void on_reply(void *ud, const roost_reply *reply) {
     outbound->stats.answered++;
   if (reply->last)
     leave(pending);
-  else if (pending->timeout_ms > 0)
-    roost_timer_start(outbound->wheel, &pending->deadline, pending->timeout_ms);
+  else if (!pending->holds)
+    start_wait(pending);
   pending->ops->reply(pending, reply);
+}
+
+static void hold(roost_pending *pending, bool on) {
+  roost_outbound *outbound = pending->outbound;
+  pending->holds = on;
+  if (on)
+    roost_timer_stop(outbound->wheel, &pending->deadline);
+  else
+    start_wait(pending);
+  outbound->client->ops->hold(outbound->client, pending->token, on);
+}
+
+void roost_pending_note_unread(roost_pending *pending, size_t bytes) {
+  const roost_outbound *outbound = pending->outbound;
+  if (outbound == NULL || outbound->client->ops->hold == NULL)
+    return;
+  const size_t limit = outbound->config->max_buffer_size;
+  if (pending->holds ? bytes < limit / 4 : bytes > limit / 2)
+    hold(pending, !pending->holds);
 }
 
 static const roost_client_sink sink = {on_open, on_reply, on_closed, on_writable};

@@ -57,6 +57,7 @@ struct roost_pending {
   bool has_options;
   bool is_event;
   bool is_sent;        /* the client has taken it */
+  bool holds;          /* its sender is to wait: too many of its replies are unread */
   roost_format format; /* of the data */
 };
 
@@ -138,6 +139,11 @@ roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pend
  * called), 0 where ops will tell, ENOMEM, EINVAL, ESCRIPT or EUNSUPPORTED: it is out, and ops are
  * not called. */
 int roost_outbound_end(roost_outbound *outbound, roost_pending *pending, const roost_message *said);
+
+/* Says how many bytes of its replies are not read yet. From when that is over half of what a client
+ * takes (max_buffer_size) until it is below a quarter the sender waits, where he can be told to,
+ * and the time for the next reply stands still. */
+void roost_pending_note_unread(roost_pending *pending, size_t bytes);
 
 /* Lets go of one that may be pending: no op of it is called any more. */
 void roost_pending_drop(roost_pending *pending);

@@ -17,7 +17,8 @@ typedef struct roost_delivery roost_delivery;
 
 typedef struct roost_delivery_ops {
   size_t size; /* of the struct that begins with a roost_delivery */
-  /* Of reply_begin, reply_end, reply_undo, reply_unhandled and facts; the rest is filled in. */
+  /* Of reply_begin, reply_end, reply_undo, reply_unhandled, facts and crowded (NULL: never); the
+   * rest is filled in. */
   roost_origin_ops origin;
   void (*init)(roost_delivery *delivery);   /* a new one, all zero behind its roost_delivery */
   void (*clear)(roost_delivery *delivery);  /* it is over: to be used again */

@@ -4,8 +4,10 @@
  *
  * It is a client towards who calls, and a server towards the sink; a message, a delivery, is
  * dispatched when it ends, its replies are handed back as they are made, but for those made before
- * the sender's end has returned: they wait for the next turn, and those after them, too. Whose
- * replies nobody waits for any more is told so, in the next turn, too.
+ * the sender's end has returned: they wait for the next turn, and those after them, too. What takes
+ * the place of a send buffer is those, and what the sender of a message has not read yet: over half
+ * of it whoever answers is to wait. Whose replies nobody waits for any more is told so, in the next
+ * turn, too.
  */
 #include "core/slice.h"
 #include "core/slots.h"
@@ -30,6 +32,7 @@ typedef struct local_client {
 typedef struct local_delivery {
   roost_delivery delivery; /* first: a local_delivery is a roost_delivery */
   uint64_t number;         /* in requests; 0: an event */
+  bool is_held;            /* its sender has enough to read */
 } local_delivery;
 
 /* A reply that waits: this, then its id and its value. */
@@ -78,7 +81,16 @@ static int keep(local_client *self, roost_reply_kind kind, roost_format format, 
   return status;
 }
 
+static bool is_full(const local_client *self) {
+  return self->early.len > self->client.config->max_buffer_size / 2;
+}
+
+static bool reply_crowded(const roost_origin *origin) {
+  return ((const local_delivery *)origin)->is_held || is_full(of_origin(origin));
+}
+
 static void deliver_early(local_client *self) {
+  const bool was_full = is_full(self);
   roost_buffer all = self->early;
   size_t at = 0;
   roost_buffer_init(&self->early, all.alloc);
@@ -91,6 +103,8 @@ static void deliver_early(local_client *self) {
     at += sizeof head + head.id_len + head.value_len;
   }
   roost_buffer_deinit(&all);
+  if (was_full)
+    roost_delivery_pool_writable(&self->pool);
 }
 
 /* Its calls learn that their caller has left, unless they are over. */
@@ -161,12 +175,14 @@ static void clear_delivery(roost_delivery *delivery) {
   local_client *self = delivery->pool->ud;
   roost_slots_remove(&self->requests, own->number);
   own->number = 0;
+  own->is_held = false;
 }
 
 static const roost_delivery_ops delivery_ops = {.size = sizeof(local_delivery),
                                                 .origin = {.reply_begin = reply_begin,
                                                            .reply_end = reply_end,
                                                            .reply_undo = reply_undo,
+                                                           .crowded = reply_crowded,
                                                            .reply_unhandled = reply_unhandled},
                                                 .init = init_delivery,
                                                 .clear = clear_delivery,
@@ -238,6 +254,16 @@ static void forget(roost_client *client, uint64_t token) {
   roost_loop_defer(self->loop, &self->later);
 }
 
+static void hold(roost_client *client, uint64_t token, bool on) {
+  local_client *self = of(client);
+  local_delivery *delivery = roost_slots_get(&self->requests, token);
+  if (delivery == NULL)
+    return;
+  delivery->is_held = on;
+  if (!on)
+    self->server.sink->on_writable(self->server.sink_ud, &delivery->delivery.origin);
+}
+
 static bool crowded(const roost_client *client) {
   (void)client;
   return false;
@@ -272,6 +298,7 @@ static const roost_client_ops client_ops = {.routes_events = true,
                                             .end = end,
                                             .undo = undo,
                                             .forget = forget,
+                                            .hold = hold,
                                             .crowded = crowded,
                                             .close = close_client,
                                             .free = free_client};

@@ -315,6 +315,9 @@ typedef struct roost_client_ops {
   /* A request that end has taken is over: it was answered, or nobody waits any more, also because
    * the connection has ended. token: what end left in client->token. May be NULL. */
   void (*forget)(roost_client *client, uint64_t token);
+  /* on: whoever reads the replies to a request has enough of them, so that no more are to be made;
+   * else he can take more again. token: as for forget. NULL: its sender cannot be told. */
+  void (*hold)(roost_client *client, uint64_t token, bool on);
   /* True while the send buffer is over half full. */
   bool (*crowded)(const roost_client *client);
   /* Ends the connection once what was handed over is sent, or stops making it; no on_closed

@@ -13,6 +13,7 @@ typedef struct played_client {
   unsigned crowded_after; /* messages until it is; 0: never */
   uint64_t tokens;        /* of requests it has taken, one more for each */
   uint64_t tokens_sum;    /* of those that it was not told to forget */
+  uint64_t held;          /* the one whose replies it holds back; 0: none */
 } played_client;
 
 typedef struct waiting {
@@ -104,6 +105,12 @@ static void played_forget(roost_client *client, uint64_t token) {
   played_of(client)->tokens_sum -= token;
 }
 
+static void played_hold(roost_client *client, uint64_t token, bool on) {
+  played_client *self = played_of(client);
+  assert_int_equal(self->held, on ? 0 : token);
+  self->held = on ? token : 0;
+}
+
 static bool played_crowded(const roost_client *client) {
   return played_of(client)->crowded;
 }
@@ -119,6 +126,7 @@ static const roost_client_ops *ops(void) {
   own.begin = played_begin;
   own.end = played_end;
   own.forget = played_forget;
+  own.hold = played_hold;
   own.crowded = played_crowded;
   own.free = played_free;
   return &own;
@@ -322,6 +330,52 @@ static void watch(pending_test *self, watcher *who) {
 }
 
 /* --------------------------------------------------------------------- requests -------------- */
+
+static void a_sender_waits_for_who_reads_him_slowly(void **state) {
+  static pending_test self;
+  waiting who;
+  (void)state;
+  start_up(&self);
+  self.config.max_buffer_size = 100;
+  ask(&self, &who, 10);
+  answer(&self, who.id, "1", false);
+  roost_pending_note_unread(&who.pending, 50);
+  assert_int_equal(self.client.held, 0);
+  roost_pending_note_unread(&who.pending, 51);
+  assert_int_equal(self.client.held, who.pending.token);
+  answer(&self, who.id, "2", false); /* it was on its way */
+  roost_pending_note_unread(&who.pending, 90);
+  pass(&self, 100);
+  roost_pending_note_unread(&who.pending, 25);
+  assert_int_equal(self.client.held, who.pending.token);
+  assert_int_equal(who.failures, 0);
+  roost_pending_note_unread(&who.pending, 24);
+  assert_int_equal(self.client.held, 0);
+  pass(&self, 9);
+  assert_int_equal(who.failures, 0);
+  pass(&self, 2);
+  assert_int_equal(who.status, ROOST_ETIMEDOUT);
+  roost_pending_note_unread(&who.pending, 60); /* of one that is over */
+  assert_int_equal(self.client.held, 0);
+  stop(&self);
+}
+
+static void one_that_is_over_holds_nothing_back(void **state) {
+  static pending_test self;
+  waiting who;
+  (void)state;
+  start_up(&self);
+  self.config.max_buffer_size = 100;
+  ask(&self, &who, 10);
+  roost_pending_note_unread(&who.pending, 60);
+  answer(&self, who.id, "1", true);
+  self.client.held = 0; /* it was told to forget it */
+  request(&self, &who, 10);
+  roost_pending_note_unread(&who.pending, 60);
+  assert_int_equal(self.client.held, who.pending.token);
+  roost_pending_drop(&who.pending);
+  stop(&self);
+}
 
 static void a_request_is_sent_with_an_id_of_21_digits(void **state) {
   static pending_test self;
@@ -1112,6 +1166,8 @@ int main(void) {
       cmocka_unit_test(an_attempt_that_cannot_begin_is_the_end),
       cmocka_unit_test(watchers_are_told_of_a_broker_that_takes_nothing),
       cmocka_unit_test(watchers_may_leave_while_they_are_told),
+      cmocka_unit_test(a_sender_waits_for_who_reads_him_slowly),
+      cmocka_unit_test(one_that_is_over_holds_nothing_back),
       cmocka_unit_test(freeing_lets_watchers_go),
       cmocka_unit_test(making_one_may_fail),
       cmocka_unit_test(each_allocation_may_fail),

@@ -14,6 +14,7 @@ typedef struct local_test {
   char message[256];    /* the last one: "PATTERN DATA METADATA ID FORMAT" */
   unsigned messages;
   unsigned gone;
+  unsigned writable;  /* origins that were told so */
   int message_status; /* what on_message returns */
   unsigned opened;
   unsigned closed;
@@ -69,8 +70,8 @@ static void on_gone(void *ud, roost_origin *origin, bool reachable) {
 }
 
 static void on_writable_again(void *ud, roost_origin *origin) {
-  (void)ud;
-  (void)origin;
+  assert_false(origin->ops->crowded(origin));
+  ((local_test *)ud)->writable++;
 }
 
 static roost_format format(void *ud, roost_slice pattern) {
@@ -290,6 +291,45 @@ static void it_may_be_closed_inside_a_reply(void **state) {
   stop(&self);
 }
 
+static bool is_crowded(const local_test *self) {
+  return self->origin->ops->crowded(self->origin);
+}
+
+static void whoever_answers_waits_for_who_reads(void **state) {
+  static local_test self;
+  (void)state;
+  start(&self);
+  assert_int_equal(try_send(&self, "\"p\"", "1", "\"i\""), 0);
+  const uint64_t token = self.client->token;
+  self.client->ops->hold(self.client, token, true);
+  assert_true(is_crowded(&self));
+  self.client->ops->hold(self.client, token, false);
+  assert_int_equal(self.writable, 1);
+  assert_false(is_crowded(&self));
+  self.client->ops->hold(self.client, token, true);
+  assert_int_equal(reply(&self, ROOST_REPLY_END, "\"i\"", "", ROOST_FORMAT_JSON), 0);
+  self.client->ops->hold(self.client, token, false); /* it is over */
+  assert_int_equal(self.writable, 1);
+  assert_int_equal(try_send(&self, "\"p\"", "1", "\"i\""), 0);
+  assert_false(is_crowded(&self)); /* the delivery is used again */
+  stop(&self);
+}
+
+static void what_waits_for_the_next_turn_is_bounded(void **state) {
+  static local_test self;
+  (void)state;
+  start(&self);
+  self.config.max_buffer_size = 2; /* no reply that waits is as small */
+  assert_int_equal(try_send(&self, "\"p\"", "1", "\"i\""), 0);
+  const roost_origin *waits = self.origin;
+  assert_int_equal(try_send(&self, "\"now\"", "1", "\"j\""), 0);
+  assert_true(waits->ops->crowded(waits)); /* they have one buffer */
+  net_test_turns(&self.test, 2);
+  assert_int_equal(self.writable, 1);
+  assert_false(waits->ops->crowded(waits));
+  stop(&self);
+}
+
 /* True where memory sufficed. */
 static bool run_short(size_t allowed) {
   static local_test self;
@@ -328,6 +368,8 @@ int main(void) {
       cmocka_unit_test(closing_leaves_nobody_to_answer),
       cmocka_unit_test(whose_replies_nobody_waits_for_is_told),
       cmocka_unit_test(it_may_be_closed_inside_a_reply),
+      cmocka_unit_test(whoever_answers_waits_for_who_reads),
+      cmocka_unit_test(what_waits_for_the_next_turn_is_bounded),
       cmocka_unit_test(each_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
