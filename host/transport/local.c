@@ -12,6 +12,7 @@
 #include "core/slice.h"
 #include "core/slots.h"
 #include "transport/delivery.h"
+#include "wire/envelope.h"
 
 typedef struct local_client {
   roost_client client; /* first: a local_client is a roost_client */
@@ -56,7 +57,7 @@ static local_client *of_origin(const roost_origin *origin) {
 static void deliver(local_client *self, roost_reply_kind kind, roost_format format, roost_slice id,
                     roost_slice value) {
   const bool has_value = kind == ROOST_REPLY_ITEM || kind == ROOST_REPLY_LAST;
-  const bool is_error = kind == ROOST_REPLY_ERROR;
+  const bool is_error = kind == ROOST_REPLY_ERROR && roost_envelope_is_truthy(value);
   const roost_slice none = {NULL, 0};
   const roost_reply reply = {.format = format,
                              .id = id,

@@ -169,8 +169,7 @@ int roost_envelope_read(roost_message *message, roost_slice text) {
   return message->pattern.ptr != NULL || message->data.ptr != NULL ? 1 : 0;
 }
 
-/* JavaScript's idea of truth, for checked JSON text. */
-static bool is_truthy(roost_slice value) {
+bool roost_envelope_is_truthy(roost_slice value) {
   if (value.ptr == NULL)
     return false;
   switch (value.ptr[0]) {
@@ -217,9 +216,9 @@ static int read_reply_object(walk *w, roost_reply *reply) {
       return ROOST_EPROTO;
   }
   reply->foreign = reply->foreign || is_empty;
-  if (!is_truthy(reply->err))
+  if (!roost_envelope_is_truthy(reply->err))
     reply->err = (roost_slice){NULL, 0};
-  reply->last = is_truthy(is_last) || reply->err.ptr != NULL;
+  reply->last = roost_envelope_is_truthy(is_last) || reply->err.ptr != NULL;
   return status;
 }
 

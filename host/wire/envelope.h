@@ -22,6 +22,10 @@ int roost_envelope_read(roost_message *message, roost_slice text);
  * (to be ignored), EPROTO where it is not JSON. All of it is validated. */
 int roost_envelope_read_reply(roost_reply *reply, roost_slice text);
 
+/* JavaScript's idea of truth, for checked JSON text; ptr NULL is not true. An err that is not true
+ * is none. */
+bool roost_envelope_is_truthy(roost_slice value);
+
 /* Writing a reply: begin, then the caller appends the value's JSON text, then end; for
  * VOID and END there is no value. The key order is Nest's:
  * {"response":V,"isDisposed":true,"id":ID}  {"response":V,"id":ID}  {"isDisposed":true,"id":ID}

@@ -65,12 +65,10 @@ describe("a stream within a host", function()
 
   it("ends while it waits, with who reads it", function()
     local host, state = flowing(function(stream)
-      for _ in stream:each() do
-        roost.sleep(1000)
-        return "left"
-      end
+      local piece = stream:first()
+      return #piece
     end)
-    assert.equal("left", host:call("read", 1))
+    assert.equal(#PIECE, host:call("read", 1))
     host:advance(100)
     assert.is_true(state.ended)
     assert.is_true(state.given < PIECES / 2)
@@ -86,5 +84,24 @@ describe("a stream within a host", function()
       return count
     end, { timeout = 5000 })
     assert.equal(PIECES, host:call("read", 1))
+  end)
+end)
+
+describe("an error within a host", function()
+  it("is none where its payload is false, as it is over TCP", function()
+    local payloads = { false, "", 0, roost.null }
+    local host = testing.host { services = {
+      inline = function(service)
+        service:message("fail", { filters = function(err) return payloads[err.cause] end },
+          function(which) error(which, 0) end)
+        service:message("ask", function(which)
+          local own = roost.client { transport = "local" }
+          return { own:call("fail", which) == nil, own:send("fail", which):collect() }
+        end)
+      end } }
+    for which in ipairs(payloads) do
+      assert.is_nil(host:call("fail", which))
+      assert.same({ true, {} }, host:call("ask", which))
+    end
   end)
 end)

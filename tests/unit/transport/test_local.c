@@ -199,6 +199,19 @@ static void replies_of_every_kind(void **state) {
   stop(&self);
 }
 
+static void an_error_that_is_false_is_the_end(void **state) {
+  static local_test self;
+  static const char *const payloads[] = {"false", "\"\"", "0", "null"};
+  (void)state;
+  start(&self);
+  for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
+    assert_int_equal(try_send(&self, "\"p\"", "1", "\"i\""), 0);
+    assert_int_equal(reply(&self, ROOST_REPLY_ERROR, "\"i\"", payloads[i], ROOST_FORMAT_JSON), 0);
+    expect(&self, "\"i\"  .0\n");
+  }
+  stop(&self);
+}
+
 static void what_is_answered_at_once_is_told_in_a_later_turn(void **state) {
   static local_test self;
   (void)state;
@@ -362,6 +375,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(messages_are_handed_on_as_they_are),
       cmocka_unit_test(replies_of_every_kind),
+      cmocka_unit_test(an_error_that_is_false_is_the_end),
       cmocka_unit_test(what_is_answered_at_once_is_told_in_a_later_turn),
       cmocka_unit_test(data_nobody_can_read_is_answered),
       cmocka_unit_test(one_that_is_undone_leaves_nothing),
