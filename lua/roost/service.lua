@@ -29,6 +29,10 @@ local function take_stages(given)
   return taken
 end
 
+local transports = {
+  tcp = true, ["local"] = true, nats = true, redis = true, mqtt = true, rmq = true, kafka = true,
+}
+
 local function check_options(options)
   for key, value in pairs(options) do
     local expected = known_options[key]
@@ -40,6 +44,10 @@ local function check_options(options)
   end
   if options.timeout and not (options.timeout >= 0 and options.timeout < math.huge) then
     error("option 'timeout': expected milliseconds, 0 for none", 0)
+  end
+  if options.transport and not transports[options.transport] then
+    error(("option 'transport': expected tcp, local, nats, redis, mqtt, rmq or kafka, got '%s'"):format(
+      options.transport), 0)
   end
   if options.qos and options.qos ~= 0 and options.qos ~= 1 and options.qos ~= 2 then
     error(("option 'qos': expected 0, 1 or 2, got %s"):format(options.qos), 0)
@@ -152,6 +160,15 @@ function Service:on_adopt(fn)
   return self
 end
 
+-- Level: of the user's line, seen from here.
+local function check_name(name, level)
+  if type(name) ~= "string" then
+    error(("roost.service: name: expected a string, got %s"):format(type(name)), level)
+  elseif name == "" then
+    error("roost.service: name: expected a name, got an empty text", level)
+  end
+end
+
 -- options: { name =, instances =, guards =, pipes =, interceptors =, filters = }
 function service.new(options)
   options = options or {}
@@ -164,6 +181,7 @@ function service.new(options)
       error(("roost.service: unknown option '%s'"):format(tostring(key)), 2)
     end
   end
+  if options.name ~= nil then check_name(options.name, 3) end
   if options.instances ~= nil then
     if options.instances ~= 1 then error("roost.service: instances: expected 1, or nothing", 2) end
     core.set_singleton()

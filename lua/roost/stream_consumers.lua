@@ -32,10 +32,22 @@ local function consuming(consumer, name, default)
   end
 end
 
+local consumed = { next = true, error = true, complete = true }
+
+local function check_consumer(consumer)
+  for key in pairs(consumer) do
+    if not consumed[key] then
+      error(("bad argument to 'subscribe' (unknown key '%s'; there are next, error and complete)"):format(
+        tostring(key)), 3)
+    end
+  end
+end
+
 -- consumer: { next =, error =, complete = }, each optional. An error that nobody takes is logged.
 function Stream:subscribe(consumer)
   consumer = consumer or {}
   stream.check(consumer, "table", "subscribe")
+  check_consumer(consumer)
   local target = observer.new {
     on_next = consuming(consumer, "next", ignore),
     on_error = consuming(consumer, "error", core.report),

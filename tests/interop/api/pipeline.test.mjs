@@ -368,6 +368,8 @@ describe('options', () => {
         'option \'filters\': expected a function or a list of functions, got a table with the key \'first\''],
       ['service:message("x", { payload = 1 }, print)', 'option \'payload\': expected a string, got number'],
       ['service:message("x", { qos = 3 }, print)', 'option \'qos\': expected 0, 1 or 2, got 3'],
+      ['service:event("x", { transport = "bogus" }, print)',
+        'option \'transport\': expected tcp, local, nats, redis, mqtt, rmq or kafka, got \'bogus\''],
       ['service:message("x", { queue = {} }, print)', 'option \'queue\': expected a string, got table'],
       ['service:message("x", { gards = print }, print)', 'unknown option \'gards\''],
       ['service:provide("x")', 'provider \'x\' must be a function, got nil'],
@@ -385,6 +387,8 @@ describe('options', () => {
   test('those of roost.service', async (t) => {
     for (const [options, message] of [
       ['{ guards = { 1 } }', 'roost.service: option \'guards\': expected a function at [1], got number'],
+      ['{ name = 7 }', 'roost.service: name: expected a string, got number'],
+      ['{ name = "" }', 'roost.service: name: expected a name, got an empty text'],
       ['{ payload = "x" }', 'roost.service: unknown option \'payload\''],
     ]) {
       const service = `local roost = require "roost"\nlocal service = roost.service ${options}\nreturn service`;

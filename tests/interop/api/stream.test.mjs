@@ -149,6 +149,8 @@ describe('consuming', () => {
       ['stream.of():merge({})', 'bad argument to \'merge\' (stream expected, got table)'],
       ['stream.of():take()', 'bad argument to \'take\' (number expected, got nil)'],
       ['stream.of():subscribe { next = 1 }', 'bad argument to \'subscribe\' (function expected at next, got number)'],
+      ['stream.of():subscribe { nxt = 1 }',
+        'bad argument to \'subscribe\' (unknown key \'nxt\'; there are next, error and complete)'],
     ]) {
       assert.equal(await peer.call('ask', `local s = ${code} return s`.replace(/^local s = (.*subscribe.*) return s/, '$1')),
         `here:1: ${message}`);
