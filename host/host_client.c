@@ -167,7 +167,8 @@ static void on_failed(roost_pending *pending, int status, const char *why) {
   finish(self, status, roost_slice_text(why));
 }
 
-static const roost_pending_ops pending_ops = {on_reply, on_sent, on_failed};
+static const roost_pending_ops pending_ops = {
+    .reply = on_reply, .sent = on_sent, .failed = on_failed};
 
 void roost_host_fail_sent(roost_host *host) {
   host->freeing = true;

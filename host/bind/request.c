@@ -46,6 +46,7 @@ typedef struct request {
   bool over;          /* nothing more will come */
   bool returned;      /* to be closed by whoever it is returned to */
   bool is_event;
+  bool inherits;    /* its time is that of the request that is being served */
   int status;       /* why it failed; EREMOTE: with the error in err */
   const char *why;  /* as roost_pending_ops.failed has it */
   roost_buffer err; /* JSON text */
@@ -108,7 +109,22 @@ static void on_failed(roost_pending *pending, int status, const char *why) {
   finish(of(pending), status, why);
 }
 
-static const roost_pending_ops pending_ops = {on_reply, on_sent, on_failed};
+/* Each reply to the request that is being served gives that more time, and so to those it makes.
+ * Where nobody waits, nobody waits too long. */
+static uint64_t more_ms(const roost_pending *pending) {
+  const request *self = ROOST_LIST_ENTRY(pending, const request, pending);
+  if (!self->inherits)
+    return 0;
+  if (roost_list_empty(&self->waiters))
+    return pending->timeout_ms;
+  const roost_task *task = ROOST_LIST_ENTRY(self->waiters.next, const roost_task, queue);
+  const uint64_t due_ms = task->context != NULL ? roost_call_due_ms(task->context) : 0;
+  const uint64_t now_ms = pending->outbound->wheel->now_ms;
+  return due_ms > now_ms ? due_ms - now_ms : 0;
+}
+
+static const roost_pending_ops pending_ops = {
+    .reply = on_reply, .sent = on_sent, .failed = on_failed, .more_ms = more_ms};
 
 /* ------------------------------------------------------------------------- its life ---------- */
 
@@ -281,13 +297,16 @@ static uint64_t left_of(uint64_t due_ms, const roost_outbound *outbound) {
   return due_ms > outbound->wheel->now_ms ? due_ms - outbound->wheel->now_ms : 1;
 }
 
-/* As the caller says (0: none), else as the configuration does, else what is left of the time of
- * the request that is being served. */
-static uint64_t timeout_of(lua_State *lua, int index, const roost_outbound *outbound) {
+/* As the caller says (0: none), else as the configuration does, else (*inherits) what is left of
+ * the time of the request that is being served. */
+static uint64_t timeout_of(lua_State *lua, int index, const roost_outbound *outbound,
+                           bool *inherits) {
+  *inherits = false;
   if (!lua_isnoneornil(lua, index))
     return (uint64_t)luaL_checkinteger(lua, index);
   if (outbound->config->timeout > 0)
     return outbound->config->timeout;
+  *inherits = true;
   const roost_call *call = roost_bind_current_call(lua);
   const uint64_t due_ms = call != NULL ? roost_call_due_ms(call) : UINT64_MAX;
   return due_ms == UINT64_MAX ? 0 : left_of(due_ms, outbound);
@@ -325,7 +344,7 @@ static roost_message write_head(lua_State *lua, const roost_outbound *outbound, 
 static int send(lua_State *lua, roost_outbound *outbound, request *self, lua_KContext due_ms) {
   int status;
   const roost_message said = write_head(lua, outbound, self);
-  self->pending.timeout_ms = timeout_of(lua, 4, outbound);
+  self->pending.timeout_ms = timeout_of(lua, 4, outbound, &self->inherits);
   self->pending.waited_ms =
       due_ms == 0 ? 0 : self->pending.timeout_ms - left_of((uint64_t)due_ms, outbound);
   roost_buffer *out =
@@ -427,7 +446,8 @@ static int call_over(lua_State *lua, int status, lua_KContext context) {
 static int wait_for_room(lua_State *lua, roost_outbound *outbound, lua_KContext due_ms,
                          lua_KFunction k) {
   const uint64_t now_ms = outbound->wheel->now_ms;
-  const uint64_t timeout_ms = due_ms == 0 ? timeout_of(lua, 4, outbound) : 0;
+  bool inherits;
+  const uint64_t timeout_ms = due_ms == 0 ? timeout_of(lua, 4, outbound, &inherits) : 0;
   if (timeout_ms > 0)
     due_ms = (lua_KContext)(now_ms + timeout_ms);
   if (due_ms != 0 && (uint64_t)due_ms <= now_ms) {

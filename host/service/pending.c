@@ -106,6 +106,11 @@ void roost_outbound_drop(roost_outbound *outbound, const void *owner) {
 
 static void on_deadline(roost_timer *timer) {
   roost_pending *pending = ROOST_LIST_ENTRY(timer, roost_pending, deadline);
+  const uint64_t more_ms = pending->ops->more_ms != NULL ? pending->ops->more_ms(pending) : 0;
+  if (more_ms > 0) {
+    roost_timer_start(pending->outbound->wheel, timer, more_ms);
+    return;
+  }
   pending->outbound->stats.timeouts++;
   fail(pending, ROOST_ETIMEDOUT, "Timeout has occurred");
 }

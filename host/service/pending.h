@@ -37,6 +37,9 @@ typedef struct roost_pending_ops {
    * EFULL, ENOMEM; ESCRIPT: its serializer raised; EUNSUPPORTED: the transport cannot send it. why
    * is as roost_client_sink.on_closed has it. */
   void (*failed)(roost_pending *pending, int status, const char *why);
+  /* Its time is over: the ms it has all the same, since whoever waits has got more meanwhile; 0:
+   * none. NULL: none. */
+  uint64_t (*more_ms)(const roost_pending *pending);
 } roost_pending_ops;
 
 struct roost_pending {

@@ -105,3 +105,72 @@ describe("an error within a host", function()
     end
   end)
 end)
+
+describe("a call without a timeout of its own", function()
+  local function relaying(relay)
+    return testing.host { config = { limits = { request_timeout = 1000 } }, services = {
+      inline = function(service)
+        local own = roost.client { transport = "local" }
+        service:message("slow", { timeout = 0 }, function()
+          roost.sleep(1500)
+          return "slow"
+        end)
+        service:message("late", { timeout = 0 }, function(_, ctx)
+          ctx:emit("first")
+          roost.sleep(800)
+          return "last"
+        end)
+        service:message("relay", function(_, ctx) return relay(own, ctx) end)
+      end } }
+  end
+
+  it("has the time that a reply gives to the request it is made for", function()
+    local host = relaying(function(own, ctx)
+      local got = roost.all {
+        function() return own:call("slow", 1) end,
+        function()
+          for n = 1, 3 do
+            roost.sleep(400)
+            ctx:emit(n)
+          end
+        end,
+      }
+      return got[1]
+    end)
+    assert.same({ 1, 2, 3, "slow" }, host:send("relay", 1):collect())
+  end)
+
+  it("has it again for each reply that is passed on", function()
+    local host = relaying(function(own, ctx)
+      roost.sleep(900)
+      for value in own:send("late", 1):each() do
+        ctx:emit(value)
+      end
+    end)
+    assert.same({ "first", "last" }, host:send("relay", 1):collect())
+  end)
+
+  it("has it while nobody waits for its next reply", function()
+    local host = relaying(function(own, ctx)
+      roost.sleep(900)
+      for value in own:send("late", 1):each() do
+        ctx:emit(value)
+        if value == "first" then roost.sleep(500) end
+      end
+    end)
+    assert.same({ "first", "last" }, host:send("relay", 1):collect())
+  end)
+
+  it("ends with that request", function()
+    local err
+    local host = relaying(function(own)
+      roost.spawn(function() err = testing.raises(own.call, own, "slow", 1) end)
+      roost.sleep(100)
+    end)
+    host:call("relay", 1)
+    host:advance(800)
+    assert.is_nil(err)
+    host:advance(200)
+    assert.equal("TimeoutError", err.name)
+  end)
+end)

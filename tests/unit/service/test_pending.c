@@ -26,6 +26,7 @@ typedef struct waiting {
   unsigned failures;
   int status;
   const char *why;
+  uint64_t more_ms;                   /* what it has when its time is over */
   char value[64];                     /* of the last reply: response or err */
   char id[32];                        /* as it was written, with quotes */
   void (*then)(struct waiting *self); /* inside failed or reply; may be NULL */
@@ -213,7 +214,12 @@ static void on_failed(roost_pending *pending, int status, const char *why) {
     self->then(self);
 }
 
-static const roost_pending_ops pending_ops = {on_reply, on_sent, on_failed};
+static uint64_t more_ms(const roost_pending *pending) {
+  return ((const waiting *)pending)->more_ms;
+}
+
+static const roost_pending_ops pending_ops = {
+    .reply = on_reply, .sent = on_sent, .failed = on_failed, .more_ms = more_ms};
 
 static void init_waiting(pending_test *self, waiting *who) {
   waiting **at = &self->all;
@@ -357,6 +363,24 @@ static void a_sender_waits_for_who_reads_him_slowly(void **state) {
   assert_int_equal(who.status, ROOST_ETIMEDOUT);
   roost_pending_note_unread(&who.pending, 60); /* of one that is over */
   assert_int_equal(self.client.held, 0);
+  stop(&self);
+}
+
+static void one_that_has_more_time_is_not_over(void **state) {
+  static pending_test self;
+  waiting who;
+  (void)state;
+  start_up(&self);
+  ask(&self, &who, 10);
+  who.more_ms = 5;
+  pass(&self, 10);
+  who.more_ms = 0;
+  pass(&self, 4);
+  assert_int_equal(who.failures, 0);
+  assert_int_equal(self.outbound->stats.timeouts, 0);
+  pass(&self, 1);
+  assert_int_equal(who.status, ROOST_ETIMEDOUT);
+  assert_int_equal(self.outbound->stats.timeouts, 1);
   stop(&self);
 }
 
@@ -1167,6 +1191,7 @@ int main(void) {
       cmocka_unit_test(watchers_are_told_of_a_broker_that_takes_nothing),
       cmocka_unit_test(watchers_may_leave_while_they_are_told),
       cmocka_unit_test(a_sender_waits_for_who_reads_him_slowly),
+      cmocka_unit_test(one_that_has_more_time_is_not_over),
       cmocka_unit_test(one_that_is_over_holds_nothing_back),
       cmocka_unit_test(freeing_lets_watchers_go),
       cmocka_unit_test(making_one_may_fail),
