@@ -42,6 +42,26 @@ static uint64_t read_id(const roost_outbound *outbound, roost_slice id) {
 
 /* ------------------------------------------------------------------------- leaving ----------- */
 
+/* Nothing is read where it would only be more of what is unread already. Who waits for something
+ * else is not kept waiting; nor is the peer, who may take nothing from us before we read. */
+static void review_reading(roost_outbound *outbound) {
+  const roost_client_ops *ops = outbound->client->ops;
+  const bool pauses = outbound->holding > 0 && outbound->holding == outbound->slots.count &&
+                      !ops->crowded(outbound->client);
+  if (ops->pause == NULL || pauses == outbound->is_paused)
+    return;
+  outbound->is_paused = pauses;
+  ops->pause(outbound->client, pauses);
+}
+
+/* From now on it does, or does not, which it need not have done before. */
+static void set_holds(roost_outbound *outbound, roost_pending *pending, bool on) {
+  outbound->holding += on;
+  outbound->holding -= pending->holds;
+  pending->holds = on;
+  review_reading(outbound);
+}
+
 /* Takes it out, whatever it was waiting for. */
 static void leave(roost_pending *pending) {
   roost_outbound *outbound = pending->outbound;
@@ -62,10 +82,11 @@ static void leave(roost_pending *pending) {
   if (pending->slot != 0)
     roost_slots_remove(&outbound->slots, pending->slot);
   pending->slot = 0;
-  pending->holds = false;
   if (pending->is_sent && outbound->client->ops->forget != NULL)
     outbound->client->ops->forget(outbound->client, pending->token);
   pending->is_sent = false;
+  if (outbound->holding > 0)
+    set_holds(outbound, pending, false);
 }
 
 static void fail(roost_pending *pending, int status, const char *why) {
@@ -309,6 +330,7 @@ static void on_writable(void *ud) {
     tell_watchers(outbound, 0, outbound->is_blocked ? "blocked" : "unblocked");
   }
   send_all_held(outbound);
+  review_reading(outbound);
   roost_task_wake_all(&outbound->writers);
 }
 
@@ -325,6 +347,8 @@ static void on_open(void *ud) {
 
 static bool take_slot(roost_outbound *outbound, roost_pending *pending) {
   pending->slot = roost_slots_add(&outbound->slots, pending);
+  if (outbound->is_paused)
+    review_reading(outbound);
   return pending->slot != 0;
 }
 
@@ -456,17 +480,22 @@ static void on_reply(void *ud, const roost_reply *reply) {
 
 static void hold(roost_pending *pending, bool on) {
   roost_outbound *outbound = pending->outbound;
-  pending->holds = on;
+  const roost_client_ops *ops = outbound->client->ops;
   if (on)
     roost_timer_stop(outbound->wheel, &pending->deadline);
   else
     start_wait(pending);
-  outbound->client->ops->hold(outbound->client, pending->token, on);
+  set_holds(outbound, pending, on);
+  if (ops->hold != NULL)
+    ops->hold(outbound->client, pending->token, on);
 }
 
 void roost_pending_note_unread(roost_pending *pending, size_t bytes) {
   const roost_outbound *outbound = pending->outbound;
-  if (outbound == NULL || outbound->client->ops->hold == NULL)
+  if (outbound == NULL)
+    return;
+  const roost_client_ops *ops = outbound->client->ops;
+  if (ops->hold == NULL && ops->pause == NULL)
     return;
   const size_t limit = outbound->config->max_buffer_size;
   if (pending->holds ? bytes < limit / 4 : bytes > limit / 2)

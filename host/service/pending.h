@@ -95,6 +95,8 @@ struct roost_outbound {
   roost_client *client;
   roost_outbound_state state;
   bool is_blocked;        /* its watchers were told so */
+  bool is_paused;         /* the client reads nothing */
+  uint32_t holding;       /* pendings with holds */
   roost_slots slots;      /* requests under way, by number */
   roost_list waiting;     /* roost_pending.link, sent and not answered */
   roost_list held;        /* begun and not sent yet, in order */
@@ -144,8 +146,9 @@ roost_buffer *roost_outbound_begin(roost_outbound *outbound, roost_pending *pend
 int roost_outbound_end(roost_outbound *outbound, roost_pending *pending, const roost_message *said);
 
 /* Says how many bytes of its replies are not read yet. From when that is over half of what a client
- * takes (max_buffer_size) until it is below a quarter the sender waits, where he can be told to,
- * and the time for the next reply stands still. */
+ * takes (max_buffer_size) until it is below a quarter the time for the next reply stands still, and
+ * the sender waits: he is told to, or, where all that is under way has as much to read, the
+ * connection is not read. */
 void roost_pending_note_unread(roost_pending *pending, size_t bytes);
 
 /* Lets go of one that may be pending: no op of it is called any more. */

@@ -219,7 +219,15 @@ static bool crowded(const roost_client *client) {
   return roost_dialer_crowded(dialer_of(client));
 }
 
+static void pause(roost_client *client, bool on) {
+  const roost_link *link = of(client)->dialer.link;
+  if (link != NULL)
+    (on ? roost_conn_pause : roost_conn_resume)(link->conn);
+}
+
+/* What is left of the connection reads on, to see the peer's end. */
 static void close_client(roost_client *client) {
+  pause(client, false);
   roost_dialer_close(&of(client)->dialer);
 }
 
@@ -237,6 +245,7 @@ static const roost_client_ops client_ops = {.routes_events = true,
                                             .end = end,
                                             .undo = undo,
                                             .crowded = crowded,
+                                            .pause = pause,
                                             .close = close_client,
                                             .free = free_client};
 

@@ -318,6 +318,8 @@ typedef struct roost_client_ops {
   /* on: whoever reads the replies to a request has enough of them, so that no more are to be made;
    * else he can take more again. token: as for forget. NULL: its sender cannot be told. */
   void (*hold)(roost_client *client, uint64_t token, bool on);
+  /* on: nothing is read any more, until it is off again. NULL: that cannot be done without. */
+  void (*pause)(roost_client *client, bool on);
   /* True while the send buffer is over half full. */
   bool (*crowded)(const roost_client *client);
   /* Ends the connection once what was handed over is sent, or stops making it; no on_closed

@@ -22,69 +22,6 @@ describe("a stream within a host", function()
     assert.is_true(state.ended)
     assert.is_true(given < 6)
   end)
-
-  -- 32 MB of it, where the one who reads may keep 16.
-  local PIECE, PIECES = ("x"):rep(64 * 1024), 512
-
-  local function flowing(read, options)
-    local state = { given = 0 }
-    local host = testing.host { services = {
-      inline = function(service)
-        service:message("flow", function(_, ctx)
-          for _ = 1, PIECES do
-            if not ctx:emit(PIECE) then break end
-            state.given = state.given + 1
-          end
-          state.ended = true
-        end)
-        service:message("read", function()
-          return read(roost.client { transport = "local" }:send("flow", 1, options), state)
-        end)
-      end } }
-    return host, state
-  end
-
-  it("waits for who reads it slowly", function()
-    local seen
-    local host, state = flowing(function(stream, shared)
-      local count = 0
-      for piece in stream:each() do
-        if count == 0 then
-          roost.sleep(1000)
-          seen = shared.given
-        end
-        count = count + 1
-        assert(piece == PIECE)
-      end
-      return count
-    end)
-    assert.equal(PIECES, host:call("read", 1))
-    assert.is_true(seen > PIECES / 8 and seen < PIECES / 2, seen)
-    assert.is_true(state.ended)
-  end)
-
-  it("ends while it waits, with who reads it", function()
-    local host, state = flowing(function(stream)
-      local piece = stream:first()
-      return #piece
-    end)
-    assert.equal(#PIECE, host:call("read", 1))
-    host:advance(100)
-    assert.is_true(state.ended)
-    assert.is_true(state.given < PIECES / 2)
-  end)
-
-  it("has all the time it was given, once its reader can take more", function()
-    local host = flowing(function(stream)
-      local count = 0
-      for _ in stream:each() do
-        if count == 0 then roost.sleep(20000) end
-        count = count + 1
-      end
-      return count
-    end, { timeout = 5000 })
-    assert.equal(PIECES, host:call("read", 1))
-  end)
 end)
 
 describe("an error within a host", function()

@@ -13,7 +13,8 @@ typedef struct played_client {
   unsigned crowded_after; /* messages until it is; 0: never */
   uint64_t tokens;        /* of requests it has taken, one more for each */
   uint64_t tokens_sum;    /* of those that it was not told to forget */
-  uint64_t held;          /* the one whose replies it holds back; 0: none */
+  uint64_t held;          /* the last one whose replies it was told to hold back; 0: none */
+  bool paused;            /* it reads nothing */
 } played_client;
 
 typedef struct waiting {
@@ -108,8 +109,12 @@ static void played_forget(roost_client *client, uint64_t token) {
 
 static void played_hold(roost_client *client, uint64_t token, bool on) {
   played_client *self = played_of(client);
-  assert_int_equal(self->held, on ? 0 : token);
   self->held = on ? token : 0;
+}
+
+static void played_pause(roost_client *client, bool on) {
+  assert_int_equal(played_of(client)->paused, !on);
+  played_of(client)->paused = on;
 }
 
 static bool played_crowded(const roost_client *client) {
@@ -128,6 +133,7 @@ static const roost_client_ops *ops(void) {
   own.end = played_end;
   own.forget = played_forget;
   own.hold = played_hold;
+  own.pause = played_pause;
   own.crowded = played_crowded;
   own.free = played_free;
   return &own;
@@ -366,6 +372,50 @@ static void a_sender_waits_for_who_reads_him_slowly(void **state) {
   stop(&self);
 }
 
+static void nothing_is_read_where_all_have_enough_to_read(void **state) {
+  static pending_test self;
+  waiting who[3];
+  (void)state;
+  start_up(&self);
+  self.config.max_buffer_size = 100;
+  ask(&self, &who[0], 0);
+  ask(&self, &who[1], 0);
+  roost_pending_note_unread(&who[0].pending, 60);
+  assert_false(self.client.paused);
+  roost_pending_note_unread(&who[1].pending, 60);
+  assert_true(self.client.paused);
+  ask(&self, &who[2], 0); /* its reply is waited for */
+  assert_false(self.client.paused);
+  answer(&self, who[2].id, "1", true);
+  assert_true(self.client.paused);
+  roost_pending_note_unread(&who[0].pending, 10);
+  assert_false(self.client.paused);
+  roost_pending_drop(&who[0].pending);
+  assert_true(self.client.paused);
+  roost_pending_drop(&who[1].pending);
+  assert_false(self.client.paused);
+  stop(&self);
+}
+
+/* He may read nothing before we do. */
+static void a_peer_who_has_much_to_take_is_read(void **state) {
+  static pending_test self;
+  waiting who;
+  (void)state;
+  start_up(&self);
+  self.config.max_buffer_size = 100;
+  ask(&self, &who, 0);
+  self.client.crowded = true;
+  roost_pending_note_unread(&who.pending, 60);
+  assert_false(self.client.paused);
+  self.client.crowded = false;
+  self.client.fake.client.sink->on_writable(self.outbound);
+  assert_true(self.client.paused);
+  go_down(&self, ROOST_EGONE, "gone");
+  assert_false(self.client.paused);
+  stop(&self);
+}
+
 static void one_that_has_more_time_is_not_over(void **state) {
   static pending_test self;
   waiting who;
@@ -393,7 +443,6 @@ static void one_that_is_over_holds_nothing_back(void **state) {
   ask(&self, &who, 10);
   roost_pending_note_unread(&who.pending, 60);
   answer(&self, who.id, "1", true);
-  self.client.held = 0; /* it was told to forget it */
   request(&self, &who, 10);
   roost_pending_note_unread(&who.pending, 60);
   assert_int_equal(self.client.held, who.pending.token);
@@ -1191,6 +1240,8 @@ int main(void) {
       cmocka_unit_test(watchers_are_told_of_a_broker_that_takes_nothing),
       cmocka_unit_test(watchers_may_leave_while_they_are_told),
       cmocka_unit_test(a_sender_waits_for_who_reads_him_slowly),
+      cmocka_unit_test(nothing_is_read_where_all_have_enough_to_read),
+      cmocka_unit_test(a_peer_who_has_much_to_take_is_read),
       cmocka_unit_test(one_that_has_more_time_is_not_over),
       cmocka_unit_test(one_that_is_over_holds_nothing_back),
       cmocka_unit_test(freeing_lets_watchers_go),

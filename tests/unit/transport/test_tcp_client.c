@@ -251,6 +251,24 @@ static void replies_come_in_pieces(void **state) {
   stop(&self);
 }
 
+static void nothing_is_read_while_it_pauses(void **state) {
+  static client_test self;
+  (void)state;
+  begin(&self);
+  self.client->ops->pause(self.client, true);
+  net_write(self.peer.conn, item);
+  expect_replies(&self, "");
+  self.client->ops->pause(self.client, false);
+  expect_replies(&self, "\"abc\" 2\n");
+  self.client->ops->pause(self.client, true);
+  self.client->ops->close(self.client);
+  roost_conn_shutdown(self.peer.conn);
+  turns(&self);
+  assert_int_equal(self.peer.closes, 1); /* both have seen the other's end */
+  self.client->ops->pause(self.client, false);
+  stop(&self);
+}
+
 static void a_large_reply_is_read_in_place(void **state) {
   static client_test self;
   (void)state;
@@ -698,6 +716,7 @@ int main(void) {
       cmocka_unit_test(metadata_stands_before_the_id),
       cmocka_unit_test(one_that_is_undone_leaves_nothing),
       cmocka_unit_test(replies_come_in_pieces),
+      cmocka_unit_test(nothing_is_read_while_it_pauses),
       cmocka_unit_test(a_large_reply_is_read_in_place),
       cmocka_unit_test(what_is_no_reply_is_ignored_or_ends_the_connection),
       cmocka_unit_test(a_reply_over_max_buffer_size_ends_the_connection),
