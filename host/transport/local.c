@@ -223,25 +223,43 @@ static roost_delivery *new_delivery(local_client *self, bool is_event) {
     return delivery;
   const uint64_t number = roost_slots_add(&self->requests, delivery);
   ((local_delivery *)delivery)->number = number;
-  self->client.token = number;
   if (number != 0)
     return delivery;
   roost_delivery_give(delivery);
   return NULL;
 }
 
+static void dispatch(local_client *self, roost_delivery *delivery, const roost_message *message) {
+  const bool was_sending = self->sending;
+  self->sending = true;
+  const int status = roost_delivery_dispatch(delivery, message);
+  if (status == ROOST_EPROTO && message->id.ptr != NULL) /* its handlers have changed meanwhile */
+    answer_unhandled(self, message->id);
+  self->sending = was_sending;
+}
+
+/* The memory of data that is done with is for the next. */
+static void keep_data(local_client *self, roost_buffer *data) {
+  if (self->data.cap == 0)
+    self->data = *data;
+  else
+    roost_buffer_deinit(data);
+}
+
+/* A handler in C may send messages of its own meanwhile. */
 static int end(roost_client *client, const roost_message *head) {
   local_client *self = of(client);
-  roost_message message = *head;
-  message.data = roost_buffer_slice(&self->data);
-  roost_delivery *delivery = new_delivery(self, roost_message_is_event(&message));
+  roost_delivery *delivery = new_delivery(self, roost_message_is_event(head));
   if (delivery == NULL)
     return ROOST_ENOMEM;
-  self->sending = true;
-  const int status = roost_delivery_dispatch(delivery, &message);
-  if (status == ROOST_EPROTO && message.id.ptr != NULL) /* its handlers have changed meanwhile */
-    answer_unhandled(self, message.id);
-  self->sending = false;
+  const uint64_t number = ((const local_delivery *)delivery)->number;
+  roost_buffer data = self->data;
+  roost_buffer_init(&self->data, data.alloc);
+  roost_message message = *head;
+  message.data = roost_buffer_slice(&data);
+  dispatch(self, delivery, &message);
+  keep_data(self, &data);
+  self->client.token = number;
   return 0;
 }
 

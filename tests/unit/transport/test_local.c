@@ -3,7 +3,8 @@
 #include "transport/transport.h"
 
 /* The local client, with a sink that the test plays. It answers the pattern "now" inside
- * on_message, keeps all others for the test, and takes "packed" and "now" packed. */
+ * on_message, "asks" likewise after it has sent a message of its own, keeps all others for the
+ * test, and takes "packed" and "now" packed. */
 
 typedef struct local_test {
   net_test test;
@@ -14,8 +15,9 @@ typedef struct local_test {
   char message[256];    /* the last one: "PATTERN DATA METADATA ID FORMAT" */
   unsigned messages;
   unsigned gone;
-  unsigned writable;  /* origins that were told so */
-  int message_status; /* what on_message returns */
+  unsigned writable;    /* origins that were told so */
+  uint64_t inner_token; /* of what "asks" has sent */
+  int message_status;   /* what on_message returns */
   unsigned opened;
   unsigned closed;
   char replies[1024]; /* "ID VALUE", a line each: = item, ! error, . the last */
@@ -46,6 +48,18 @@ static int reply(local_test *self, roost_reply_kind kind, const char *id, const 
   return status;
 }
 
+static int try_send(local_test *self, const char *pattern, const char *data, const char *id);
+
+static void ask_and_answer(local_test *self, roost_origin *origin, roost_slice data) {
+  char before[16];
+  snprintf(before, sizeof before, "%.*s", (int)data.len, data.ptr);
+  assert_int_equal(try_send(self, "\"p\"", "999", "\"k\""), 0);
+  self->inner_token = self->client->token;
+  assert_memory_equal(data.ptr, before, data.len);
+  self->origin = origin;
+  (void)reply(self, ROOST_REPLY_LAST, "\"i\"", "2", ROOST_FORMAT_JSON);
+}
+
 static int on_message(void *ud, roost_origin *origin, const roost_message *message) {
   local_test *self = ud;
   self->messages++;
@@ -59,6 +73,8 @@ static int on_message(void *ud, roost_origin *origin, const roost_message *messa
     (void)reply(self, ROOST_REPLY_ITEM, "\"i\"", "1", ROOST_FORMAT_PACKED);
     (void)reply(self, ROOST_REPLY_LAST, "\"i\"", "2", ROOST_FORMAT_JSON);
   }
+  if (roost_slice_equal(message->pattern, ROOST_SLICE("\"asks\"")))
+    ask_and_answer(self, origin, message->data);
   return self->message_status;
 }
 
@@ -227,6 +243,21 @@ static void what_is_answered_at_once_is_told_in_a_later_turn(void **state) {
   stop(&self);
 }
 
+static void a_handler_that_sends_one_itself_is_no_other(void **state) {
+  static local_test self;
+  (void)state;
+  start(&self);
+  assert_int_equal(try_send(&self, "\"asks\"", "123", "\"i\""), 0);
+  expect(&self, "");
+  net_test_turns(&self.test, 2);
+  expect(&self, "\"i\" 2 .0\n");
+  assert_int_not_equal(self.client->token, self.inner_token);
+  self.client->ops->forget(self.client, self.inner_token);
+  net_test_turns(&self.test, 2);
+  assert_int_equal(self.gone, 1);
+  stop(&self);
+}
+
 static void data_nobody_can_read_is_answered(void **state) {
   static local_test self;
   (void)state;
@@ -377,6 +408,7 @@ int main(void) {
       cmocka_unit_test(replies_of_every_kind),
       cmocka_unit_test(an_error_that_is_false_is_the_end),
       cmocka_unit_test(what_is_answered_at_once_is_told_in_a_later_turn),
+      cmocka_unit_test(a_handler_that_sends_one_itself_is_no_other),
       cmocka_unit_test(data_nobody_can_read_is_answered),
       cmocka_unit_test(one_that_is_undone_leaves_nothing),
       cmocka_unit_test(closing_leaves_nobody_to_answer),
