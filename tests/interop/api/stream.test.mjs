@@ -127,12 +127,13 @@ describe('consuming', () => {
       local timer = roost.every(2, function() observer:next(#seen + 1) end)
       return function() timer:cancel() torn = torn + 1 end
     end):subscribe { next = function(v) seen[#seen + 1] = v end }
-    repeat roost.sleep(1) until #seen == 3
+    repeat roost.sleep(1) until #seen >= 3
     subscription:unsubscribe()
     subscription:unsubscribe()
+    local before = #seen
     roost.sleep(10)
-    return { #seen, torn }
-  `, [3, 1]);
+    return { #seen - before, torn }
+  `, [0, 1]);
 
   test('bad arguments are errors of the line that gave them', async (t) => {
     const body = `
