@@ -81,6 +81,10 @@ async function brokerFigures(name, { rounds, load }) {
   const results = { nest: [], roost: [] };
   try {
     const broker = await binding.start(owner);
+    if (broker.createTopics) {
+      await broker.createTopics(['sum'], 10);
+      await broker.createTopics(['sum.reply'], 1);
+    }
     for (let round = 0; round < rounds; round++)
       for (const [peer, how] of Object.entries(peers))
         results[peer].push(await measure(how, binding, broker, load, dir));
@@ -104,12 +108,13 @@ keepAwake([0, 1]);
 const load = [options['in-flight'], options.seconds];
 const rows = [];
 for (const name of options.only ? [options.only] : names) {
+  console.error(`${name} ...`);
   const { nest, roost } = await brokerFigures(name, { rounds: Number(options.rounds), load });
   const row = (peer, of, by) => [name, peer, of.rate.toFixed(0), by(of.rate, nest.rate),
     time(of.server), time(of.client), time(of.broker), percent(of.busy)];
   rows.push(row('NestJS', nest, () => ''), row('Roost', roost, ratio));
 }
-console.log(`{cmd:'sum'} through brokers, ${options['in-flight']} in flight, median of `
+console.log(`sum through brokers, ${options['in-flight']} in flight, median of `
   + `${options.rounds} rounds\n`);
 console.log(table(['broker', 'both ends', 'replies/s', 'more', 'server CPU', 'client CPU',
   'broker CPU', 'broker busy'], rows, options.markdown, 2));

@@ -9,7 +9,7 @@ const [role, name, place, ...load] = process.argv.slice(2);
 const nest = await loadNest(12);
 const binding = await bindingOf(name);
 const settings = binding.nest(nest, JSON.parse(place));
-const pattern = { cmd: 'sum' };
+const pattern = 'sum'; // Kafka has no place for an object
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 class Handlers {
@@ -42,7 +42,7 @@ async function call(inFlight, seconds) {
   const calls = async () => {
     for (;;) {
       const value = await nest.lastValueFrom(client.send(pattern, [1, 2, 3]));
-      if (value !== 6) throw new Error(`got ${value}`);
+      if (Number(value) !== 6) throw new Error(`got ${value}`);
       count++;
     }
   };

@@ -2,7 +2,7 @@
 local roost = require "roost"
 local service = roost.service()
 
-service:message({ cmd = "sum" }, function(data)
+service:message({ { cmd = "sum" }, "sum" }, function(data)
   local total = 0
   for i = 1, #data do total = total + data[i] end
   return total
