@@ -448,11 +448,35 @@ static void limit_own_clients(lua_State *lua) {
                            OWN_CLIENTS_MAX);
 }
 
+static void refuse_file(lua_State *lua, int table, const char *where, const char *name) {
+  push_member(lua, table, name);
+  if (names_file(lua))
+    roost_error_raise_text(
+        lua, "roost.client: %s%s: a sandboxed service gives PEM text, not a file", where, name);
+  lua_pop(lua, 1);
+}
+
+/* What TLS is told, if that is on top of the stack, which it is taken from. */
+static void refuse_tls_files(lua_State *lua, const char *where) {
+  static const char *const texts[] = {"key", "cert", "ca"};
+  for (size_t i = 0; lua_istable(lua, -1) && i < sizeof texts / sizeof texts[0]; i++)
+    refuse_file(lua, lua_gettop(lua), where, texts[i]);
+  lua_pop(lua, 1);
+}
+
+/* Of NATS: text of one line is the name of a file. */
+static void refuse_creds_file(lua_State *lua) {
+  push_member(lua, 1, "creds");
+  if (lua_type(lua, -1) == LUA_TSTRING && strchr(lua_tostring(lua, -1), '\n') == NULL)
+    roost_error_raise_text(lua, "roost.client: creds: a sandboxed service gives the text of the "
+                                "file, not its name");
+  lua_pop(lua, 1);
+}
+
 /* A sandbox's own client, from the table at index 1: files of the host's are not read for it, its
  * private keys least of all, and no module is run outside of the sandbox. */
 static void check_own_client(lua_State *lua) {
   static const char *const modules[] = {"serializer", "deserializer"};
-  static const char *const texts[] = {"key", "cert", "ca"};
   limit_own_clients(lua);
   for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
     push_member(lua, 1, modules[i]);
@@ -461,12 +485,12 @@ static void check_own_client(lua_State *lua) {
     lua_pop(lua, 1);
   }
   push_member(lua, 1, "tls");
-  for (size_t i = 0; lua_istable(lua, -1) && i < sizeof texts / sizeof texts[0]; i++) {
-    push_member(lua, lua_gettop(lua), texts[i]);
-    if (names_file(lua))
-      roost_error_raise_text(
-          lua, "roost.client: tls.%s: a sandboxed service gives PEM text, not a file", texts[i]);
-    lua_pop(lua, 1);
+  refuse_tls_files(lua, "tls.");
+  refuse_creds_file(lua);
+  push_member(lua, 1, "client"); /* of Kafka */
+  if (lua_istable(lua, -1)) {
+    push_member(lua, lua_gettop(lua), "ssl");
+    refuse_tls_files(lua, "client.ssl.");
   }
   lua_pop(lua, 1);
 }

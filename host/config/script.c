@@ -1,15 +1,14 @@
 #include "config/script.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "core/open_file.h"
 
 #define MAX_BYTES        ((size_t)64 * 1024 * 1024)
 #define MAX_INSTRUCTIONS 50000000
@@ -53,24 +52,6 @@ const char *roost_script_lua_version(void) {
   return LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE;
 }
 
-/* Whoever reads anything but a file could wait, or go on, for ever. NULL with errno. */
-static FILE *open_plain(const char *path) {
-  struct stat info;
-  const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (descriptor < 0)
-    return NULL;
-  int error = fstat(descriptor, &info) != 0 ? errno : 0;
-  if (error == 0 && !S_ISREG(info.st_mode))
-    error = S_ISDIR(info.st_mode) ? EISDIR : ENODEV;
-  FILE *file = error == 0 ? fdopen(descriptor, "rb") : NULL;
-  if (file != NULL)
-    return file;
-  error = error != 0 ? error : errno;
-  close(descriptor);
-  errno = error;
-  return NULL;
-}
-
 int roost_script_read_file(roost_buffer *out, const char *working_dir, const char *path) {
   roost_buffer full;
   roost_buffer_init(&full, out->alloc);
@@ -79,7 +60,7 @@ int roost_script_read_file(roost_buffer *out, const char *working_dir, const cha
       roost_buffer_printf(&full, "%s%s%s", relative ? working_dir : "", relative ? "/" : "", path);
   if (status == 0)
     status = roost_buffer_append_byte(&full, '\0');
-  FILE *file = status == 0 ? open_plain(full.ptr) : NULL;
+  FILE *file = status == 0 ? roost_open_file(full.ptr) : NULL;
   roost_buffer_deinit(&full);
   if (status != 0)
     return status;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/open_file.h"
 #include "core/slice.h"
 #include "net/crypto.h"
 #include "transport/nats_internal.h"
@@ -44,7 +45,7 @@ static int read_file(login *self, const char *dir, const char *path) {
       snprintf(full, sizeof full, "%s%s%s", is_relative ? dir : "", is_relative ? "/" : "", path);
   if (len < 0 || (size_t)len >= sizeof full)
     return refuse(self, "its path is too long", "");
-  FILE *file = fopen(full, "re");
+  FILE *file = roost_open_file(full);
   if (file == NULL)
     return refuse(self, "it cannot be opened: ", strerror(errno));
   const int status = read_all(self, file);

@@ -365,6 +365,15 @@ describe("the API", function()
   refused("files of the host's", [[
     local _, err = pcall(roost.client, { port = 1, tls = { ca = { '-----BEGIN', '/etc/hostname' } } })
     return not tostring(err):find('PEM text', 1, true)]])
+  for _, given in ipairs {
+    "transport = 'nats', creds = '/etc/hostname'",
+    "transport = 'kafka', client = { brokers = { 'h:1' }, ssl = { key = '/etc/hostname', cert = '/etc/hostname' } }",
+    "transport = 'kafka', client = { brokers = { 'h:1' }, ssl = { ca = { '/etc/hostname' } } }",
+  } do
+    refused("files of the host's: " .. given, ([[
+      local _, err = pcall(roost.client, { %s })
+      return not tostring(err):find('a sandboxed service gives', 1, true)]]):format(given))
+  end
   refused("a module outside of the sandbox", [[
     local _, err = pcall(roost.client, { port = 1, serializer = 'secret' })
     return not tostring(err):find('sandboxed', 1, true)]])

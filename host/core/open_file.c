@@ -1,0 +1,23 @@
+#include "core/open_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+FILE *roost_open_file(const char *path) {
+  struct stat info;
+  const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0)
+    return NULL;
+  int error = fstat(descriptor, &info) != 0 ? errno : 0;
+  if (error == 0 && !S_ISREG(info.st_mode))
+    error = S_ISDIR(info.st_mode) ? EISDIR : ENODEV;
+  FILE *file = error == 0 ? fdopen(descriptor, "rb") : NULL;
+  if (file != NULL)
+    return file;
+  error = error != 0 ? error : errno;
+  close(descriptor);
+  errno = error;
+  return NULL;
+}

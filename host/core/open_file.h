@@ -1,0 +1,13 @@
+/*
+ * core/open_file.h - opening what somebody named as a file to be read.
+ */
+#ifndef ROOST_CORE_OPEN_FILE_H
+#define ROOST_CORE_OPEN_FILE_H
+
+#include <stdio.h>
+
+/* Opens a file to read it. NULL with errno, also where it is anything else: a folder (EISDIR), or
+ * a pipe or device (ENODEV), on which whoever reads could wait, or go on, for ever. Any thread. */
+FILE *roost_open_file(const char *path);
+
+#endif
