@@ -355,8 +355,12 @@ static int look(roost_reloads *reloads, bool all) {
 }
 
 void roost_reloads_look(roost_reloads *reloads) {
-  if (reloads->config.worker->state == ROOST_WORKER_RUNNING)
-    (void)look(reloads, true);
+  const roost_dispatch *dispatch = reloads->config.worker->dispatch;
+  if (reloads->config.worker->state != ROOST_WORKER_RUNNING)
+    return;
+  for (size_t i = 0; i < dispatch->service_count; i++)
+    roost_reload_say_again(dispatch->services[i]);
+  (void)look(reloads, true);
 }
 
 /* ------------------------------------------------------------------------- watching ---------- */

@@ -41,7 +41,8 @@ void roost_reloads_told(roost_reloads *reloads, const roost_problems *problems);
 int roost_reloads_request(roost_reloads *reloads, const char *service, roost_reloads_done *fn,
                           void *ud);
 
-/* Reloads services of which a file has changed, and loads those that are new. */
+/* Reloads services of which a file has changed, and loads those that are new. What is refused is
+ * said, also where it has been said before. */
 void roost_reloads_look(roost_reloads *reloads);
 
 /* The worker is running: begins to watch, where the configuration says so. */

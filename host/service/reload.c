@@ -447,10 +447,16 @@ void roost_reload_refuse(roost_service *service, roost_slice why) {
   refuse(service);
 }
 
+void roost_reload_say_again(roost_service *service) {
+  service->reload.failures = 0;
+}
+
 void roost_reload_start(roost_service *service, roost_reload_waiter *waiter) {
   roost_reloader *reload = &service->reload;
-  if (waiter != NULL)
+  if (waiter != NULL) {
     roost_list_append(&reload->later, &waiter->link);
+    roost_reload_say_again(service);
+  }
   if (reload->abandoned) {
     tell_stopping(service);
     return;

@@ -262,6 +262,8 @@ static void a_refused_one_is_tried_again(void **state) {
   service_test_advance(&self, 100 + 200 + 10);
   assert_int_equal(service->reload.refusals, 3);
   assert_int_equal(count(self.lines, "reload refused"), 1); /* the same is not said again */
+  expect_refused(&self, service, "error('not yet')", "not yet");
+  assert_int_equal(count(self.lines, "reload refused"), 2); /* but to who asks */
   write_code(&self, two);
   service_test_advance(&self, 400);
   service_test_send(&self, &self.peer, "\"v\"", NULL, "1");
