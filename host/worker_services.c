@@ -163,15 +163,15 @@ int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_wai
   return 0;
 }
 
-/* Moves the service to that place; those in between move up. */
-static void move_service(roost_dispatch *dispatch, const roost_service *service, size_t place) {
+/* Those behind it move up. */
+static void move_to_the_end(roost_dispatch *dispatch, const roost_service *service) {
   size_t at = 0;
   while (dispatch->services[at] != service)
     at++;
-  for (; at > place; at--) {
-    roost_service *before = dispatch->services[at - 1];
-    dispatch->services[at - 1] = dispatch->services[at];
-    dispatch->services[at] = before;
+  for (; at + 1 < dispatch->service_count; at++) {
+    roost_service *next = dispatch->services[at + 1];
+    dispatch->services[at + 1] = dispatch->services[at];
+    dispatch->services[at] = next;
   }
 }
 
@@ -181,7 +181,7 @@ int roost_worker_take_found(roost_worker *worker, const roost_found_list *found)
     const int status = service == NULL ? add_service(&service, worker, &found->items[i]) : 0;
     if (status != 0)
       return status;
-    move_service(worker->dispatch, service, i);
+    move_to_the_end(worker->dispatch, service);
   }
   return 0;
 }

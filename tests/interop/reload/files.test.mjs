@@ -116,6 +116,15 @@ describe('a file that is no good', () => {
   });
 });
 
+test('renamed: the new one wins', async (t) => {
+  const { host, path, becomes } = await start(t);
+  renameSync(path, join(host.dir, 'services', 'other.lua'));
+  save(host, 'services/other.lua', answering(2)); // by name it would come before the old one
+  await becomes(2);
+  save(host, 'services/other.lua', answering(3));
+  await becomes(3);
+});
+
 describe('ways of saving', () => {
   test('in place, in one write', async (t) => {
     const { path, becomes } = await start(t);

@@ -463,6 +463,23 @@ static void only_what_is_named_is_reloaded(void **state) {
   deinit(&self);
 }
 
+static void whose_file_is_gone_goes_on_before_those_that_are_there(void **state) {
+  (void)state;
+  parts self;
+  char path[160];
+  init(&self);
+  put_old(&self.files, "b.lua", "return require 'roost'.service()");
+  look(&self);
+  assert_string_equal(self.worker->dispatch->services[1]->name, "b");
+  snprintf(path, sizeof path, "%s/b.lua", self.files.folder);
+  assert_int_equal(unlink(path), 0);
+  look(&self);
+  assert_string_equal(self.worker->dispatch->services[0]->name, "b");
+  assert_non_null(self.worker->dispatch->services[0]->current);
+  assert_string_equal(self.worker->dispatch->services[1]->name, "a");
+  deinit(&self);
+}
+
 static void who_asks_is_told_even_where_the_host_ends(void **state) {
   (void)state;
   parts self;
@@ -513,6 +530,7 @@ int main(void) {
       cmocka_unit_test(outcomes_are_in_the_services_order),
       cmocka_unit_test(a_problem_is_said_once),
       cmocka_unit_test(only_what_is_named_is_reloaded),
+      cmocka_unit_test(whose_file_is_gone_goes_on_before_those_that_are_there),
       cmocka_unit_test(who_asks_is_told_even_where_the_host_ends),
       cmocka_unit_test(memory_may_end_at_every_point_of_a_request),
   };
