@@ -215,8 +215,8 @@ roost_service *roost_worker_find_service(const roost_worker *worker, const char 
  * not running. */
 int roost_worker_reload(roost_worker *worker, const char *name, roost_reload_waiter *waiter);
 
-/* Brings the services into the order of found, behind those that were not found: of two handlers of a
- * pattern the later wins. Those that are new have no generation yet. ENOMEM. */
+/* Brings the services into the order of found, behind those that were not found: of two handlers of
+ * a pattern the later wins. Those that are new have no generation yet. ENOMEM. */
 int roost_worker_take_found(roost_worker *worker, const roost_found_list *found);
 
 /* Takes a service out: its generation retires. While a reload of it is under way nothing happens on
