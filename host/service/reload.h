@@ -85,8 +85,8 @@ void roost_reload_init(roost_service *service);
 /* Its next generation is freed, its waiters are told nothing. The jobs' thread must have ended. */
 void roost_reload_deinit(roost_service *service);
 
-/* Begins a reload, or another one after the one under way. waiter may be NULL: then the log does not
- * say again why it was refused where it has said so. */
+/* Begins a reload, or another one after the one under way. waiter may be NULL: then the log does
+ * not say again why it was refused where it has said so. */
 void roost_reload_start(roost_service *service, roost_reload_waiter *waiter);
 
 /* Somebody wants to know: why the next one is refused is said in any case. */
