@@ -28,7 +28,7 @@ static void say_broken(const roost_worker *worker, const roost_service *service,
   name_limit(limit, sizeof limit, worker, service, error->ptr != NULL ? status : 0);
   const char *file = roost_source_chunk_name(&service->source);
   size_t len = strlen(file);
-  bool named = error->len > len && memcmp(error->ptr, file, len) == 0;
+  bool named = error->ptr != NULL && error->len > len && memcmp(error->ptr, file, len) == 0;
   roost_problems_add(problems, ROOST_PROBLEM_ERROR, "service %s: %s%s%.*s%s", service->name,
                      named ? "" : file, named ? "" : ": ", (int)error->len,
                      error->ptr ? error->ptr : "out of memory", limit);
