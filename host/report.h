@@ -85,8 +85,8 @@ typedef struct roost_report {
   size_t server_count;
   roost_report_service *services;
   size_t service_count;
-  roost_report_client
-      *clients; /* those that have a name: used ones first, then the others configured */
+  /* Those that have a name: used ones first, then the others configured. */
+  roost_report_client *clients;
   size_t client_count;
   roost_report_routes routes; /* of C handlers */
   uint64_t unhandled[2];      /* requests, events that nobody handles */

@@ -170,11 +170,11 @@ static int find_url(roost_cli_target *target, const roost_command *command) {
   const char *text = target->url_text != NULL ? target->url_text : DEFAULT_URL;
   roost_url_parts parts;
   const bool is_url = roost_url_read(text, &parts);
-  if (is_url && !is_tcp_scheme(parts.scheme) && roost_broker_schema_of(parts.scheme) == NULL)
+  const bool is_broker = is_url && roost_broker_schema_of(parts.scheme) != NULL;
+  if (is_url && !is_broker && !is_tcp_scheme(parts.scheme))
     return refuse_scheme(command, text);
-  const int code = is_url && roost_broker_schema_of(parts.scheme) != NULL
-                       ? take_broker_url(target, command, text)
-                       : take_tcp_url(target, command, text);
+  const int code =
+      is_broker ? take_broker_url(target, command, text) : take_tcp_url(target, command, text);
   if (code == ROOST_EXIT_OK)
     show_url(target, text, &parts);
   return code;
