@@ -1,16 +1,19 @@
 #include "net/crypto.h"
 
-#include <limits.h>
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
+#include <sys/random.h>
 
 int roost_random_bytes(void *out, size_t len) {
   unsigned char *at = out;
   while (len > 0) {
-    const int n = len < INT_MAX ? (int)len : INT_MAX;
-    if (RAND_bytes(at, n) != 1)
-      return ROOST_ESYSTEM;
+    const ssize_t n = getrandom(at, len, 0);
+    if (n < 0) {
+      if (errno != EINTR)
+        return ROOST_ESYSTEM;
+      continue;
+    }
     at += n;
     len -= (size_t)n;
   }
