@@ -95,7 +95,7 @@ static int load_program(lua_State *lua) {
     lua_pop(lua, 1);
   }
   if (program->path != NULL)
-    roost_source_load(lua, &generation->service->source, NULL);
+    roost_source_load_script(lua, &generation->service->source);
   else
     roost_bind_push_module(lua, program->module);
   program->function = luaL_ref(lua, LUA_REGISTRYINDEX);

@@ -83,10 +83,6 @@ int roost_script_read_file(roost_buffer *out, const char *working_dir, const cha
   return status;
 }
 
-const char *roost_script_file_error(int error) {
-  return error == ENODEV ? "it is no regular file" : strerror(error);
-}
-
 /* env(name, default) */
 static int lua_env(lua_State *lua) {
   const char *name = luaL_checkstring(lua, 1);
@@ -119,7 +115,7 @@ static int lua_file(lua_State *lua) {
     roost_buffer_deinit(&text);
     return luaL_error(lua, "%s: %s", path,
                       status == ROOST_ENOMEM ? "not enough memory"
-                                             : roost_script_file_error(error));
+                                             : roost_open_error(error));
   }
   if (text.len > 0 && text.ptr[text.len - 1] == '\n') {
     text.len--;

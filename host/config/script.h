@@ -37,10 +37,7 @@ void roost_script_run(roost_script *script, roost_slice text, const char *name);
 void roost_script_push_literal(roost_script *script, const char *text);
 
 /* Appends the contents of the file at path, which starts at working_dir where it is relative.
- * ENOMEM, ESYSTEM (errno says why). */
+ * ENOMEM, ESYSTEM (roost_open_error says why, of errno). */
 int roost_script_read_file(roost_buffer *out, const char *working_dir, const char *path);
-
-/* What is wrong with a file that it did not read, by errno. Until the thread's next strerror. */
-const char *roost_script_file_error(int error);
 
 #endif

@@ -11,6 +11,7 @@
 #include "config/schema.h"
 #include "config/script.h"
 #include "core/embedded.h"
+#include "core/open_file.h"
 #include "core/slice.h"
 
 #define EMBEDDED_NAME "config/host.lua"
@@ -40,7 +41,7 @@ static int read_text(loading *load) {
   if (status != ROOST_ESYSTEM)
     return status;
   roost_problems_add(load->problems, ROOST_PROBLEM_ERROR, "%s: %s", source->path,
-                     roost_script_file_error(errno));
+                     roost_open_error(errno));
   return ROOST_ECONFIG;
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,4 +21,8 @@ FILE *roost_open_file(const char *path) {
   close(descriptor);
   errno = error;
   return NULL;
+}
+
+const char *roost_open_error(int error) {
+  return error == ENODEV ? "it is no regular file" : strerror(error);
 }

@@ -10,4 +10,7 @@
  * a pipe or device (ENODEV), on which whoever reads could wait, or go on, for ever. Any thread. */
 FILE *roost_open_file(const char *path);
 
+/* What is wrong, by its errno. Until the thread's next strerror. */
+const char *roost_open_error(int error);
+
 #endif

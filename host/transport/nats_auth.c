@@ -47,7 +47,7 @@ static int read_file(login *self, const char *dir, const char *path) {
     return refuse(self, "its path is too long", "");
   FILE *file = roost_open_file(full);
   if (file == NULL)
-    return refuse(self, "it cannot be opened: ", strerror(errno));
+    return refuse(self, "it cannot be opened: ", roost_open_error(errno));
   const int status = read_all(self, file);
   fclose(file);
   return status;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/slice.h"
+#include "vm/value.h"
 #include "vm/vm.h"
 #include "vm/watchdog.h"
 
@@ -106,23 +107,30 @@ bool roost_error_is(lua_State *lua, int index, const char *name) {
   return same;
 }
 
-/* A table that has a message is shown as ours are: its address would say nothing. */
-static int to_text(lua_State *lua) {
+/* describe(value, buffer) -> text, or nothing where it is in the buffer. A table that has a message is
+ * shown as ours are, another as JSON: its address would say nothing. */
+static int describe(lua_State *lua) {
   if (lua_istable(lua, 1) && luaL_getmetafield(lua, 1, "__tostring") == LUA_TNIL) {
     lua_pushliteral(lua, "message");
     if (lua_rawget(lua, 1) == LUA_TSTRING)
       return error_tostring(lua);
+    if (roost_value_write_json(lua, 1, lua_touserdata(lua, 2)) == 0)
+      return 0;
   }
   luaL_tolstring(lua, 1, NULL);
   return 1;
 }
 
 int roost_error_describe(lua_State *lua, int index, roost_buffer *out) {
-  lua_pushcfunction(lua, to_text);
+  lua_pushcfunction(lua, describe);
   lua_pushvalue(lua, index < 0 ? index - 1 : index);
+  lua_pushlightuserdata(lua, out);
   roost_slice text = ROOST_SLICE("an error object whose __tostring fails");
-  if (lua_pcall(lua, 1, 1, 0) == LUA_OK)
+  const size_t before = out->len;
+  if (lua_pcall(lua, 2, 1, 0) == LUA_OK)
     text.ptr = lua_tolstring(lua, -1, &text.len);
+  else
+    out->len = before;
   int status = roost_buffer_append_slice(out, text);
   lua_pop(lua, 1);
   return status;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/open_file.h"
 #include "vm/load.h"
 #include "vm/vm.h"
 
@@ -24,12 +25,14 @@ static int close_file(lua_State *lua) {
   return luaL_fileresult(lua, fclose(stream->f) == 0, NULL);
 }
 
-/* The state is made from this file, whether it can be read or not; file may be NULL. Where path is
- * a link, what it leads to counts, too: it changes without a change of the link's folder. */
-static void note_file(lua_State *lua, const char *path, FILE *file) {
+/* The state is made from this file, whether it can be read or not: there is one, or error says why
+ * it was not opened. Where path is a link, what it leads to counts, too: it changes without a change
+ * of the link's folder. */
+static void note_file(lua_State *lua, const char *path, FILE *file, int error) {
   struct stat info;
   roost_files *files = &roost_vm_of(lua)->files;
-  const bool known = file != NULL && fstat(fileno(file), &info) == 0;
+  const bool known = file != NULL ? fstat(fileno(file), &info) == 0
+                                  : error != ENOENT && stat(path, &info) == 0;
   int status = roost_files_add(files, path, known ? &info : NULL);
   char *real = known && status == 0 ? realpath(path, NULL) : NULL;
   if (real != NULL)
@@ -39,23 +42,29 @@ static void note_file(lua_State *lua, const char *path, FILE *file) {
     luaL_error(lua, "out of memory");
 }
 
-static FILE *open_file(lua_State *lua, const char *path) {
+typedef FILE *open_fn(const char *path);
+
+static FILE *open_any(const char *path) {
+  return fopen(path, "rb");
+}
+
+static FILE *open_noted(lua_State *lua, const char *path, open_fn *open) {
   luaL_Stream *stream = lua_newuserdatauv(lua, sizeof *stream, 0);
   stream->closef = NULL;
   luaL_setmetatable(lua, LUA_FILEHANDLE);
-  stream->f = fopen(path, "rb");
+  stream->f = open(path);
   const int error = errno;
   if (stream->f != NULL)
     stream->closef = close_file;
-  note_file(lua, path, stream->f);
+  note_file(lua, path, stream->f, error);
   if (stream->f == NULL)
-    luaL_error(lua, "%s: %s", path, strerror(error));
+    luaL_error(lua, "%s: %s", path, roost_open_error(error));
   return stream->f;
 }
 
 /* Reads the whole file onto the stack as a string; raises what went wrong. */
-static void push_file(lua_State *lua, const char *path) {
-  FILE *file = open_file(lua, path);
+static void push_file(lua_State *lua, const char *path, open_fn *open) {
+  FILE *file = open_noted(lua, path, open);
   int handle = lua_gettop(lua);
   luaL_Buffer text;
   luaL_buffinit(lua, &text);
@@ -93,18 +102,24 @@ static void compile(lua_State *lua, roost_slice text, const char *chunk_name, co
     lua_error(lua);
 }
 
-void roost_source_load_file(lua_State *lua, const char *path, const char *chunk_name,
-                            const char *mode) {
-  push_file(lua, path);
+static void load_opened(lua_State *lua, const char *path, open_fn *open, const char *chunk_name,
+                        const char *mode) {
+  push_file(lua, path, open);
   roost_slice text;
   text.ptr = lua_tolstring(lua, -1, &text.len);
   compile(lua, text, chunk_name, mode);
   lua_remove(lua, -2);
 }
 
-static void load_file(lua_State *lua, const char *path, const char *name, const char *mode) {
+void roost_source_load_file(lua_State *lua, const char *path, const char *chunk_name,
+                            const char *mode) {
+  load_opened(lua, path, roost_open_file, chunk_name, mode);
+}
+
+static void load_named(lua_State *lua, const char *path, open_fn *open, const char *name,
+                       const char *mode) {
   const char *chunk_name = lua_pushfstring(lua, "@%s", name);
-  roost_source_load_file(lua, path, chunk_name, mode);
+  load_opened(lua, path, open, chunk_name, mode);
   lua_remove(lua, -2);
 }
 
@@ -113,7 +128,11 @@ const char *roost_source_chunk_name(const roost_source *source) {
 }
 
 void roost_source_load(lua_State *lua, const roost_source *source, const char *mode) {
-  load_file(lua, source->path, roost_source_chunk_name(source), mode);
+  load_named(lua, source->path, roost_open_file, roost_source_chunk_name(source), mode);
+}
+
+void roost_source_load_script(lua_State *lua, const roost_source *source) {
+  load_named(lua, source->path, open_any, roost_source_chunk_name(source), NULL);
 }
 
 void roost_source_load_text(lua_State *lua, const roost_source *source, roost_slice text,
@@ -142,7 +161,8 @@ static int search_lua(lua_State *lua) {
     lua_pushfstring(lua, "no file '%s': that is the service itself", path);
     return 1;
   }
-  load_file(lua, path, roost_source_below(path, lua_tostring(lua, lua_upvalueindex(1))), NULL);
+  load_named(lua, path, roost_open_file,
+             roost_source_below(path, lua_tostring(lua, lua_upvalueindex(1))), NULL);
   lua_pushvalue(lua, -2);
   return 2;
 }

@@ -24,14 +24,18 @@ const char *roost_source_chunk_name(const roost_source *source);
 /* The part of path below root, or path itself; borrowed from path. */
 const char *roost_source_below(const char *path, const char *root);
 
-/* Pushes the compiled main file, as a function. Raises a text that names file and line. */
+/* Pushes the compiled main file, as a function. Raises a text that names file and line. What is no
+ * regular file is refused: a pipe would have the thread wait. */
 void roost_source_load(struct lua_State *lua, const roost_source *source, const char *mode);
+
+/* The same of a program that somebody waits for: it may come from a pipe. */
+void roost_source_load_script(struct lua_State *lua, const roost_source *source);
 
 /* The same of a text that stands in for the main file's. */
 void roost_source_load_text(struct lua_State *lua, const roost_source *source, roost_slice text,
                             const char *mode);
 
-/* Pushes the compiled file, named chunk_name (with its leading @ or =). Raises. */
+/* Pushes the compiled file, named chunk_name (with its leading @ or =). Raises, as above. */
 void roost_source_load_file(struct lua_State *lua, const char *path, const char *chunk_name,
                             const char *mode);
 

@@ -1,5 +1,6 @@
 // What happens to the files of services: old code goes on, the log says so once, a good file heals.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync,
   utimesSync, writeFileSync,
@@ -85,6 +86,13 @@ describe('a file that is no good', () => {
     unlinkSync(own.path);
     mkdirSync(own.path);
     await refusedOnce(own, /test\.lua/);
+  });
+
+  test('replaced by a pipe, to which nobody writes', async (t) => {
+    const own = await start(t);
+    unlinkSync(own.path);
+    execFileSync('mkfifo', [own.path]);
+    await refusedOnce(own, /test\.lua: it is no regular file/);
   });
 
   test('replaced by a link to itself', async (t) => {

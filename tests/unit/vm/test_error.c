@@ -63,6 +63,9 @@ static void error_tables(void **state) {
   vm_test_expect(&self,
                  "return describe(setmetatable({}, {__tostring = function() return 'own' end}))",
                  "own");
+  vm_test_expect(&self, "return describe({ code = 42 }), describe({ message = { 'a' } })",
+                 "{\"code\":42},{\"message\":[\"a\"]}");
+  vm_test_expect(&self, "return (describe({ print }):gsub('0x%x+', 'ADDRESS'))", "table: ADDRESS");
   vm_test_deinit(&self);
 }
 

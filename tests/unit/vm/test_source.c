@@ -38,6 +38,9 @@ static void tree_init(tree *self) {
   put(self, "services/lib/bad.lua", "\xEF\xBB\xBFlocal x =\n= 1");
   put(self, "services/lib/raises.lua", "\n\nerror('in a module')");
   put(self, "lua/common.lua", "return 'common'");
+  char pipe[128];
+  snprintf(pipe, sizeof pipe, "%s/pipe.lua", self->services);
+  assert_int_equal(mkfifo(pipe, 0600), 0);
 }
 
 static void tree_deinit(const tree *self) {
@@ -104,6 +107,8 @@ static void what_cannot_be_loaded_says_where(void **state) {
   assert_non_null(strstr(job.result, "/services/none.lua: No such file or directory"));
   vm_job_run(&job, &self, 0, "load_main(services)");
   assert_non_null(strstr(job.result, "/services: Is a directory"));
+  vm_job_run(&job, &self, 0, "load_main(services .. '/pipe.lua')"); /* and nobody writes to it */
+  assert_non_null(strstr(job.result, "/services/pipe.lua: it is no regular file"));
   deinit(&self, &files);
 }
 
