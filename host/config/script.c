@@ -114,8 +114,7 @@ static int lua_file(lua_State *lua) {
     const int error = errno;
     roost_buffer_deinit(&text);
     return luaL_error(lua, "%s: %s", path,
-                      status == ROOST_ENOMEM ? "not enough memory"
-                                             : roost_open_error(error));
+                      status == ROOST_ENOMEM ? "not enough memory" : roost_open_error(error));
   }
   if (text.len > 0 && text.ptr[text.len - 1] == '\n') {
     text.len--;

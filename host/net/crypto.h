@@ -8,8 +8,8 @@
 
 #include "roost.h"
 
-/* Fills out with bytes nobody can guess: the kernel's, for the cryptography library would take three
- * MiB to begin with, whether or not there is TLS. ESYSTEM. */
+/* Fills out with bytes nobody can guess: the kernel's, for the cryptography library would take
+ * three MiB to begin with, whether or not there is TLS. ESYSTEM. */
 int roost_random_bytes(void *out, size_t len);
 
 #define ROOST_ED25519_KEY       32 /* bytes of a secret, and of a public key */

@@ -160,7 +160,7 @@ static int hand_over(roost_generation *old, roost_generation *next) {
     return 0;
   int status = roost_generation_run_hook(old, ROOST_HOOK_HANDOFF);
   if (status != 0)
-    return refuse_about(next, "on_handoff", roost_buffer_slice(&old->error));
+    return refuse_about(next, "the running code's on_handoff", roost_buffer_slice(&old->error));
   if (next->hooks[ROOST_HOOK_ADOPT] == 0)
     return 0;
   roost_buffer given = old->handed;

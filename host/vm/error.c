@@ -107,8 +107,8 @@ bool roost_error_is(lua_State *lua, int index, const char *name) {
   return same;
 }
 
-/* describe(value, buffer) -> text, or nothing where it is in the buffer. A table that has a message is
- * shown as ours are, another as JSON: its address would say nothing. */
+/* describe(value, buffer) -> text, or nothing where it is in the buffer. A table that has a message
+ * is shown as ours are, another as JSON: its address would say nothing. */
 static int describe(lua_State *lua) {
   if (lua_istable(lua, 1) && luaL_getmetafield(lua, 1, "__tostring") == LUA_TNIL) {
     lua_pushliteral(lua, "message");

@@ -26,13 +26,13 @@ static int close_file(lua_State *lua) {
 }
 
 /* The state is made from this file, whether it can be read or not: there is one, or error says why
- * it was not opened. Where path is a link, what it leads to counts, too: it changes without a change
- * of the link's folder. */
+ * it was not opened. Where path is a link, what it leads to counts, too: it changes without a
+ * change of the link's folder. */
 static void note_file(lua_State *lua, const char *path, FILE *file, int error) {
   struct stat info;
   roost_files *files = &roost_vm_of(lua)->files;
-  const bool known = file != NULL ? fstat(fileno(file), &info) == 0
-                                  : error != ENOENT && stat(path, &info) == 0;
+  const bool known =
+      file != NULL ? fstat(fileno(file), &info) == 0 : error != ENOENT && stat(path, &info) == 0;
   int status = roost_files_add(files, path, known ? &info : NULL);
   char *real = known && status == 0 ? realpath(path, NULL) : NULL;
   if (real != NULL)

@@ -58,8 +58,8 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
 
 /* A small state is collected seldom: a cycle costs little, but one every few requests would be most
  * of what a request costs. At four times what lives, garbage still lies in the processor's caches
- * when its memory is used again. A step of Lua's default, 8 KiB allocated, is all of a cycle; one of
- * 512 bytes costs no more in all and holds nobody up. */
+ * when its memory is used again. A step of Lua's default, 8 KiB allocated, is all of a cycle; one
+ * of 512 bytes costs no more in all and holds nobody up. */
 static void tune_small(roost_vm *vm) {
   vm->tune_below = 0;
   vm->tune_above = LARGE_BYTES;

@@ -76,12 +76,21 @@ local function handled_once(self, pattern, options, handler)
   return once.wrap(("%s %s %d"):format(self.name, text, place), options.once, ttl, handler)
 end
 
+local is_pattern = { string = true, number = true, table = true }
+
+-- Its errors point at the line of the service that called the method, four levels up.
+local function check_pattern(pattern)
+  local kind = type(pattern)
+  if is_pattern[kind] then return end
+  local what = pattern == core.null and "null" or kind == "nil" and kind or "a " .. kind
+  error(("a pattern is text, a number or a table, not %s"):format(what), 4)
+end
+
 -- Its errors point at the line of the service that called the method, three levels up.
 local function add(self, kind, pattern, options, handler)
   if handler == nil then options, handler = nil, options end
-  if pattern == nil or pattern == core.null then
-    error("a pattern is text, a number or a table, not nil", 3)
-  end
+  local patterns = alternatives(pattern)
+  for i = 1, math.max(#patterns, 1) do check_pattern(patterns[i]) end
   if type(handler) ~= "function" then
     error(("the handler must be a function, got %s"):format(type(handler)), 3)
   end
@@ -95,7 +104,7 @@ local function add(self, kind, pattern, options, handler)
   if taken.once then handler = handled_once(self, pattern, taken, handler) end
   local run = pipeline.compose(self.stages, taken, handler)
   local timeout = taken.timeout and math.ceil(taken.timeout)
-  for _, each in ipairs(alternatives(pattern)) do
+  for _, each in ipairs(patterns) do
     local added, err = pcall(core.add_handler, self.target, kind, each, timeout, taken.transport,
       taken.queue, taken.qos and math.tointeger(taken.qos), run)
     if not added then error(err, 3) end

@@ -194,7 +194,8 @@ static void the_one_that_refuses_is_named(void **state) {
   host_test self;
   int fds[WORKERS];
   start_with_handoff(&self, fds, "error('not now')");
-  host_test_until_logged(&self, "service=each worker=0 gen=2 err=\"worker 1: on_handoff: ");
+  host_test_until_logged(
+      &self, "service=each worker=0 gen=2 err=\"worker 1: the running code's on_handoff: ");
   for (int i = 0; i < WORKERS; i++)
     expect_number(&self, fds[i], "version", "1", 1);
   finish(&self, fds, WORKERS);

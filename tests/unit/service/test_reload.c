@@ -189,7 +189,7 @@ static void what_cannot_be_handed_over_refuses_it(void **state) {
   (void)state;
   static const char *const wrong[][2] = {
       {"{ jobs = { {}, { run = print } } }", "jobs[2].run: a function cannot be copied"},
-      {"error('busy')", "on_handoff: a.lua:1: busy"},
+      {"error('busy')", "the running code's on_handoff: a.lua:1: busy"},
       {"roost.sleep(1)", "on_handoff may not wait"},
       {"coroutine.wrap(function() roost.sleep(1) end)()", "on_handoff may not wait"},
   };
