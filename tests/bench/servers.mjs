@@ -41,18 +41,19 @@ export const servers = {
   },
 };
 
-export function spawnServer(command, options) {
+export function spawnServer(command, options, cpus = CPU) {
   if (command[0].startsWith('/') && !existsSync(command[0]))
     throw new Error(`there is no ${command[0]}: build it first`);
-  return start(CPU, command, { env: { ...process.env, ROOST_NPM_DIR: npmDir }, ...options });
+  return start(cpus, command, { env: { ...process.env, ROOST_NPM_DIR: npmDir }, ...options });
 }
 
 /**
  * Starts one on a port of its own, with TLS where its files are given: { child, port }. The host
  * logs its address, others print it.
  */
-export async function launch({ command, logs, stderr = 'inherit' }, files) {
-  const child = spawnServer(command(0, files), { stdio: ['ignore', 'pipe', logs ? 'pipe' : stderr] });
+export async function launch({ command, logs, stderr = 'inherit', cpus }, files) {
+  const child = spawnServer(command(0, files),
+    { stdio: ['ignore', 'pipe', logs ? 'pipe' : stderr] }, cpus);
   const port = logs ? await waitForLine(child, child.stderr, /address=127\.0\.0\.1:(\d+)/)
     : await waitForLine(child, child.stdout, /^(\d+)$/);
   return { child, port: Number(port) };

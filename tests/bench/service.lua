@@ -12,4 +12,10 @@ service:message("echo", function(data)
   return data
 end)
 
+service:message("add", function(turns)
+  local total = 0
+  for i = 1, turns do total = total + i end
+  return total
+end)
+
 return service
