@@ -183,7 +183,7 @@ void roost_host_fail_sent(roost_host *host) {
 /* To this host's own handlers; apart from the one that services use, whose values are not JSON. */
 static int find_local(roost_outbound **out, roost_host *host) {
   static const roost_client_config local = {
-      .transport = "local", .json = true, .max_buffer_size = 16777216};
+      .transport = "local", .json = true, .max_buffer_size = ROOST_BUFFER_BYTES_DEFAULT};
   int status = 0;
   if (host->local == NULL)
     status = roost_dispatch_new_client(&host->local, host->worker->dispatch, &local);

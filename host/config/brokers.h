@@ -70,9 +70,9 @@ extern const roost_key roost_any_text; /* an element */
       {ROOST_KEY_WORD("serializer"), ROOST_BROKER_SERVER_AT(serializer)},                          \
       {ROOST_KEY_WORD("deserializer"), ROOST_BROKER_SERVER_AT(deserializer)},                      \
       {ROOST_KEY_COUNT("max_in_flight", 1024), ROOST_BROKER_SERVER_AT(max_in_flight), .min = 1},   \
-      {ROOST_KEY_BYTES("max_buffer_size", 16777216), ROOST_BROKER_SERVER_AT(max_buffer_size),      \
-       .min = 1},                                                                                  \
-      {ROOST_KEY_BYTES("max_send_buffer_size", 16777216),                                          \
+      {ROOST_KEY_BYTES("max_buffer_size", ROOST_BUFFER_BYTES_DEFAULT),                             \
+       ROOST_BROKER_SERVER_AT(max_buffer_size), .min = 1},                                         \
+      {ROOST_KEY_BYTES("max_send_buffer_size", ROOST_BUFFER_BYTES_DEFAULT),                        \
        ROOST_BROKER_SERVER_AT(max_send_buffer_size)},                                              \
       {ROOST_KEY_COUNT("retry_attempts", 0), ROOST_BROKER_SERVER_AT(retry_attempts)}, {            \
     ROOST_KEY_MS("retry_delay", 1000), ROOST_BROKER_SERVER_AT(retry_delay)                         \
@@ -85,10 +85,10 @@ extern const roost_key roost_any_text; /* an element */
       {ROOST_KEY_MS("retry_delay", 0), ROOST_BROKER_CLIENT_AT(retry_delay)},                       \
       {ROOST_KEY_WORD("serializer"), ROOST_BROKER_CLIENT_AT(serializer)},                          \
       {ROOST_KEY_WORD("deserializer"), ROOST_BROKER_CLIENT_AT(deserializer)},                      \
-      {ROOST_KEY_BYTES("max_buffer_size", 16777216), ROOST_BROKER_CLIENT_AT(max_buffer_size),      \
-       .min = 1},                                                                                  \
+      {ROOST_KEY_BYTES("max_buffer_size", ROOST_BUFFER_BYTES_DEFAULT),                             \
+       ROOST_BROKER_CLIENT_AT(max_buffer_size), .min = 1},                                         \
   {                                                                                                \
-    ROOST_KEY_BYTES("max_send_buffer_size", 16777216),                                             \
+    ROOST_KEY_BYTES("max_send_buffer_size", ROOST_BUFFER_BYTES_DEFAULT),                           \
         ROOST_BROKER_CLIENT_AT(max_send_buffer_size)                                               \
   }
 

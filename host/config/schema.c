@@ -71,9 +71,11 @@ const roost_key roost_schema_tcp_server[] = {
     {.name = "port", .kinds = ROOST_KEY_NUMBER, SERVER(port), .max = 65535, .number = 3000},
     {.name = "services", .kinds = ROOST_KEY_LIST, SERVER(services), .element = &any_text},
     {.name = "tls", .kinds = ROOST_KEY_RECORD, SERVER(tls), .read = roost_tls_server_read},
-    {ROOST_KEY_BYTES("max_buffer_size", 16 * MEBIBYTE), SERVER(max_buffer_size), .min = 1},
+    {ROOST_KEY_BYTES("max_buffer_size", ROOST_BUFFER_BYTES_DEFAULT), SERVER(max_buffer_size),
+     .min = 1},
     {ROOST_KEY_MS("incomplete_message_timeout", 30000), SERVER(incomplete_message_timeout)},
-    {ROOST_KEY_BYTES("max_send_buffer_size", 16 * MEBIBYTE), SERVER(max_send_buffer_size)},
+    {ROOST_KEY_BYTES("max_send_buffer_size", ROOST_BUFFER_BYTES_DEFAULT),
+     SERVER(max_send_buffer_size)},
     {ROOST_KEY_COUNT("max_connections", 10000), SERVER(max_connections)},
     {ROOST_KEY_COUNT("max_connections_per_ip", 0), SERVER(max_connections_per_ip)},
     {ROOST_KEY_COUNT("backlog", 1024), SERVER(backlog), .min = 1},
@@ -139,9 +141,11 @@ const roost_key roost_schema_client[] = {
     {.name = "framing", .kinds = ROOST_KEY_TEXT, CLIENT(framing), .choices = framings},
     {TEXT("serializer"), CLIENT(serializer)},
     {TEXT("deserializer"), CLIENT(deserializer)},
-    {ROOST_KEY_BYTES("max_buffer_size", 16 * MEBIBYTE), CLIENT(max_buffer_size), .min = 1},
+    {ROOST_KEY_BYTES("max_buffer_size", ROOST_BUFFER_BYTES_DEFAULT), CLIENT(max_buffer_size),
+     .min = 1},
     {ROOST_KEY_MS("incomplete_message_timeout", 30000), CLIENT(incomplete_message_timeout)},
-    {ROOST_KEY_BYTES("max_send_buffer_size", 16 * MEBIBYTE), CLIENT(max_send_buffer_size)},
+    {ROOST_KEY_BYTES("max_send_buffer_size", ROOST_BUFFER_BYTES_DEFAULT),
+     CLIENT(max_send_buffer_size)},
     {0}};
 
 /* ------------------------------------------------------------------------- the host ---------- */

@@ -20,6 +20,9 @@
 #include "wire/frame.h"
 #include "wire/message.h"
 
+/* Unless configured otherwise: bytes of one message, and of what a peer has not read. */
+#define ROOST_BUFFER_BYTES_DEFAULT 16777216
+
 typedef struct roost_server roost_server;
 typedef struct roost_origin roost_origin;
 typedef struct roost_codec roost_codec;
