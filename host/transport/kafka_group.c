@@ -70,6 +70,8 @@ static void take_partitions(roost_kafka_pair *pair, const rd_kafka_topic_partiti
     pair->assigned->elems[i].opaque = NULL;
   tell_assigned(pair, list);
   assign(pair, list);
+  /* librdkafka remembers a pause of one that was given up, as long as a record of it is held. */
+  (void)rd_kafka_resume_partitions(pair->consumer, (rd_kafka_topic_partition_list_t *)list);
   tell_caught_up(pair); /* where there are none */
 }
 

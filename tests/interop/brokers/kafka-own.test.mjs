@@ -240,6 +240,26 @@ test('a second host of the group takes its part, and the rest when the first end
   assert.equal(list.filter((value) => value === 'y').length, 4);
 });
 
+test('a partition that was not read any more is, once the group has changed', async (t) => {
+  const name = await topic(2);
+  const count = 800; // of each partition more than a host holds
+  const body = `service:event("${name}", function(data)
+    if roost.store:incr(data, 1) == 1 and (data == "2" or data == "3") then roost.sleep(8000) end
+    note(data)
+  end)`;
+  const from = (first, end) => produce(name, Array.from({ length: end - first }, (_, i) =>
+    ({ value: `${first + i}`, partition: (first + i) % 2 })));
+  const first = await start(t, body);
+  await from(0, 2);
+  await first.notes(2); // from here on there is an offset to go on from
+  await from(2, count);
+  const second = await start(t, body, { group: first.group });
+  await until(async () => {
+    const handled = new Set([...await first.notes(0), ...await second.notes(0)]);
+    return handled.size === count;
+  }, 'every event', { every: 100, ms: 30_000 });
+});
+
 test('a drain while nobody is there ends in time', async (t) => {
   const away = { transport: 'kafka', client: { brokers: ['127.0.0.1:1'] } };
   const host = await startHost(t, {
