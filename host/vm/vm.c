@@ -32,6 +32,8 @@ __attribute__((noinline)) static void *resize(roost_vm *vm, void *ptr, size_t ol
   void *moved = roost_pool_resize(&vm->pool, ptr, old_size, new_size);
   if (moved != NULL || new_size == 0)
     vm->memory_bytes = total;
+  else if (new_size > old_size)
+    vm->refused = vm->starved = true;
   return moved;
 }
 
@@ -218,14 +220,16 @@ void roost_vm_set_dead(lua_State *lua, bool dead) {
   set_mark(lua, DEAD, dead);
 }
 
-/* What the failed code held may be garbage by now, which only a collection tells. */
+/* What the failed code held may be garbage by now, which only a collection tells; where the host had
+ * no more memory, others wait for it. */
 void roost_vm_check_memory(roost_vm *vm) {
-  vm->refused = false;
   const size_t much = vm->memory_limit / 10 * 9;
-  if (vm->exhausted || vm->memory_bytes <= much)
+  const bool worth_it = vm->memory_bytes > much || vm->starved;
+  vm->refused = vm->starved = false;
+  if (vm->exhausted || !worth_it)
     return;
   lua_gc(vm->lua, LUA_GCCOLLECT);
-  vm->refused = false; /* by finalizers */
+  vm->refused = vm->starved = false; /* by finalizers */
   vm->exhausted = vm->memory_bytes > much;
   if (vm->exhausted && vm->on_exhausted != NULL)
     vm->on_exhausted(vm);

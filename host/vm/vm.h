@@ -70,7 +70,8 @@ struct roost_vm {
   bool no_catch;       /* pcall hands errors on: what runs must end */
   bool closing;        /* no task may start any more: finalizers run last of all */
   bool cut_short;      /* while closing, <close> variables took too long: no more of them run */
-  bool refused;        /* an allocation was, for its limit, since that was last looked at */
+  bool refused;        /* an allocation was, since that was last looked at */
+  bool starved;        /* likewise, for there was no memory outside its limit */
   bool exhausted;      /* stays so */
   roost_list held;     /* tasks made before it was live */
   roost_buffer trace;  /* traceback of the error being handled */

@@ -482,6 +482,8 @@ static void memory_has_a_limit(void **state) {
                 "service:message('eat', function() for i = 1, 100 do all[#all + 1] = "
                 "('x'):rep(1000000) .. i end end) "
                 "service:message('free', function() all = {} collectgarbage() return #all end) "
+                "service:message('waste', function() local own = {} for i = 1, 100 do "
+                "own[i] = ('x'):rep(1000000) .. i end end) "
                 "return service");
   host_test_load(&self);
   int fd = host_test_connect(self.host, 0);
@@ -493,6 +495,12 @@ static void memory_has_a_limit(void **state) {
   assert_true(stats.held_bytes > 0 && stats.held_bytes <= self.cfg.memory_limit);
   host_test_send(fd, "free", "1", "2");
   host_test_expect(&self, fd, "{\"response\":0,\"isDisposed\":true,\"id\":\"2\"}");
+  host_test_send(fd, "waste", "1", "3");
+  host_test_expect(&self, fd,
+                   "{\"err\":{\"status\":\"error\",\"message\":\"Internal server error\"},"
+                   "\"isDisposed\":true,\"id\":\"3\"}");
+  roost_host_stats(self.host, &stats);
+  assert_true(stats.held_bytes < self.cfg.memory_limit / 2); /* others need it, too */
   close(fd);
   roost_host_free(self.host);
   self.cfg.memory_limit = 10000;
