@@ -90,21 +90,42 @@ static bool reply_crowded(const roost_origin *origin) {
   return ((const local_delivery *)origin)->is_held || is_full(of_origin(origin));
 }
 
+/* Delivers the reply that lies at at; its size there. */
+static size_t deliver_kept(local_client *self, const char *at) {
+  early_reply head;
+  memcpy(&head, at, sizeof head);
+  const char *id = at + sizeof head;
+  deliver(self, head.kind, head.format, roost_slice_of(id, head.id_len),
+          roost_slice_of(id + head.id_len, head.value_len));
+  return sizeof head + head.id_len + head.value_len;
+}
+
+/* What the poll's quota leaves of all, from at on, waits for the next turn, before what came
+ * meanwhile. */
+static bool put_off(local_client *self, roost_buffer *all, size_t at) {
+  if (at == all->len || !roost_loop_is_spent(self->loop) ||
+      roost_buffer_append_slice(all, roost_buffer_slice(&self->early)) != 0)
+    return false;
+  const roost_buffer meanwhile = self->early;
+  roost_buffer_consume(all, at);
+  self->early = *all;
+  *all = meanwhile;
+  roost_loop_defer(self->loop, &self->later);
+  return true;
+}
+
 static void deliver_early(local_client *self) {
   const bool was_full = is_full(self);
   roost_buffer all = self->early;
   size_t at = 0;
   roost_buffer_init(&self->early, all.alloc);
   while (at < all.len) {
-    early_reply head;
-    memcpy(&head, all.ptr + at, sizeof head);
-    const char *id = all.ptr + at + sizeof head;
-    deliver(self, head.kind, head.format, roost_slice_of(id, head.id_len),
-            roost_slice_of(id + head.id_len, head.value_len));
-    at += sizeof head + head.id_len + head.value_len;
+    at += deliver_kept(self, all.ptr + at);
+    if (put_off(self, &all, at))
+      break;
   }
   roost_buffer_deinit(&all);
-  if (was_full)
+  if (was_full && !is_full(self))
     roost_delivery_pool_writable(&self->pool);
 }
 

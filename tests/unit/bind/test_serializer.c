@@ -176,7 +176,7 @@ static void modules_have_json_and_print(void **state) {
 static void what_is_raised_is_said(void **state) {
   static const char *const rows[][2] = {
       {"error('no')", "serializer: lib/bad.lua:1: no"},
-      {"error({ name = 'X' })", "serializer: table: "},
+      {"error({ name = 'X' })", "serializer: {\"name\":\"X\"}"},
       {"error(setmetatable({}, { __tostring = function() return 'shown' end }))",
        "serializer: shown"},
       {"return nil", "serializer: serialize returned nothing"},

@@ -434,6 +434,47 @@ static void count_post(void *ud, roost_host *host) {
   spend();
 }
 
+static void answer_at_once(void *ud, roost_call *call) {
+  (void)ud;
+  roost_call_reply(call, roost_call_data(call));
+}
+
+/* The replies come in their order: each is one more than the last. */
+static void count_reply(void *ud, int status, roost_slice data, bool last) {
+  int *count = ud;
+  char expected[16];
+  snprintf(expected, sizeof expected, "%d", *count);
+  assert_int_equal(status, 0);
+  assert_true(last);
+  assert_int_equal(data.len, strlen(expected));
+  assert_memory_equal(data.ptr, expected, data.len);
+  ++*count;
+  spend();
+}
+
+static void so_are_local_replies(void **state) {
+  (void)state;
+  host_test self;
+  int count = 0;
+  host_test_init(&self);
+  assert_int_equal(roost_host_handle(self.host, "now", answer_at_once, NULL), 0);
+  host_test_load(&self);
+  assert_int_equal(roost_host_poll_budget(self.host, 5), 0);
+  for (int i = 0; i < 30; i++) {
+    char data[16];
+    snprintf(data, sizeof data, "%d", i);
+    assert_int_equal(
+        roost_request(self.host, "local", text("now"), text(data), 0, count_reply, &count), 0);
+  }
+  for (int polls = 0; polls < 100 && count < 30; polls++) {
+    const int before = count;
+    assert_int_equal(roost_host_poll(self.host, 0), 1);
+    assert_true(count - before <= 2);
+  }
+  assert_int_equal(count, 30);
+  host_test_deinit(&self);
+}
+
 static void posts_and_tasks_are_carried_over_too(void **state) {
   (void)state;
   host_test self;
@@ -584,6 +625,7 @@ int main(void) {
       cmocka_unit_test(a_wrong_module_is_refused),
       cmocka_unit_test(a_budget_bounds_what_a_poll_does),
       cmocka_unit_test(posts_and_tasks_are_carried_over_too),
+      cmocka_unit_test(so_are_local_replies),
       cmocka_unit_test(memory_has_a_limit),
       cmocka_unit_test(so_have_connections),
       cmocka_unit_test(an_older_struct_is_taken),
