@@ -24,9 +24,12 @@ typedef struct own_server {
 
 /* ------------------------------------------------------------------------- errors ------------ */
 
+/* Why this thread's last roost_host_new made none: there is no host that could keep it. */
+static _Thread_local char no_host[96] = "out of memory";
+
 const char *roost_host_error(const roost_host *host) {
   if (host == NULL)
-    return "out of memory";
+    return no_host;
   return host->error.len > 0 ? host->error.ptr : "";
 }
 
@@ -46,6 +49,11 @@ static int fail_about(roost_host *host, int status, const char *what, const char
   roost_buffer_clear(&host->error);
   roost_buffer_printf(&host->error, "%s: %s", what, why);
   roost_host_end_error(host);
+  return status;
+}
+
+static int fail_without(int status, const char *text) {
+  snprintf(no_host, sizeof no_host, "%s", text);
   return status;
 }
 
@@ -82,8 +90,13 @@ static const char *own_text(const roost_host *host, const char *text) {
 
 /* What a program of an older header does not know is as by default. */
 static int take_config(roost_config *out, const roost_config *cfg) {
-  if (cfg == NULL || cfg->struct_size < OLDEST_CONFIG_BYTES || cfg->struct_size > sizeof *cfg)
+  if (cfg == NULL)
+    return fail_without(ROOST_EINVAL, "a roost_config is needed");
+  if (cfg->struct_size < OLDEST_CONFIG_BYTES || cfg->struct_size > sizeof *cfg) {
+    snprintf(no_host, sizeof no_host, "struct_size: %zu: was roost_config_init called?",
+             cfg->struct_size);
     return ROOST_EINVAL;
+  }
   roost_config_init(out);
   memcpy(out, cfg, cfg->struct_size);
   out->struct_size = sizeof *out;
@@ -142,6 +155,8 @@ static int make_watchdog(roost_host *host) {
   const int status = roost_watchdog_new(&host->watchdog, &config);
   if (status == 0)
     roost_control_set_tick(host->control, tick, host->watchdog);
+  if (status == ROOST_EINVAL)
+    snprintf(no_host, sizeof no_host, "watchdog_signal: %d cannot be used", config.signal);
   return status;
 }
 
@@ -241,23 +256,33 @@ static roost_host *make(roost_config *config) {
   return host;
 }
 
+/* Those that are EINVAL have been said where it was found. */
+static int fail_making(int status) {
+  if (status == ROOST_ENOMEM)
+    return fail_without(status, "out of memory");
+  if (status == ROOST_ESYSTEM)
+    return fail_without(status,
+                        "the operating system refused a thread, a descriptor or random bytes");
+  return status;
+}
+
 int roost_host_new(roost_host **out, const roost_config *cfg) {
   roost_config own;
   if (out == NULL)
-    return ROOST_EINVAL;
+    return fail_without(ROOST_EINVAL, "a place for the host is needed");
   *out = NULL;
   int status = take_config(&own, cfg);
   if (status != 0)
     return status;
   roost_host *host = make(&own);
   if (host == NULL)
-    return ROOST_ENOMEM;
+    return fail_making(ROOST_ENOMEM);
   status = copy_config(host, &own);
   if (status == 0)
     status = make_parts(host);
   if (status != 0) {
     roost_host_free(host);
-    return status;
+    return fail_making(status);
   }
   *out = host;
   return 0;

@@ -2,6 +2,7 @@
  * The whole library, through roost.h alone.
  */
 #include <poll.h>
+#include <signal.h>
 
 #include "host_test.h"
 
@@ -174,9 +175,40 @@ static void a_wrong_struct_is_refused(void **state) {
   cfg.struct_size = 1;
   assert_int_equal(roost_host_new(&host, &cfg), ROOST_EINVAL);
   assert_null(host);
+  assert_string_equal(roost_host_error(NULL), "struct_size: 1: was roost_config_init called?");
   assert_int_equal(roost_host_new(&host, NULL), ROOST_EINVAL);
+  assert_string_equal(roost_host_error(NULL), "a roost_config is needed");
   assert_int_equal(roost_version(),
                    ROOST_VERSION_MAJOR * 10000 + ROOST_VERSION_MINOR * 100 + ROOST_VERSION_PATCH);
+}
+
+static void *refuse(void *ud, void *ptr, size_t old_size, size_t new_size) {
+  (void)ud;
+  (void)ptr;
+  (void)old_size;
+  (void)new_size;
+  return NULL;
+}
+
+static void why_there_is_no_host_is_said(void **state) {
+  (void)state;
+  roost_host *host;
+  roost_config cfg;
+  roost_config_init(&cfg);
+  cfg.watchdog_signal = SIGKILL;
+  assert_int_equal(roost_host_new(&host, &cfg), ROOST_EINVAL);
+  assert_string_equal(roost_host_error(NULL), "watchdog_signal: 9 cannot be used");
+  cfg.watchdog_signal = 9999;
+  assert_int_equal(roost_host_new(&host, &cfg), ROOST_EINVAL);
+  assert_string_equal(roost_host_error(NULL), "watchdog_signal: 9999 cannot be used");
+  cfg.watchdog_signal = 0;
+  cfg.alloc.resize = refuse;
+  assert_int_equal(roost_host_new(&host, &cfg), ROOST_ENOMEM);
+  assert_string_equal(roost_host_error(NULL), "out of memory");
+  cfg.alloc.resize = NULL;
+  cfg.memory_limit = 1;
+  assert_int_equal(roost_host_new(&host, &cfg), ROOST_ENOMEM);
+  assert_string_equal(roost_host_error(NULL), "out of memory");
 }
 
 static void no_host_is_told_so(void **state) {
@@ -430,6 +462,7 @@ int main(void) {
       cmocka_unit_test(what_could_not_be_loaded_is_not_run),
       cmocka_unit_test(keys_can_be_set_before_the_file_is_read),
       cmocka_unit_test(a_wrong_struct_is_refused),
+      cmocka_unit_test(why_there_is_no_host_is_said),
       cmocka_unit_test(no_host_is_told_so),
       cmocka_unit_test(no_call_and_no_params_are_nothing),
       cmocka_unit_test(listeners_and_handlers_without_a_file),
