@@ -205,7 +205,7 @@ static int write_pattern(roost_buffer *out, roost_slice pattern, bool as_route, 
   roost_buffer route;
   int status;
   *why = "the pattern is not UTF-8";
-  if (pattern.len == 0 || roost_utf8_valid_prefix(pattern) < pattern.len)
+  if (roost_utf8_valid_prefix(pattern) < pattern.len)
     return ROOST_EINVAL;
   *why = "out of memory";
   status = roost_json_validate(pattern) == 0 ? roost_buffer_append_slice(out, pattern)

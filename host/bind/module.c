@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <lualib.h>
 #include <string.h>
 
 #include "bind/bind.h"
@@ -416,6 +417,14 @@ static void free_module(const roost_alloc *alloc, module *self) {
   roost_alloc_put_text(alloc, self->name);
 }
 
+/* Whether one before it has its name: which one Lua would call is not to be guessed. */
+static bool is_second(const module *self, size_t place) {
+  for (size_t i = 0; i < place; i++)
+    if (strcmp(self->functions[i].name, self->functions[place].name) == 0)
+      return true;
+  return false;
+}
+
 static int copy_module(module *to, const roost_alloc *alloc, const char *name,
                        const roost_function *functions, const char **why) {
   int status = 0;
@@ -426,8 +435,13 @@ static int copy_module(module *to, const roost_alloc *alloc, const char *name,
   *why = "out of memory";
   if (to->name == NULL || to->functions == NULL)
     status = ROOST_ENOMEM;
-  for (size_t i = 0; status == 0 && i < to->count; i++)
+  for (size_t i = 0; status == 0 && i < to->count; i++) {
     status = copy_function(&to->functions[i], alloc, &functions[i], why);
+    if (status == 0 && is_second(to, i)) {
+      *why = "a module has two functions of one name";
+      status = ROOST_EINVAL;
+    }
+  }
   return status;
 }
 
@@ -480,6 +494,17 @@ static bool is_taken(const roost_modules *modules, const char *name) {
   return false;
 }
 
+/* What package.loaded has from the start: require looks there first. */
+static bool is_of_lua(const char *name) {
+  static const char *const libraries[] = {
+      LUA_GNAME,      LUA_COLIBNAME,   LUA_TABLIBNAME,  LUA_IOLIBNAME, LUA_OSLIBNAME,
+      LUA_STRLIBNAME, LUA_UTF8LIBNAME, LUA_MATHLIBNAME, LUA_DBLIBNAME, LUA_LOADLIBNAME};
+  for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++)
+    if (strcmp(libraries[i], name) == 0)
+      return true;
+  return false;
+}
+
 int roost_modules_new(roost_modules **out, const roost_alloc *alloc) {
   roost_modules *modules = roost_alloc_get(alloc, sizeof *modules);
   *out = modules;
@@ -496,6 +521,9 @@ int roost_modules_add(roost_modules *modules, const char *name, const roost_func
     return ROOST_EINVAL;
   *why = "a module has functions";
   if (functions == NULL || functions[0].name == NULL)
+    return ROOST_EINVAL;
+  *why = "Lua has a library of that name";
+  if (is_of_lua(name))
     return ROOST_EINVAL;
   *why = "there is a module of that name";
   if (is_taken(modules, name))

@@ -76,6 +76,27 @@ static void requests_reach_its_own_handlers(void **state) {
   host_test_deinit(&self);
 }
 
+static void answer_with_pattern(void *ud, roost_call *call) {
+  (void)ud;
+  const roost_slice pattern = roost_call_pattern(call);
+  (void)roost_call_reply(call, pattern);
+}
+
+/* As in Nest, where '' is a pattern as any other text. */
+static void the_empty_text_is_a_pattern(void **state) {
+  (void)state;
+  host_test self;
+  host_test_init(&self);
+  host_test_load(&self);
+  ask(&self, "local", "", "1",
+      "-13:\"There is no matching message handler defined in the remote service.\";");
+  assert_int_equal(roost_emit(self.host, "local", text(""), text("1")), 0);
+  assert_int_equal(roost_host_handle(self.host, "", answer_with_pattern, NULL), 0);
+  ask(&self, "local", "", "1", "0:\"\";");
+  ask(&self, "local", "\"\"", "1", "0:\"\";");
+  host_test_deinit(&self);
+}
+
 static void requests_go_to_other_hosts(void **state) {
   (void)state;
   host_test self;
@@ -582,6 +603,35 @@ static void so_have_connections(void **state) {
   host_test_deinit(&self);
 }
 
+/* In every state they are loaded before a module could be. */
+static void lua_keeps_the_names_of_its_libraries(void **state) {
+  (void)state;
+  static const char *const taken[] = {"string",    "table", "math",  "io",      "os",
+                                      "coroutine", "utf8",  "debug", "package", "_G"};
+  host_test self;
+  const roost_function good[] = {{"json", "j", on_json, NULL}, {NULL, NULL, NULL, NULL}};
+  host_test_init(&self);
+  for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+    assert_int_equal(roost_host_module(self.host, taken[i], good), ROOST_EINVAL);
+    assert_string_equal(roost_host_error(self.host), "Lua has a library of that name");
+  }
+  host_test_deinit(&self);
+}
+
+static void a_module_has_each_function_once(void **state) {
+  (void)state;
+  host_test self;
+  const roost_function twice[] = {{"a", "j", on_json, NULL},
+                                  {"b", NULL, on_bad, NULL},
+                                  {"a", NULL, on_many, NULL},
+                                  {NULL, NULL, NULL, NULL}};
+  host_test_init(&self);
+  assert_int_equal(roost_host_module(self.host, "m", twice), ROOST_EINVAL);
+  assert_string_equal(roost_host_error(self.host), "a module has two functions of one name");
+  assert_int_equal(roost_host_module(self.host, "m", twice + 1), 0);
+  host_test_deinit(&self);
+}
+
 static void an_older_struct_is_taken(void **state) {
   (void)state;
   host_test self;
@@ -617,12 +667,15 @@ static void a_host_that_has_stopped_takes_no_requests(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(requests_reach_its_own_handlers),
+      cmocka_unit_test(the_empty_text_is_a_pattern),
       cmocka_unit_test(requests_go_to_other_hosts),
       cmocka_unit_test(requests_fail_as_they_say),
       cmocka_unit_test(a_handler_may_wait_for_a_request),
       cmocka_unit_test(lua_calls_functions_in_c),
       cmocka_unit_test(what_such_a_function_raises),
       cmocka_unit_test(a_wrong_module_is_refused),
+      cmocka_unit_test(lua_keeps_the_names_of_its_libraries),
+      cmocka_unit_test(a_module_has_each_function_once),
       cmocka_unit_test(a_budget_bounds_what_a_poll_does),
       cmocka_unit_test(posts_and_tasks_are_carried_over_too),
       cmocka_unit_test(so_are_local_replies),
