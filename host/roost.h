@@ -13,7 +13,8 @@
  *
  * Threads. A host belongs to the thread that made it: every function takes that thread, unless its
  * comment names another. Handlers, replies and posted functions run on it too, inside
- * roost_host_run or roost_host_poll. Hosts share nothing: a process may have several.
+ * roost_host_run or roost_host_poll; handlers inside roost_request and roost_emit to "local", too.
+ * Hosts share nothing: a process may have several.
  * Workers. Where the configuration says workers = N, that thread drives the first; the others have
  * threads of their own, from roost_host_load_config on, and pass on to it what a C handler is for.
  * The first one accepts, and leads reloads and the drain, so that a host is still to be polled.
@@ -155,7 +156,8 @@ ROOST_API int roost_host_new(roost_host **out, const roost_config *cfg);
 ROOST_API void roost_host_free(roost_host *host);
 
 /* Text of the last failure on this host, "" when none; borrowed until the next call on the host.
- * NULL host: the text for roost_host_new, "out of memory". */
+ * NULL host: why this thread's last roost_host_new that failed made none, as "watchdog_signal: 9
+ * cannot be used". */
 ROOST_API const char *roost_host_error(const roost_host *host);
 
 /* Sets one configuration key as the command line's --set does: key dotted ("limits.store_memory",
@@ -181,7 +183,9 @@ ROOST_API int roost_host_reload(roost_host *host, const char *service);
  * ESTATE (no configuration is loaded), ENOMEM. */
 ROOST_API int roost_host_reload_config(roost_host *host);
 
-/* Adds a listener, as "tcp://127.0.0.1:0". Errors: EINVAL, ESYSTEM, EUNSUPPORTED, ENOMEM. */
+/* Adds a listener, as "tcp://127.0.0.1:0". Errors: EINVAL (a URL that is not tcp://HOST:PORT: other
+ * schemes, as tls, too; a host that is not loopback), ESTATE (the host is stopping, has stopped or
+ * failed), ESYSTEM, ENOMEM. */
 ROOST_API int roost_host_listen(roost_host *host, const char *url);
 
 /* Hands over a socket that listens already (of a service manager, or of the program that this one
@@ -238,7 +242,10 @@ typedef enum roost_state {
 ROOST_API roost_state roost_host_state(const roost_host *host);
 
 /* Starts the drain: accepting and reading stop, what runs may finish, each service's on_stop is
- * called. May be called again. Also from inside a handler or a posted function. */
+ * called. May be called again. Also from inside a handler or a posted function. What came by
+ * "local" is waited for only as far as a service does so: not a C handler that answers
+ * roost_request later, nor a roost_request that is not answered yet. Such a request ends with EGONE
+ * in roost_host_free; poll or run until its last reply before stopping where that matters. */
 ROOST_API int roost_host_stop(roost_host *host);
 
 /* Called on the host's thread; see roost_host_post. */
@@ -275,12 +282,13 @@ ROOST_API void roost_host_stats(const roost_host *host, roost_stats *out);
 
 /* ------------------------------------------------------------------------- C handlers -------- */
 
-/* Called on the host's thread for each request or event; must not block. */
+/* Called on the host's thread for each request or event; must not block. Inside run or poll, and
+ * inside roost_request and roost_emit where they send to "local". */
 typedef void roost_handler_fn(void *ud, roost_call *call);
 
 /* Adds a C handler to the table that Lua handlers are in. pattern is JSON text
  * ("{\"cmd\":\"sum\"}") or plain text ("sum"). Before or after load_config. Errors: EINVAL
- * (pattern), ENOMEM. */
+ * (pattern), ENOMEM. "" is a pattern as any other text. */
 ROOST_API int roost_host_handle(roost_host *host, const char *pattern, roost_handler_fn *fn,
                                 void *ud);
 
@@ -321,7 +329,10 @@ typedef void roost_reply_fn(void *ud, int status, roost_slice data, bool last);
  * reply; 0: as the client is configured. Unless an error is returned, fn is called until last is
  * true. Errors: EINVAL (not JSON, or no pattern), ENOENT (no such client), EFULL, ESTATE (the host
  * is being freed, or has stopped), ESCRIPT (its serializer raised), ENOMEM, EUNSUPPORTED,
- * ESYSTEM. */
+ * ESYSTEM.
+ * What goes to "local" may be handled before this returns, by a handler that so runs inside it,
+ * where the host is idle too and outside poll's budget: no lock that a handler takes is to be held
+ * here. The first request or event to it waits for the next poll. */
 ROOST_API int roost_request(roost_host *host, const char *client, roost_slice pattern,
                             roost_slice data, uint32_t timeout_ms, roost_reply_fn *fn, void *ud);
 
@@ -339,10 +350,11 @@ typedef struct roost_params roost_params;
  * status's name. It must not wait, nor call run, poll or free; an exception must not leave it. */
 typedef int roost_module_fn(void *ud, roost_params *params);
 
-/* One function of a module. signature has a letter for each argument: b boolean, i integer, n
- * number, s string (bytes), j any value, read as JSON text; ? behind a letter: may be nil or
- * missing. Arguments beyond it are ignored. What does not fit is raised in Lua before fn is called.
- */
+/* One function of a module. name is a word: 1 to 64 ASCII letters, digits and _, no digit first; no
+ * two functions of a module have the same. signature has a letter for each argument, at most 16: b
+ * boolean, i integer, n number, s string (bytes), j any value, read as JSON text; ? behind a
+ * letter: may be nil or missing. Arguments beyond it are ignored. What does not fit is raised in
+ * Lua before fn is called. */
 typedef struct roost_function {
   const char *name;      /* NULL ends a list */
   const char *signature; /* NULL: none */
@@ -350,11 +362,13 @@ typedef struct roost_function {
   void *ud; /* handed to fn */
 } roost_function;
 
-/* Offers C functions to services: require(name) gives a table of them, in sandboxes, too. functions
- * is copied, ud is not. fn runs on the thread of the worker that the service runs on: the host's
- * own where there is one worker, several at once where there are more. Calls from a service's main
- * chunk are refused in Lua (not before on_start). Before load_config. Errors: EINVAL (a name, a
- * signature, no function, a module of that name), ESTATE (loaded already), ENOMEM. */
+/* Offers C functions to services: require(name) gives a table of them, in sandboxes, too. name is a
+ * word, as a function's, but none that is taken: roost, cjson, those of Lua's libraries (string,
+ * math, package, _G, ...), another module's. functions is copied, ud is not. fn runs on the thread
+ * of the worker that the service runs on: the host's own where there is one worker, several at once
+ * where there are more. Calls from a service's main chunk are refused in Lua (not before on_start).
+ * Before load_config. Errors: EINVAL (a name, a signature, no function), ESTATE (loaded already),
+ * ENOMEM. */
 ROOST_API int roost_host_module(roost_host *host, const char *name,
                                 const roost_function *functions);
 
@@ -376,8 +390,8 @@ ROOST_API int roost_return_number(roost_params *params, double value);
 ROOST_API int roost_return_text(roost_params *params, roost_slice value);
 ROOST_API int roost_return_json(roost_params *params, roost_slice value);
 
-/* Sets the text of the error that fn then returns; returns ESCRIPT, so that `return
- * roost_raise(params, "no such entity")` does both. */
+/* Sets the text of the error that fn then returns, of which 255 bytes are kept; returns ESCRIPT, so
+ * that `return roost_raise(params, "no such entity")` does both. */
 ROOST_API int roost_raise(roost_params *params, const char *message);
 
 #ifdef __cplusplus

@@ -664,6 +664,36 @@ static void a_host_that_has_stopped_takes_no_requests(void **state) {
   host_test_deinit(&self);
 }
 
+static void keep_call(void *ud, roost_call *call) {
+  *(roost_call **)ud = call;
+}
+
+/* As the header says: whoever sent it is the embedder, who knows what he waits for. */
+static void a_drain_does_not_wait_for_requests_of_the_embedder(void **state) {
+  (void)state;
+  host_test self;
+  heard first = {0};
+  heard got = {0};
+  roost_call *kept = NULL;
+  host_test_init(&self);
+  assert_int_equal(roost_host_handle(self.host, "later", keep_call, &kept), 0);
+  host_test_load(&self);
+  assert_int_equal(roost_host_poll(self.host, 0), 1);
+  assert_int_equal(roost_request(self.host, "local", text("later"), text("1"), 0, hear, &first), 0);
+  for (int i = 0; i < 2000 && kept == NULL; i++)
+    assert_int_equal(roost_host_poll(self.host, 1), 1);
+  assert_int_equal(roost_call_reply(kept, text("2")), 0);
+  until_heard(self.host, &first);
+  kept = NULL;
+  assert_int_equal(roost_request(self.host, "local", text("later"), text("1"), 0, hear, &got), 0);
+  assert_non_null(kept); /* the handler has run inside the request */
+  assert_int_equal(roost_host_stop(self.host), 0);
+  host_test_run(&self);
+  assert_int_equal(got.count, 0);
+  host_test_deinit(&self);
+  assert_string_equal(got.lines, "-8:the host is being freed;");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(requests_reach_its_own_handlers),
@@ -683,6 +713,7 @@ int main(void) {
       cmocka_unit_test(so_have_connections),
       cmocka_unit_test(an_older_struct_is_taken),
       cmocka_unit_test(a_host_that_has_stopped_takes_no_requests),
+      cmocka_unit_test(a_drain_does_not_wait_for_requests_of_the_embedder),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
