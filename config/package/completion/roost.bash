@@ -19,7 +19,9 @@ _roost() {
       return
       ;;
     --url)
-      mapfile -t COMPREPLY < <(compgen -W "tcp:// tls:// nats:// redis:// mqtt:// amqp:// kafka://" -- "$cur")
+      local schemes="tcp:// tls://"
+      [ "$command" = bench ] || schemes+=" nats:// redis:// mqtt:// amqp:// kafka://"
+      mapfile -t COMPREPLY < <(compgen -W "$schemes" -- "$cur")
       return
       ;;
   esac
@@ -28,9 +30,10 @@ _roost() {
     run) options+=" -C --set" ;;
     check) options+=" -C --set --start" ;;
     call | emit) options+=" $target" ;;
-    bench) options+=" $target -c -p -d --rate" ;;
+    bench) options+=" ${target/ --meta/} -c -p -d --rate --warmup --expect --any --json" ;;
     reload) options+=" --socket" ;;
     status) options+=" --socket --json" ;;
+    test) options+=" -C" ;;
   esac
   if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
