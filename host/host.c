@@ -76,7 +76,8 @@ static int report(roost_host *host, const roost_problems *problems, int status) 
 
 /* ------------------------------------------------------------------------- life -------------- */
 
-/* Writes what programs of this symbol's version have: a longer struct takes a version of its own. */
+/* Writes what programs of this symbol's version have: a longer struct takes a version of its own.
+ */
 void roost_config_init(roost_config *cfg) {
   if (cfg == NULL)
     return;
