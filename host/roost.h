@@ -218,8 +218,8 @@ ROOST_API int roost_host_poll(roost_host *host, uint32_t timeout_ms);
 /* Bounds the work of each poll from the next on to about us microseconds; the rest is done by the
  * polls that follow: connections take turns, tasks and replies keep their order. 0 (the default):
  * no bound. A message that is being handled, a task until it waits, is never cut short, and of each
- * kind one is done in any case: keep handlers short; replies that came from a socket in one read are
- * handed over together. roost_host_run knows no bound. */
+ * kind one is done in any case: keep handlers short; replies that came from a socket in one read
+ * are handed over together. roost_host_run knows no bound. */
 ROOST_API int roost_host_poll_budget(roost_host *host, uint32_t us);
 
 /* A descriptor that is readable when poll has something to do; owned by the host. */

@@ -220,8 +220,8 @@ void roost_vm_set_dead(lua_State *lua, bool dead) {
   set_mark(lua, DEAD, dead);
 }
 
-/* What the failed code held may be garbage by now, which only a collection tells; where the host had
- * no more memory, others wait for it. */
+/* What the failed code held may be garbage by now, which only a collection tells; where the host
+ * had no more memory, others wait for it. */
 void roost_vm_check_memory(roost_vm *vm) {
   const size_t much = vm->memory_limit / 10 * 9;
   const bool worth_it = vm->memory_bytes > much || vm->starved;
