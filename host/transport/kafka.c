@@ -93,6 +93,12 @@ static void on_assigned(void *ud, const roost_kafka_place *places, size_t count)
                       roost_slice_text(places[i].topic), NULL);
 }
 
+/* A new group that reads from the end has no other place to go on from, until a record is done. */
+static void on_seated(void *ud, const roost_kafka_place *begin) {
+  const roost_kafka_server *self = ud;
+  roost_kafka_pair_store(self->pair, begin, 1);
+}
+
 static void give_up(roost_kafka_server *self) {
   if (!self->revoking)
     return;
@@ -157,6 +163,7 @@ static const roost_kafka_pair_ops pair_ops = {.on_up = on_up,
                                               .on_assigned = on_assigned,
                                               .on_revoking = on_revoking,
                                               .on_caught_up = on_caught_up,
+                                              .on_seated = on_seated,
                                               .on_record = on_record,
                                               .on_delivered = on_delivered,
                                               .on_trouble = on_trouble,

@@ -71,14 +71,14 @@ static void look_whether_open(kafka_client *self) {
 
 /* ------------------------------------------------------------------------- seats ------------- */
 
-static void on_seated(void *ud, const char *topic, int32_t partition) {
+static void on_seated(void *ud, const roost_kafka_place *begin) {
   kafka_client *self = ud;
-  const roost_slice name = roost_slice_text(topic);
+  const roost_slice name = roost_slice_text(begin->topic);
   for (size_t i = 0; i < self->expected.cap; i++) {
     roost_map_entry *entry = &self->expected.entries[i];
     if (entry->value != (void *)(uintptr_t)without_seat || !roost_slice_equal(entry->key, name))
       continue;
-    entry->value = (void *)((uintptr_t)partition + first_seat);
+    entry->value = (void *)((uintptr_t)begin->partition + first_seat);
     self->standing--;
   }
   look_whether_open(self);

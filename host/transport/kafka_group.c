@@ -24,17 +24,17 @@ static void tell_caught_up(roost_kafka_pair *pair) {
     pair->ops->on_caught_up(pair->ud);
 }
 
-void roost_kafka_pair_caught_up(roost_kafka_pair *pair, const char *topic, int32_t partition) {
+void roost_kafka_pair_caught_up(roost_kafka_pair *pair, const roost_kafka_place *begin) {
   if (pair->behind == 0 || pair->assigned == NULL)
     return;
   rd_kafka_topic_partition_t *place =
-      rd_kafka_topic_partition_list_find(pair->assigned, topic, partition);
+      rd_kafka_topic_partition_list_find(pair->assigned, begin->topic, begin->partition);
   if (place == NULL || place->opaque != NULL)
     return;
   place->opaque = pair; /* any mark will do */
   pair->behind--;
   if (pair->ops != NULL && pair->ops->on_seated != NULL)
-    pair->ops->on_seated(pair->ud, topic, partition);
+    pair->ops->on_seated(pair->ud, begin);
   tell_caught_up(pair);
 }
 

@@ -129,10 +129,12 @@ static void take_trouble(roost_kafka_pair *pair, const rd_kafka_message_t *raw) 
 }
 
 static void take(roost_kafka_pair *pair, rd_kafka_message_t *raw) {
-  if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR || raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-    roost_kafka_pair_caught_up(pair, rd_kafka_topic_name(raw->rkt), raw->partition);
-  else
+  if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR || raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+    const roost_kafka_place place = roost_kafka_raw_place(raw);
+    roost_kafka_pair_caught_up(pair, &place);
+  } else {
     take_trouble(pair, raw);
+  }
   if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR && pair->ops != NULL && pair->ops->on_record != NULL)
     pair->ops->on_record(pair->ud, raw);
   else

@@ -43,8 +43,8 @@ typedef struct roost_kafka_pair_ops {
   /* All of them are to be given up: roost_kafka_pair_revoke says when, soon. */
   void (*on_revoking)(void *ud);
   void (*on_caught_up)(void *ud);
-  /* A topic has its seat, and is caught up with there. */
-  void (*on_seated)(void *ud, const char *topic, int32_t partition);
+  /* A partition, assigned or a topic's seat, is caught up with, and read from this offset on. */
+  void (*on_seated)(void *ud, const roost_kafka_place *begin);
   /* The record is the callee's. */
   void (*on_record)(void *ud, roost_kafka_raw *raw);
   /* What produce was given opaque for has reached the broker (why NULL), or never will. raw is

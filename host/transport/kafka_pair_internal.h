@@ -62,8 +62,8 @@ void roost_kafka_pair_on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *raw
 void roost_kafka_pair_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
                                    rd_kafka_topic_partition_list_t *partitions, void *opaque);
 
-/* kafka_group.c: reading has come to the end of a partition, or past its beginning. */
-void roost_kafka_pair_caught_up(roost_kafka_pair *pair, const char *topic, int32_t partition);
+/* kafka_group.c: a partition is read, from this offset on; told again later, with any other. */
+void roost_kafka_pair_caught_up(roost_kafka_pair *pair, const roost_kafka_place *begin);
 
 /* kafka_pair.c: what librdkafka has said, for whoever asks why there is no connection. */
 void roost_kafka_pair_keep_why(roost_kafka_pair *pair, rd_kafka_resp_err_t code,

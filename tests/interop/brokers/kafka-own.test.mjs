@@ -46,6 +46,13 @@ async function start(t, body, { entry = {}, group = `group-${++number}`, ...more
 const produce = (name, messages) =>
   broker.producer((producer) => producer.send({ topic: name, messages }));
 
+/** What a server's group has committed, by partition; -1: nothing. */
+async function offsets(group, name) {
+  const [{ partitions }] = await broker.admin((admin) =>
+    admin.fetchOffsets({ groupId: `${group}-server`, topics: [name] }));
+  return partitions.sort((a, b) => a.partition - b.partition).map(({ offset }) => Number(offset));
+}
+
 test('a key, a partition and headers, as a consumer sees them', async (t) => {
   const name = await topic(3);
   const reading = await broker.read(t, name);
@@ -238,6 +245,18 @@ test('a second host of the group takes its part, and the rest when the first end
   await produce(name, [0, 1, 2, 3].map((partition) => ({ value: 'y', partition })));
   const list = await second.notes(now + 4);
   assert.equal(list.filter((value) => value === 'y').length, 4);
+});
+
+test('a new group that handled nothing yet goes on from where it began, however its host ends', async (t) => {
+  const name = await topic(2);
+  const body = `service:event("${name}", function(data) note(data) end)`;
+  await produce(name, [{ value: 'before', partition: 0 }]); // there was no group yet
+  const first = await start(t, body);
+  await until(async () => (await offsets(first.group, name)).join() === '1,0', 'its beginning');
+  await first.host.kill();
+  await produce(name, [0, 1].map((partition) => ({ value: `between ${partition}`, partition })));
+  const second = await start(t, body, { group: first.group });
+  assert.deepEqual((await second.notes(2)).sort(), ['between 0', 'between 1']);
 });
 
 test('a partition that was not read any more is, once the group has changed', async (t) => {

@@ -60,11 +60,11 @@ static void on_caught_up(void *ud) {
   ((fixture *)ud)->caught_up++;
 }
 
-static void on_seated(void *ud, const char *topic, int32_t partition) {
+static void on_seated(void *ud, const roost_kafka_place *begin) {
   fixture *f = ud;
-  assert_memory_equal(topic, "topic", 5); /* or one that begins so */
+  assert_memory_equal(begin->topic, "topic", 5); /* or one that begins so */
   f->seats++;
-  f->seat = partition;
+  f->seat = begin->partition;
 }
 
 static void copy(char *to, roost_slice from) {
