@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/backoff.h"
 #include "core/slice.h"
 #include "transport/kafka_server.h"
 
-#define DRAIN_MS  5000 /* for leaving the group and for what is left to be sent */
-#define REVOKE_MS 5000 /* for records whose handlers run when partitions are given up */
+#define DRAIN_MS    5000 /* for leaving the group and for what is left to be sent */
+#define REVOKE_MS   5000 /* for records whose handlers run when partitions are given up */
+#define SHORTEST_MS 50   /* until it is looked again whether a broker is there */
 
 const roost_transport roost_kafka_transport = {
     .name = "kafka", .open_server = roost_kafka_server_open, .new_client = roost_kafka_client_new};
@@ -50,7 +52,6 @@ static void look_whether_ready(roost_kafka_server *self) {
   if (self->server.listening || self->server.draining || !reads ||
       !roost_kafka_pair_is_up(self->pair))
     return;
-  self->failures = 0;
   self->server.stats.connections = 1;
   self->server.stats.accepted++;
   roost_kafka_log(self, ROOST_LOG_INFO, "connected", no_topic, NULL);
@@ -58,7 +59,10 @@ static void look_whether_ready(roost_kafka_server *self) {
 }
 
 static void on_up(void *ud) {
-  look_whether_ready(ud);
+  roost_kafka_server *self = ud;
+  self->attempts = 0;
+  roost_timer_stop(roost_loop_wheel(self->loop), &self->retry);
+  look_whether_ready(self);
 }
 
 static void on_caught_up(void *ud) {
@@ -67,19 +71,40 @@ static void on_caught_up(void *ud) {
   look_whether_ready(self);
 }
 
-static void on_down(void *ud, const char *why) {
-  roost_kafka_server *self = ud;
-  const bool was_listening = self->server.listening;
-  self->failures++;
-  self->server.stats.connections = 0;
-  if (self->server.draining)
+/* librdkafka tries by itself, at about these times, and tells of the first failure alone. */
+static void wait_to_retry(roost_kafka_server *self, const char *why) {
+  const roost_server_config *config = self->server.config;
+  roost_wheel *wheel = roost_loop_wheel(self->loop);
+  if (config->retry_attempts > 0 && self->attempts >= config->retry_attempts) {
+    roost_kafka_log(self, ROOST_LOG_ERROR, "gave up connecting", no_topic, why);
+    self->gave_up = true;
+    roost_loop_defer(self->loop, &self->end);
     return;
-  if (was_listening || self->failures == 1) {
-    roost_kafka_log(self, ROOST_LOG_WARN, "disconnected", no_topic, why);
-    roost_server_tell(&self->server, ROOST_SERVER_LOST, NULL, why);
   }
+  self->attempts++;
+  const uint64_t salt = wheel->now_ms + (uintptr_t)self / 64;
+  const uint64_t ms = roost_backoff_ms(config->retry_delay, self->attempts, salt);
+  roost_timer_start(wheel, &self->retry, ms > SHORTEST_MS ? ms : SHORTEST_MS);
+}
+
+static void on_retry(roost_timer *timer) {
+  roost_kafka_server *self = ROOST_LIST_ENTRY(timer, roost_kafka_server, retry);
+  const char *why = roost_kafka_pair_why(self->pair);
+  if (self->server.draining || roost_kafka_pair_is_up(self->pair))
+    return;
   roost_kafka_log(self, ROOST_LOG_DEBUG, "reconnecting", no_topic, why);
   roost_server_tell(&self->server, ROOST_SERVER_RETRYING, NULL, why);
+  wait_to_retry(self, why);
+}
+
+static void on_down(void *ud, const char *why) {
+  roost_kafka_server *self = ud;
+  self->server.stats.connections = 0;
+  if (self->server.draining || self->gave_up || roost_timer_running(&self->retry))
+    return;
+  roost_kafka_log(self, ROOST_LOG_WARN, "disconnected", no_topic, why);
+  roost_server_tell(&self->server, ROOST_SERVER_LOST, NULL, why);
+  wait_to_retry(self, why);
 }
 
 static void on_assigned(void *ud, const roost_kafka_place *places, size_t count) {
@@ -218,6 +243,8 @@ static int open_pair(roost_kafka_server *self, roost_buffer *why) {
   roost_kafka_settings_init(&consumer, alloc);
   roost_kafka_producer_settings(&producer, self->options, true, config->max_send_buffer_size);
   roost_kafka_consumer_settings(&consumer, self->options, true, config->max_buffer_size);
+  roost_kafka_retry_settings(&producer, config->retry_delay);
+  roost_kafka_retry_settings(&consumer, config->retry_delay);
   const roost_kafka_pair_config pair = {.producer = &producer,
                                         .consumer = &consumer,
                                         .max_send_bytes = config->max_send_buffer_size,
@@ -272,6 +299,8 @@ static void on_end(void *ud) {
     free_server(self);
     return;
   }
+  if (self->gave_up)
+    roost_kafka_pair_end(self->pair, 0);
   if (!self->server.draining || self->drained || self->pool.count > 0 || self->window.running > 0)
     return;
   if (self->pair != NULL && !self->ended) {
@@ -301,6 +330,7 @@ static void close_server(roost_server *server) {
   self->closing = true;
   roost_server_let_go(server);
   roost_timer_stop(roost_loop_wheel(self->loop), &self->patience);
+  roost_timer_stop(roost_loop_wheel(self->loop), &self->retry);
   roost_delivery_pool_deinit(&self->pool);
   roost_kafka_window_deinit(&self->window);
   roost_kafka_pair_close(self->pair);
@@ -341,6 +371,7 @@ int roost_kafka_server_open(roost_server **out, roost_loop *loop, const roost_se
   self->end = (roost_loop_hook){.fn = on_end, .ud = self};
   roost_list_init(&self->end.link);
   roost_timer_init(&self->patience, on_impatient);
+  roost_timer_init(&self->retry, on_retry);
   *out = &self->server;
   return 0;
 }

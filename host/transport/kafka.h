@@ -60,6 +60,9 @@ void roost_kafka_consumer_settings(roost_kafka_settings *settings,
                                    const roost_kafka_options *options, bool is_server,
                                    size_t max_message_bytes);
 
+/* The wait before brokers are tried again, which librdkafka doubles itself. */
+void roost_kafka_retry_settings(roost_kafka_settings *settings, uint64_t delay_ms);
+
 int roost_kafka_server_open(roost_server **out, roost_loop *loop, const roost_server_config *config,
                             roost_log *log, const roost_sink_ops *sink, void *sink_ud,
                             const char **why);

@@ -13,6 +13,7 @@ const char *const roost_kafka_compressions[] = {"none", "gzip", "snappy", "lz4",
 #define FETCH_BYTES     10485760
 #define MESSAGE_MS      30000
 #define RECONNECT_MS    2000    /* at most, between two attempts */
+#define LONGEST_DELAY   3600000 /* as librdkafka has it */
 #define METADATA_MS     10000   /* until new topics and partitions are noticed */
 #define PREFETCH_KBYTES "16384" /* records fetched before they are wanted */
 #define SMALLEST_QUEUE  1048576 /* librdkafka takes no less */
@@ -196,4 +197,11 @@ void roost_kafka_consumer_settings(roost_kafka_settings *settings,
                             is_server && options->from_beginning ? "earliest" : "latest");
   roost_kafka_settings_text(settings, "enable.partition.eof", "true");
   roost_kafka_settings_text(settings, "enable.auto.offset.store", "false");
+}
+
+void roost_kafka_retry_settings(roost_kafka_settings *settings, uint64_t delay_ms) {
+  const int64_t delay = delay_ms < LONGEST_DELAY ? (int64_t)delay_ms : LONGEST_DELAY;
+  roost_kafka_settings_integer(settings, "reconnect.backoff.ms", delay);
+  if (delay > RECONNECT_MS)
+    roost_kafka_settings_integer(settings, "reconnect.backoff.max.ms", delay);
 }

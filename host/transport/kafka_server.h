@@ -26,9 +26,11 @@ typedef struct roost_kafka_server {
   roost_loop_hook pump;      /* starts what may be, stores what is done */
   roost_loop_hook end;       /* goes on with a drain, or frees it */
   roost_timer patience;      /* until partitions are given up, whatever runs */
-  unsigned failures;         /* to connect, in a row */
+  roost_timer retry;         /* until it is looked again whether a broker can be reached */
+  unsigned attempts;         /* of those that failed, in a row */
   bool revoking;             /* the group wants its partitions back */
   bool reading;              /* as far as the group knows all is read */
+  bool gave_up;              /* after retry_attempts */
   bool started;
   bool ended;   /* the pair has nothing left to do */
   bool drained; /* that was told */

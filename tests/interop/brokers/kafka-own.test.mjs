@@ -11,7 +11,7 @@ import { memorySlack, roostBin } from '../lib/env.mjs';
 import { startHost } from '../lib/host.mjs';
 import { makeAuthority } from '../lib/tls.mjs';
 import { luaService } from '../lib/service.mjs';
-import { connect } from '../lib/peer.mjs';
+import { connect, freePort } from '../lib/peer.mjs';
 import { sleep, suiteScope, until } from '../lib/wait.mjs';
 
 const scope = suiteScope();
@@ -290,6 +290,19 @@ test('a drain while nobody is there ends in time', async (t) => {
   });
   await host.logged(/^disconnected$/);
   assert.equal(await (await connect(t, host.port)).call('go', 1), 'ECONNREFUSED');
+});
+
+test('a broker that never is there is given up after retry_attempts', async (t) => {
+  const begun = Date.now();
+  const host = await startHost(t, { service: luaService('service:event("x", function() end)'),
+    log: { level: 'debug' }, servers: [{ transport: 'kafka', retry_delay: 400, retry_attempts: 2,
+      client: { brokers: [`127.0.0.1:${await freePort()}`] } }] });
+  await host.logged((line) => line.msg === 'gave up connecting' && /^ECONNREFUSED/.test(line.err));
+  assert.ok(Date.now() - begun > 2 * 300); // librdkafka's waits are from 3/4 of it on
+  const tries = () => host.find(/^reconnecting$/).length;
+  const then = tries();
+  await sleep(2000);
+  assert.equal(tries(), then);
 });
 
 test('roost call and roost emit', async (t) => {
