@@ -3,14 +3,29 @@
  * host with its scripts is measured against. It knows {"cmd":"sum"} (adds up an array of numbers)
  * and "echo" (returns its data). Prints the port it took; ends when it is killed.
  *
- *   roost_bench_c_server [PORT [KEY CERT]]    files in PEM: with TLS
+ *   roost_bench_c_server [PORT [KEY CERT]] [--lua]    files in PEM: with TLS
+ *
+ * --lua: a Lua function adds up, called through Lua's own API and with nothing around it: what no
+ * host of Lua handlers can be below.
  */
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/slice.h"
 #include "transport/transport.h"
 #include "wire/json.h"
+
+static lua_State *lua; /* NULL: nothing is done in Lua */
+
+static const char handler[] = "return function(data)"
+                              "  local total = 0 "
+                              "  for i = 1, #data do total = total + data[i] end"
+                              "  return total "
+                              "end";
 
 static void answer(roost_origin *origin, const roost_message *message, roost_slice value) {
   roost_buffer *out = origin->ops->reply_begin(origin, ROOST_REPLY_LAST);
@@ -22,20 +37,58 @@ static void answer(roost_origin *origin, const roost_message *message, roost_sli
     (void)origin->ops->reply_end(origin, ROOST_REPLY_LAST, message->id);
 }
 
+/* 1 with the next number of the array; 0: there is none; EPROTO. */
+static int next_number(roost_json_reader *reader, double *number) {
+  roost_json_token token;
+  for (;;) {
+    switch (roost_json_next(reader, &token)) {
+    case ROOST_JSON_INTEGER:
+      *number = (double)token.integer;
+      return 1;
+    case ROOST_JSON_DOUBLE:
+      *number = token.number;
+      return 1;
+    case ROOST_JSON_ERROR:
+      return ROOST_EPROTO;
+    case ROOST_JSON_END:
+      return 0;
+    default:
+      break;
+    }
+  }
+}
+
+static int add_up(roost_json_reader *reader, double *total) {
+  double number;
+  int status;
+  *total = 0;
+  while ((status = next_number(reader, &number)) > 0)
+    *total += number;
+  return status;
+}
+
+static int add_up_in_lua(roost_json_reader *reader, double *total) {
+  double number;
+  int status;
+  lua_pushvalue(lua, 1);
+  lua_createtable(lua, 4, 0);
+  for (lua_Integer i = 1; (status = next_number(reader, &number)) > 0; i++) {
+    lua_pushnumber(lua, number);
+    lua_rawseti(lua, -2, i);
+  }
+  if (status == 0 && lua_pcall(lua, 1, 1, 0) != LUA_OK)
+    status = ROOST_EPROTO;
+  *total = lua_tonumber(lua, -1);
+  lua_settop(lua, 1);
+  return status;
+}
+
 static int answer_sum(roost_origin *origin, const roost_message *message) {
   roost_json_reader reader;
-  roost_json_token token;
-  roost_json_type type;
-  double total = 0;
+  double total;
   roost_json_reader_init(&reader, message->data);
-  while ((type = roost_json_next(&reader, &token)) != ROOST_JSON_END) {
-    if (type == ROOST_JSON_ERROR)
-      return ROOST_EPROTO;
-    if (type == ROOST_JSON_INTEGER)
-      total += (double)token.integer;
-    else if (type == ROOST_JSON_DOUBLE)
-      total += token.number;
-  }
+  if ((lua != NULL ? add_up_in_lua(&reader, &total) : add_up(&reader, &total)) != 0)
+    return ROOST_EPROTO;
   roost_buffer *out = origin->ops->reply_begin(origin, ROOST_REPLY_LAST);
   if (out == NULL)
     return 0;
@@ -84,6 +137,14 @@ static bool open_server(roost_server **server, roost_loop *loop, const roost_ser
   return (*server)->ops->start(*server) == 0;
 }
 
+static bool open_lua(void) {
+  lua = luaL_newstate();
+  if (lua == NULL)
+    return false;
+  luaL_openlibs(lua);
+  return luaL_dostring(lua, handler) == LUA_OK;
+}
+
 int main(int argc, char **argv) {
   static const roost_sink_ops sink = {.on_message = on_message, .on_gone = on_gone};
   roost_clock clock = {.fake = false};
@@ -91,6 +152,11 @@ int main(int argc, char **argv) {
   roost_server *server;
   roost_loop *loop;
   const char *why = "";
+  if (argc > 1 && strcmp(argv[argc - 1], "--lua") == 0) {
+    argc--;
+    if (!open_lua())
+      return 1;
+  }
   roost_server_config_init(&config);
   config.host = "127.0.0.1";
   config.max_connections = 0; /* no limit */

@@ -19,6 +19,14 @@ export const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
 export const medians = (list) => Object.fromEntries(Object.keys(list[0]).map((key) =>
   [key, median(list.map((it) => it[key]))]));
 
+/** measure(item) of all items in turn, so often: of each item its medians. */
+export async function takeTurns(rounds, items, measure) {
+  const results = items.map(() => []);
+  for (let round = 0; round < rounds; round++)
+    for (const [at, item] of items.entries()) results[at].push(await measure(item));
+  return results.map(medians);
+}
+
 // Processes
 
 const children = new Set();

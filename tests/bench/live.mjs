@@ -8,7 +8,7 @@
 // CPU 1; every reply is checked.
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { here, keepAwake, medians, stop, table, time } from './lib.mjs';
+import { here, keepAwake, stop, table, takeTurns, time } from './lib.mjs';
 import { sum } from './loads.mjs';
 import { measure } from './measure.mjs';
 import { launch, servers } from './servers.mjs';
@@ -34,11 +34,9 @@ async function measureOne(megabytes) {
 }
 
 const awake = keepAwake([0, 1]);
-const results = sizes.map(() => []);
-for (let round = 0; round < Number(options.rounds); round++)
-  for (const [at, size] of sizes.entries()) results[at].push(await measureOne(size));
+const figures = await takeTurns(Number(options.rounds), sizes, measureOne);
 await Promise.all(awake.map(stop));
 
 console.log(table(['live data', 'p50', 'p99', 'p99.9', 'CPU/request', 'RSS'],
-  results.map(medians).map((it, at) => [`${sizes[at]} MB`, time(it.p50), time(it.p99),
+  figures.map((it, at) => [`${sizes[at]} MB`, time(it.p50), time(it.p99),
     time(it.p999), time(it.us), `${it.rss_mb.toFixed(1)} MB`]), options.markdown));

@@ -81,7 +81,7 @@ async function warmUp({ child, port }, load) {
 }
 
 /** All servers under all loads of a group, one after the other, in processes of their own. */
-async function takeTurns(group, results) {
+async function measureGroup(group, results) {
   const [{ tls }] = group;
   const taking = Object.keys(results.get(group[0]));
   const running = new Map(await Promise.all(taking.map(async (name) =>
@@ -111,7 +111,7 @@ async function measureLoads() {
   for (let round = 0; round < rounds; round++) {
     for (const group of groups) {
       progress(`round ${round + 1} of ${rounds}: ${group[0].title} ...`);
-      await takeTurns(group, results);
+      await measureGroup(group, results);
     }
   }
   return [...results].map(([{ title, request, connections, inFlight, rate }, lists]) =>

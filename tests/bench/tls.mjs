@@ -10,8 +10,8 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeCertificate } from './certificate.mjs';
-import { here, keepAwake, median, medians, ratio, roostBin,
-  run, runTime, stop, table, time } from './lib.mjs';
+import { here, keepAwake, median, ratio, roostBin,
+  run, runTime, stop, table, takeTurns, time } from './lib.mjs';
 import { sum } from './loads.mjs';
 import { bench } from './measure.mjs';
 import { launch, servers } from './servers.mjs';
@@ -33,17 +33,12 @@ const isWanted = (title) => new RegExp(options.only, 'i').test(title);
 const files = makeCertificate();
 
 /** measure(server) for all servers in turns: the medians of each figure, by server. */
-async function takeTurns(measure) {
-  const results = Object.fromEntries(names.map((name) => [name, []]));
-  for (let round = 0; round < rounds; round++) {
-    const running = new Map(await Promise.all(names.map(async (name) =>
-      [name, await launch(servers[name], files)])));
-    for (const name of names) {
-      results[name].push(await measure(running.get(name)));
-      await stop(running.get(name).child);
-    }
-  }
-  return Object.fromEntries(names.map((name) => [name, medians(results[name])]));
+async function measureAll(measure) {
+  const figures = await takeTurns(rounds, names, async (name) => {
+    const running = await launch(servers[name], files);
+    return measure(running).finally(() => stop(running.child));
+  });
+  return Object.fromEntries(names.map((name, at) => [name, figures[at]]));
 }
 
 /** Nest's, ours and C's; how many times less than Nest's ours is, and how much more than C's. */
@@ -109,13 +104,13 @@ console.log(`Medians of ${rounds} rounds; CPU time of the server\n`);
 if (isWanted('load')) {
   const rows = [];
   for (const [count, inFlight] of [[10, 1], [10, 16]]) {
-    const figures = await takeTurns((server) => load(server, count, inFlight));
+    const figures = await measureAll((server) => load(server, count, inFlight));
     rows.push([`${count} x ${inFlight}`, ...compared(figures, 'us')]);
   }
   console.log(table(head("a request {cmd:'sum'} over TLS"), rows, options.markdown), '\n');
 }
 if (isWanted('new')) {
-  const figures = await takeTurns(connections);
+  const figures = await measureAll(connections);
   console.log(table(head('a new connection and one request'), [
     ['CPU, whole handshake', ...compared(figures, 'whole')],
     ['CPU, session resumed', ...compared(figures, 'resumed')],

@@ -7,7 +7,7 @@
 // generator takes its part: what it took is shown, and so is what the workers had of both. In each
 // round both take turns; medians over the rounds. Every reply is checked.
 import { parseArgs } from 'node:util';
-import { keepAwake, medians, percent, ratio, stop, table, time } from './lib.mjs';
+import { keepAwake, percent, ratio, stop, table, takeTurns, time } from './lib.mjs';
 import { measure } from './measure.mjs';
 import { launch, servers } from './servers.mjs';
 
@@ -34,10 +34,7 @@ async function measureOne(host) {
 }
 
 const awake = keepAwake([0, 1]);
-const results = hosts.map(() => []);
-for (let round = 0; round < Number(options.rounds); round++)
-  for (const [at, host] of hosts.entries()) results[at].push(await measureOne(host));
-const figures = results.map(medians);
+const figures = await takeTurns(Number(options.rounds), hosts, measureOne);
 await Promise.all(awake.map(stop));
 
 console.log(table(['workers', 'requests/s', 'by one', 'CPU/request', 'workers busy', 'generator busy'],
