@@ -323,6 +323,8 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
 }
 
 bool roost_runner_turn(roost_runner *runner, uint64_t most_us) {
+  if (roost_list_empty(&runner->ready)) /* as in most turns, each of which asks twice */
+    return false;
   const uint64_t begun_us = roost_clock_real_us();
   roost_list batch;
   roost_list_init(&batch);
