@@ -5,8 +5,6 @@
 #include "core/slice.h"
 #include "metrics.h"
 
-#define DEAD_MS   5000 /* so long without an answer is no life */
-
 #define TYPE_JSON "application/json"
 #define TYPE_TEXT "text/plain; charset=utf-8"
 
@@ -86,8 +84,8 @@ int roost_page_write(roost_page_answer *answer, const roost_page_target *target,
   answer->type = TYPE_JSON;
   switch (target->page) {
   case ROOST_PAGE_LIVE:
-    return stuck_ms < DEAD_MS ? roost_page_say(answer, 200, "live")
-                              : roost_page_say(answer, 503, "a worker is stuck");
+    return stuck_ms < ROOST_PAGE_DEAD_MS ? roost_page_say(answer, 200, "live")
+                                         : roost_page_say(answer, 503, "a worker is stuck");
   case ROOST_PAGE_READY:
     return write_ready(answer, report);
   case ROOST_PAGE_METRICS:

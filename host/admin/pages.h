@@ -10,6 +10,8 @@
 #include "report.h"
 #include "status.h"
 
+#define ROOST_PAGE_DEAD_MS 5000 /* of a worker: so long without an answer is no life */
+
 typedef enum roost_page {
   ROOST_PAGE_NONE,
   ROOST_PAGE_LIVE,

@@ -128,6 +128,9 @@ static enum MHD_Result reload(roost_exchange *exchange, roost_page_answer *answe
   const roost_admin_config *config = &exchange->admin->config;
   if (config->ops == NULL || config->ops->reload == NULL)
     return say(exchange->connection, answer, 501, "this host cannot reload services");
+  if (exchange->state == ROOST_EXCHANGE_NEW &&
+      roost_asking_stuck_ms(exchange->admin) >= ROOST_PAGE_DEAD_MS)
+    return say(exchange->connection, answer, 503, "a worker is stuck: nothing was begun");
   if (exchange->state == ROOST_EXCHANGE_NEW) {
     exchange->state = ROOST_EXCHANGE_RELOADING;
     exchange->calling = true;

@@ -138,6 +138,9 @@ describe('admin pages', () => {
     assert.equal(code, 503);
     assert.equal(text, 'a worker is stuck\n');
     assert.match((await roost(['status'], { cwd: host.dir })).stdout, /^A worker is stuck/m);
+    const refused = await roost(['reload'], { cwd: host.dir });
+    assert.deepEqual([refused.code, refused.stderr],
+      [1, 'roost reload: /reload: a worker is stuck: nothing was begun\n']);
     rmSync(file);
     await blocked;
     await until(async () => (await get('/live')).code === 200, 'being alive');
