@@ -12,6 +12,7 @@
 /* Coroutines kept for reuse: a fresh one costs more than the rest of a small request. */
 #define IDLE_MAX      256
 #define REAP_AFTER_MS 1000
+#define ENDED_AT_ONCE 100 /* waits of a cancelled task; each later one takes a millisecond */
 
 /* ------------------------------------------------------------------------- trampoline -------- */
 
@@ -308,6 +309,7 @@ int roost_task_start(roost_task **out, roost_vm *vm, const roost_task_ops *ops, 
   task->interrupt = NULL;
   task->begun = task->cancelled = task->unwinding = task->reset = false;
   task->told = false;
+  task->waits_ended = 0;
   task->dormant = task->background = task->overran = task->spoilt = false;
   roost_list_append(&vm->tasks, &task->link);
   vm->task_count++;
@@ -418,11 +420,17 @@ static roost_task *check_may_wait(lua_State *lua) {
 }
 
 /* A wait of a cancelled task raises in the loop's next turn: one that catches the error and waits
- * again does not keep the loop from going on, nor from resetting it in the end. */
+ * again does not keep the loop from going on, nor from resetting it in the end. One that does so
+ * for ever is slowed down: it would keep the loop busy, and a clock that moves only where nothing
+ * is left to run would never come to the time of the reset. */
 static int yield(lua_State *lua, roost_task *task, intptr_t context,
                  int (*k)(lua_State *lua, int status, intptr_t context)) {
-  if (is_ending(task))
-    make_ready(task);
+  if (is_ending(task)) {
+    if (task->cancelled && task->waits_ended++ >= ENDED_AT_ONCE)
+      roost_timer_start(task->vm->wheel, &task->timer, 1);
+    else
+      make_ready(task);
+  }
   task->waiting = true;
   return lua_yieldk(lua, 0, context, k);
 }

@@ -67,6 +67,7 @@ struct roost_task {
   bool told;             /* ops->next has ended it */
   bool overran;          /* a run was ended for the time it took, since it last waited */
   bool spoilt;           /* one was at any time: its coroutine is not used again */
+  uint16_t waits_ended;  /* since it was cancelled: how many have raised */
   const char *interrupt; /* what waits raise instead; NULL: they wait */
   const roost_task_ops *ops;
   void *ud;           /* handed to ops */

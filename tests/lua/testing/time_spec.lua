@@ -119,6 +119,20 @@ describe("testing: time", function()
     assert.matches("advance", testing.raises(function() host:advance() end).message)
   end)
 
+  it("comes to the reset of a task that catches its end for ever", function()
+    local closed = false
+    local handle = roost.spawn(function()
+      local guard <close> = setmetatable({}, { __close = function() closed = true end }) -- luacheck: ignore 211
+      while true do pcall(roost.sleep, 10000) end
+    end)
+    roost.sleep(1)
+    handle:cancel()
+    roost.sleep(999)
+    assert.is_false(closed)
+    roost.sleep(2)
+    assert.is_true(closed)
+  end)
+
   describe("of a host with clock = real", function()
     it("moves by itself", function()
       local host = testing.host { clock = "real", services = { inline = function(service)

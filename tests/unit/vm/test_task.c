@@ -266,6 +266,25 @@ static void one_that_does_not_end_is_reset(void **state) {
   vm_test_deinit(&self);
 }
 
+static void one_that_catches_it_for_ever_leaves_the_loop_idle_until_it_is_reset(void **state) {
+  (void)state;
+  vm_test self;
+  vm_job job;
+  vm_test_init(&self);
+  vm_job_start(&job, &self, "while true do pcall(sleep, 50) end");
+  roost_task_cancel(job.task);
+  int turns = 0;
+  while (roost_runner_turn(&self.runner, UINT64_MAX) && turns < 1000)
+    turns++;
+  assert_in_range(turns, 10, 999);
+  vm_test_advance(&self, 999);
+  assert_int_equal(job.ended, 0);
+  vm_test_advance(&self, 1);
+  assert_int_equal(job.ended, 1);
+  assert_true(job.reset);
+  vm_test_deinit(&self);
+}
+
 static void a_reset_closes_what_is_open_inside_coroutines_first(void **state) {
   (void)state;
   vm_test self;
@@ -556,6 +575,7 @@ int main(void) {
       cmocka_unit_test(cancel_is_raised_out_of_every_wait),
       cmocka_unit_test(close_variables_may_wait_while_it_unwinds),
       cmocka_unit_test(one_that_does_not_end_is_reset),
+      cmocka_unit_test(one_that_catches_it_for_ever_leaves_the_loop_idle_until_it_is_reset),
       cmocka_unit_test(a_reset_closes_what_is_open_inside_coroutines_first),
       cmocka_unit_test(an_ended_task_can_be_forgotten_by_all_lists),
       cmocka_unit_test(one_takes_the_place_of_another_that_is_over),
