@@ -550,6 +550,15 @@ describe("clients", function()
     assert.is_true(roost.now() - before >= 1550)
   end)
 
+  it("keep why each attempt failed until somebody reads it, though the next one has begun", function()
+    local client <close> = roost.client { transport = "tcp", host = "127.0.0.1", port = 1 }
+    local told, refused = {}, "connect ECONNREFUSED 127.0.0.1:1"
+    client:on("error", function(err) told[#told + 1] = err.message end)
+    for _ = 1, 2 do assert.equal(refused, testing.raises(client.connect, client).message) end
+    roost.sleep(1)
+    assert.same({ refused, refused }, told)
+  end)
+
   it("say on error what an emit nobody looks at failed with", function()
     local client
     local told = {}
