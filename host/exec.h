@@ -10,6 +10,7 @@
 #define ROOST_EXEC_H
 
 #include "bind/program.h"
+#include "bind/serializer.h"
 #include "config/settings.h"
 #include "control.h"
 #include "net/loop.h"
@@ -38,6 +39,7 @@ typedef struct roost_exec {
   roost_settings
       *settings; /* of config/host.lua, for its clients; NULL: not looked at yet, or none */
   bool looked_for_settings;
+  roost_serializers *serializers; /* of its clients; NULL: none has asked for one */
   roost_program program;
   char *working_dir;
   roost_list hosts;        /* roost_test_host.link */

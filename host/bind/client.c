@@ -30,14 +30,15 @@ static const char own_clients_key;
 typedef struct event {
   roost_outbound_state state;
   int status;
-  const char *why; /* as roost_outbound_watcher.changed has it */
+  char *why; /* a copy of what roost_outbound_watcher.changed has; NULL: nothing; owned */
 } event;
 
 typedef struct handle {
-  roost_vm_link link;             /* a main chunk only records what client is meant */
-  roost_outbound *outbound;       /* NULL: not made yet, or gone */
-  bool gone;                      /* with its dispatch, or its service */
-  roost_dispatch *dispatch;       /* borrowed */
+  roost_vm_link link;       /* a main chunk only records what client is meant */
+  roost_outbound *outbound; /* NULL: not made yet, or gone */
+  bool gone;                /* with its dispatch, or its service */
+  roost_dispatch *dispatch; /* borrowed */
+  const roost_alloc *alloc;
   char *name;                     /* of a named client; owned */
   roost_client_table *table;      /* of a client made from a table; owned */
   roost_outbound_watcher watcher; /* in outbound->watchers */
@@ -84,20 +85,33 @@ int roost_bind_write_route(roost_buffer *pattern, const char **why) {
 
 /* ------------------------------------------------------------------------- changes ----------- */
 
-static void add_event(handle *self) {
-  if (self->event_count == EVENTS_MAX) {
-    memmove(self->events, self->events + 1, sizeof self->events - sizeof self->events[0]);
-    self->event_count--;
-  }
-  self->events[self->event_count++] = self->last;
+/* The connection's text lasts until the next attempt, the event's until somebody reads it. */
+static event make_event(const handle *self, roost_outbound_state state, int status,
+                        const char *why) {
+  return (event){state, status,
+                 why != NULL ? roost_alloc_text(self->alloc, roost_slice_text(why)) : NULL};
+}
+
+static void drop_first_event(handle *self) {
+  roost_alloc_put_text(self->alloc, self->events[0].why);
+  self->event_count--;
+  memmove(self->events, self->events + 1, self->event_count * sizeof self->events[0]);
+}
+
+static void drop_events(handle *self) {
+  while (self->event_count > 0)
+    drop_first_event(self);
 }
 
 static void on_changed(roost_outbound_watcher *watcher, roost_outbound_state state, int status,
                        const char *why) {
   handle *self = ROOST_LIST_ENTRY(watcher, handle, watcher);
-  self->last = (event){state, status, why};
+  roost_alloc_put_text(self->alloc, self->last.why);
+  self->last = make_event(self, state, status, why);
+  if (self->watched && self->event_count == EVENTS_MAX)
+    drop_first_event(self);
   if (self->watched)
-    add_event(self);
+    self->events[self->event_count++] = make_event(self, state, status, why);
   roost_task_wake_all(&self->waiters);
 }
 
@@ -125,22 +139,28 @@ static int get_state(lua_State *lua) {
 static int watch(lua_State *lua) {
   handle *self = check_handle(lua, 1);
   self->watched = lua_toboolean(lua, 2);
-  self->event_count = 0;
+  drop_events(self);
   return 0;
+}
+
+/* Memory was short for the text where it is missing. */
+static void push_event_failure(lua_State *lua, const handle *self, const event *change) {
+  roost_bind_push_failure(lua, self->outbound, change->status,
+                          change->why != NULL ? change->why : "");
 }
 
 /* Pushes "connected", "blocked", "unblocked", or "disconnected" and the error table of why. */
 static int push_event(lua_State *lua, handle *self) {
-  const event first = self->events[0];
-  self->event_count--;
-  memmove(self->events, self->events + 1, self->event_count * sizeof self->events[0]);
-  if (first.state == ROOST_OUTBOUND_UP) {
-    lua_pushstring(lua, first.why != NULL ? first.why : "connected");
-    return 1;
+  const event *first = &self->events[0];
+  const bool is_up = first->state == ROOST_OUTBOUND_UP;
+  if (is_up) {
+    lua_pushstring(lua, first->why != NULL ? first->why : "connected");
+  } else {
+    lua_pushliteral(lua, "disconnected");
+    push_event_failure(lua, self, first);
   }
-  lua_pushliteral(lua, "disconnected");
-  roost_bind_push_failure(lua, self->outbound, first.status, first.why);
-  return 2;
+  drop_first_event(self);
+  return is_up ? 1 : 2;
 }
 
 static int take_event(lua_State *lua, handle *self);
@@ -186,7 +206,7 @@ static int connected(lua_State *lua, int status, lua_KContext context) {
     return 0;
   if (outbound->state == ROOST_OUTBOUND_CONNECTING)
     return roost_task_wait_in(lua, &self->waiters, 0, connected);
-  roost_bind_push_failure(lua, outbound, self->last.status, self->last.why);
+  push_event_failure(lua, self, &self->last);
   return lua_error(lua);
 }
 
@@ -383,9 +403,12 @@ static int free_handle(lua_State *lua) {
     detach(&self->link);
   roost_client_table_free(self->table);
   roost_alloc_put_text(alloc, self->name);
+  roost_alloc_put_text(alloc, self->last.why);
   roost_buffer_deinit(&self->expected);
+  drop_events(self);
   self->table = NULL;
   self->name = NULL;
+  self->last.why = NULL;
   if (self->counted)
     count_own_client(lua, -1);
   self->counted = false;
@@ -396,6 +419,7 @@ static handle *push_handle(lua_State *lua) {
   handle *self = lua_newuserdatauv(lua, sizeof *self, 0);
   *self = (handle){.link = {.attach = attach, .detach = detach},
                    .dispatch = roost_bind_generation(lua)->dispatch,
+                   .alloc = roost_vm_of(lua)->alloc,
                    .watcher = {.changed = on_changed, .gone = on_gone}};
   roost_list_init(&self->watcher.link);
   roost_list_init(&self->waiters);

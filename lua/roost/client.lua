@@ -176,9 +176,16 @@ end
 
 -- Status and events -------------------------------------------------------------------------------
 
--- Nest's events for the transport, and disconnect.
-watched.extend(Client, "client",
-  { "connect", "close", "error", "disconnect", "blocked", "unblocked" })
+-- Nest's events for the transport, and disconnect. Of its TCP client's, nothing here tells of the
+-- last three: they are taken so that code made for Nest can listen to them.
+watched.extend(Client, "client", {
+  "connect", "close", "error", "disconnect", "blocked", "unblocked", "end", "drain", "lookup", "timeout",
+})
+
+-- Whether the connection came to its end without an error.
+local function is_end(err)
+  return type(err) == "table" and err.code == "ECLOSED" and not err.detail
+end
 
 -- In Nest's order.
 local function announce(self, status, err)
@@ -191,6 +198,7 @@ local function announce(self, status, err)
     return
   end
   if is_connections(err) then watched.tell(self, "error", err) end
+  if is_end(err) then watched.tell(self, "end") end
   watched.tell(self, "close", err)
   watched.tell(self, "disconnect", err)
 end

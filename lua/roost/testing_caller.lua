@@ -133,8 +133,8 @@ end
 
 -- A cold stream of the replies; get gives the caller once it is subscribed to.
 function caller.send(get, pattern, data, options)
+  caller.check(pattern, data)
   local replies = stream.create(function(observer)
-    caller.check(pattern, data)
     local self, id, arrived = get(), next_id(), core.signal()
     local inbox, first, last = {}, 1, 0
     self.pending[id] = function(reply)

@@ -138,6 +138,30 @@ describe('bytes of a Lua client', () => {
     assert.ok(all.endsWith(`"data":"${'x'.repeat(5000000)}"}`));
   });
 
+  test('serializers of a program', async (t) => {
+    const { port, connections } = await recorder(t, (socket, text) => {
+      const [, id] = /"id":"([0-9a-f]*)"/.exec(text);
+      socket.write(packet({ v: 1, packet: { response: 'in', isDisposed: true, id } }));
+    });
+    const cwd = temporaryDir(t, {
+      'lua/wrapped.lua': `return {
+        serialize = function(packet) return { v = packet } end,
+        deserialize = function(value) return value.packet end,
+      }`,
+      'main.lua': `local roost = require "roost"
+        local function client(module)
+          return roost.client { port = ${port}, serializer = module, deserializer = module }
+        end
+        print(client("wrapped"):call("p", "out"))
+        print(select(2, pcall(client, "absent")))`,
+    });
+    const { code, stdout, stderr } = await roost(['exec', 'main.lua'], { cwd });
+    assert.equal(code, 0);
+    assert.match(connections[0].received, /^\d+#\{"v":\{/);
+    assert.match(stdout, /^in\n.*its serializer cannot be loaded/);
+    assert.match(stderr, /serializer: module 'absent' not found/);
+  });
+
   const silent = () => {};
   const broken = {
     'a length that is none': 'abc#{}', 'no JSON': '3#{,}', 'half a JSON text': '6#{"id":',

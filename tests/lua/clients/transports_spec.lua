@@ -362,6 +362,17 @@ row("status, events and unwrap", function(client)
   assert.matches("unknown event 'conect'", testing.raises(client.on, client, "conect", print).message)
 end)
 
+row("all events of Nest's TCP client are known", function(client)
+  local told = {}
+  for _, event in ipairs { "connect", "end", "close", "error", "timeout", "drain", "lookup" } do
+    client:on(event, function() told[#told + 1] = event end)
+  end
+  client:connect()
+  client:close()
+  roost.sleep(0)
+  assert.same({ "connect", "end", "close" }, told)
+end)
+
 row("a late listener hears what comes, not what was", function(client)
   for _ = 1, 3 do
     client:call("echo", 1)
@@ -548,6 +559,15 @@ describe("clients", function()
     local before = roost.now()
     assert.equal("ECONNREFUSED", err_of(client, "x", 1).code)
     assert.is_true(roost.now() - before >= 1550)
+  end)
+
+  it("keep why each attempt failed until somebody reads it, though the next one has begun", function()
+    local client <close> = roost.client { transport = "tcp", host = "127.0.0.1", port = 1 }
+    local told, refused = {}, "connect ECONNREFUSED 127.0.0.1:1"
+    client:on("error", function(err) told[#told + 1] = err.message end)
+    for _ = 1, 2 do assert.equal(refused, testing.raises(client.connect, client).message) end
+    roost.sleep(1)
+    assert.same({ refused, refused }, told)
   end)
 
   it("say on error what an emit nobody looks at failed with", function()

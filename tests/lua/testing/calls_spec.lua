@@ -125,7 +125,7 @@ describe("testing: calls", function()
 
     it("tell nil and null, of pattern and of data", function()
       for _, arguments in ipairs { { nil, 1 }, { roost.null, 1 }, { "echo", nil }, { "echo", roost.null } } do
-        for _, method in ipairs { "call", "emit" } do
+        for _, method in ipairs { "call", "send", "emit" } do
           local err = testing.raises(host[method], host, arguments[1], arguments[2])
           assert.same({ "InvalidMessageError", "EINVAL" }, { err.name, err.code })
           assert.equal("The invalid data or message pattern (undefined/null)", err.message)
