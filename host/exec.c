@@ -1,5 +1,6 @@
 #include "exec.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -195,8 +196,10 @@ static int init(roost_exec *exec, const roost_alloc *alloc, const roost_exec_con
   exec->flush = (roost_loop_hook){.fn = on_flush, .ud = exec};
   roost_list_init(&exec->flush.link);
   exec->working_dir = getcwd(NULL, 0);
-  if (exec->working_dir == NULL)
+  if (exec->working_dir == NULL) {
+    (void)roost_buffer_printf(&exec->program.error, "the working directory: %s", strerror(errno));
     return ROOST_ESYSTEM;
+  }
   int status = roost_log_new(&exec->log, alloc, &exec->clock, NULL, NULL);
   if (status == 0)
     status = roost_control_start(&exec->control, alloc, exec->log);
@@ -255,7 +258,7 @@ int roost_exec_run(const roost_alloc *alloc, const roost_exec_config *config, ro
     status = roost_program_start(&exec.program, exec.dispatch, root.ptr);
   if (status == 0)
     status = run(&exec);
-  if (status == ROOST_ESCRIPT)
+  if (status != 0)
     (void)roost_buffer_append_slice(error, roost_buffer_slice(&exec.program.error));
   deinit(&exec);
   roost_buffer_deinit(&root);

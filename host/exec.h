@@ -48,7 +48,8 @@ typedef struct roost_exec {
 } roost_exec;
 
 /* Runs the program until its main chunk and every task of it are over, or nothing can happen any
- * more. error gets what it raised, with the traceback. ESCRIPT, ENOMEM, ESYSTEM. */
+ * more. error gets what it raised, with the traceback, or what the system refused.
+ * ESCRIPT, ENOMEM, ESYSTEM. */
 int roost_exec_run(const roost_alloc *alloc, const roost_exec_config *config, roost_buffer *error);
 
 /* Microseconds since the guard's time was over; 0: it is not. */

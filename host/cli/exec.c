@@ -28,7 +28,7 @@ static int run_program(const roost_command *command, const roost_exec_config *co
   roost_buffer_init(&error, alloc);
   const int status = roost_exec_run(alloc, config, &error);
   fflush(stdout);
-  if (status == ROOST_ESCRIPT)
+  if (status == ROOST_ESCRIPT || error.len > 0)
     fprintf(stderr, "roost %s: %.*s\n", command->name, (int)error.len, error.ptr);
   else if (status != 0)
     fprintf(stderr, "roost %s: %s\n", command->name, roost_status_name(status));
