@@ -187,6 +187,7 @@ static int init(roost_exec *exec, const roost_alloc *alloc, const roost_exec_con
                                   .module = config->module,
                                   .args = config->args,
                                   .arg_count = config->arg_count,
+                                  .words_before = config->words_before,
                                   .ops = &program_ops,
                                   .ud = exec};
   roost_buffer_init(&exec->program.error, alloc);

@@ -19,6 +19,7 @@ typedef struct roost_exec_config {
   const char *module; /* of the Lua half */
   char *const *args;  /* for the program */
   size_t arg_count;
+  size_t words_before; /* arg[-1] and so on; args[-1] is the file, and they lie before it */
   void (*print)(void *ud, roost_slice text); /* takes what print says */
   void (*exit)(void *ud, int code);          /* os.exit: ends the process */
   void *ud;                                  /* handed to both */

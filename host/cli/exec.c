@@ -51,6 +51,7 @@ static int exec_file(const roost_command *command, int argc, char **argv) {
   const roost_exec_config config = {.path = args.value,
                                     .args = argv + args.at + 1,
                                     .arg_count = (size_t)(argc - args.at - 1),
+                                    .words_before = (size_t)args.at + 1, /* roost exec */
                                     .print = print,
                                     .exit = end};
   return run_program(command, &config);

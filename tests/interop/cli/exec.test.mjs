@@ -34,6 +34,8 @@ describe('roost exec', () => {
   prints('arguments are in arg and in ...',
     'print(#arg, arg[0], arg[1], arg[2], arg[3], select("#", ...), ...)',
     '3\tmain.lua\ta\tb c\t--help\t3\ta\tb c\t--help\n', { args: ['a', 'b c', '--help'] });
+  prints('what was before the program, too, as in Lua',
+    'print(arg[-1], arg[-2]:match("[^/]*$") ~= "", arg[-3])', 'exec\ttrue\tnil\n');
   prints('a first line that starts with # is none of Lua\'s', '#!/usr/bin/env -S roost exec\nprint(1)',
     '1\n');
   test('what lies beside the program can be required', async (t) => {
