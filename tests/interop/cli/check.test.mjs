@@ -61,6 +61,10 @@ describe('roost check', () => {
     [/host\.lua: servers\[1\]\.creds: it cannot be opened: No such file/]);
   finds('credentials that are none', { clients: { N: { transport: 'nats', creds: 'host.lua' } } },
     [/host\.lua: clients\.N\.creds: there is no seed/]);
+  finds('a file of Kafka\'s ssl', { servers: [{ transport: 'kafka', client: { ssl: { ca: 'gone' } } }] },
+    [/host\.lua: servers\[1\]\.client\.ssl\.ca: gone: No such file/]);
+  finds('the same of its tls', { clients: { K: { transport: 'kafka', tls: { ca: 'gone' } } } },
+    [/host\.lua: clients\.K\.tls\.ca: gone: No such file/]);
   finds('an unknown transport', { server: { transport: 'carrier pigeon' } },
     [/host\.lua/, /transport/]);
   finds('a text for a number', { server: { port: 'http' } }, [/host\.lua/, /port/]);
