@@ -91,6 +91,8 @@ describe('roost check', () => {
   finds('a configuration of bytecode', '\x1bLua', [/host\.lua: .*binary chunk/]);
   finds('memory that no service can start with', { limits: { service_memory: 20000 } },
     [/service good: .*the limit is 20000 bytes \(limits\.service_memory\)/]);
+  finds('memory that no state can be made with', { service_options: { good: { memory: 10 } } },
+    [/service good: .*the limit is 10 bytes \(service_options\.good\.memory\)/]);
   finds('the same of one service', { service_options: { good: { memory: 20000 } } },
     [/service good: .*the limit is 20000 bytes \(service_options\.good\.memory\)/]);
   finds('a name that is too long for a socket', { admin: { http: false, socket: `/tmp/${'x'.repeat(150)}` } },
