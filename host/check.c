@@ -143,8 +143,9 @@ static void try_admin_socket(look *at) {
   const char *why;
   if (settings->admin_socket != NULL &&
       roost_admin_check_socket(at->working_dir, settings->admin_socket, &why) == ROOST_EINVAL)
-    roost_problems_add(at->problems, ROOST_PROBLEM_ERROR, "%s: admin.socket: %s: %s",
-                       settings->file, settings->admin_socket, why);
+    roost_problems_add(at->problems,
+                       settings->admin_socket_given ? ROOST_PROBLEM_ERROR : ROOST_PROBLEM_WARNING,
+                       "%s: admin.socket: %s: %s", settings->file, settings->admin_socket, why);
 }
 
 static void try_admin_port(look *at) {

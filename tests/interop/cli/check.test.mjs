@@ -97,6 +97,8 @@ describe('roost check', () => {
     [/service good: .*the limit is 20000 bytes \(service_options\.good\.memory\)/]);
   finds('a name that is too long for a socket', { admin: { http: false, socket: `/tmp/${'x'.repeat(150)}` } },
     [/host\.lua: admin\.socket: .*too long/]);
+  finds('a file where the socket is to be', { admin: { http: false, socket: 'host.lua' } },
+    [/host\.lua: admin\.socket: host\.lua: there is a file of that name that is no socket/]);
   finds('a variable that is not set', 'return { services = env("ROOST_INTEROP_NOT_SET") }\n',
     [/host\.lua:1/, /ROOST_INTEROP_NOT_SET/]);
   finds('a file that is not there', 'return {\n services = file("gone.txt") }\n',
