@@ -122,12 +122,43 @@ static const roost_program_ops program_ops = {on_print, on_exit_called, roost_te
 
 /* ------------------------------------------------------------------------- life -------------- */
 
+static int make_serializers(roost_exec *exec) {
+  const roost_serializers_config config = {.alloc = exec->alloc,
+                                           .runner = &exec->runner,
+                                           .wheel = roost_loop_wheel(exec->loop),
+                                           .log = exec->log,
+                                           .working_dir = exec->working_dir};
+  return exec->serializers ? 0 : roost_serializers_new(&exec->serializers, &config);
+}
+
+/* NULL where the client names no module. What is wrong with one is logged. */
+static int find_codec(roost_codec **out, roost_exec *exec, const roost_client_config *config) {
+  roost_buffer error;
+  *out = NULL;
+  if (config->serializer == NULL && config->deserializer == NULL)
+    return 0;
+  roost_buffer_init(&error, exec->alloc);
+  int status = make_serializers(exec);
+  if (status == 0)
+    status = roost_serializers_get(out, exec->serializers, config->serializer, config->deserializer,
+                                   &error);
+  if (status == ROOST_ESCRIPT && roost_buffer_append_byte(&error, '\0') == 0)
+    roost_log_say(exec->log, ROOST_LOG_ERROR, error.ptr);
+  roost_buffer_deinit(&error);
+  return status;
+}
+
 static int open_client(void *ud, roost_client **out, const roost_client_config *config,
                        const roost_client_sink *sink, void *sink_ud) {
-  const roost_exec *exec = ud;
+  roost_exec *exec = ud;
   const roost_transport *transport = roost_transport_find(config->transport);
-  return transport != NULL ? transport->new_client(out, exec->loop, config, sink, sink_ud)
-                           : ROOST_EUNSUPPORTED;
+  roost_codec *codec;
+  int status = transport != NULL ? find_codec(&codec, exec, config) : ROOST_EUNSUPPORTED;
+  if (status == 0)
+    status = transport->new_client(out, exec->loop, config, sink, sink_ud);
+  if (status == 0)
+    (*out)->codec = codec;
+  return status;
 }
 
 /* Named clients are those of config/host.lua, which is read when one is asked for; what is wrong
@@ -226,6 +257,7 @@ static void deinit(roost_exec *exec) {
   roost_dispatch_free(exec->dispatch);
   if (exec->loop != NULL)
     send_the_rest(exec);
+  roost_serializers_free(exec->serializers);
   roost_store_free(exec->store);
   roost_settings_free(exec->settings);
   roost_loop_free(exec->loop);

@@ -10,6 +10,7 @@
 #define ROOST_EXEC_H
 
 #include "bind/program.h"
+#include "bind/serializer.h"
 #include "config/settings.h"
 #include "control.h"
 #include "net/loop.h"
@@ -36,6 +37,7 @@ typedef struct roost_exec {
   roost_loop_hook flush; /* each turn: ready tasks */
   roost_store *store;    /* the program's own */
   roost_dispatch *dispatch;
+  roost_serializers *serializers; /* of clients; NULL: none was named yet */
   roost_settings
       *settings; /* of config/host.lua, for its clients; NULL: not looked at yet, or none */
   bool looked_for_settings;
