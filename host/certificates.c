@@ -3,11 +3,12 @@
 #include <stdio.h>
 
 /* What was found in the files of one, server or client: a warning, or what is wrong. */
-static void tell(const roost_settings *settings, const char *entry, const roost_buffer *text,
-                 roost_severity severity, roost_problems *problems) {
+static void tell(const roost_settings *settings, const roost_tls_config *tls, const char *entry,
+                 const roost_buffer *text, roost_severity severity, roost_problems *problems) {
   if (text->len > 0)
-    roost_problems_add(problems, severity, "%s: %s.tls.%.*s", settings->file, entry, (int)text->len,
-                       text->ptr);
+    roost_problems_add(problems, severity, "%s: %s%s.%.*s", settings->file,
+                       tls->name != NULL ? tls->name : entry, tls->name != NULL ? "" : ".tls",
+                       (int)text->len, text->ptr);
 }
 
 static int load_one(roost_tls_context **out, const roost_alloc *alloc,
@@ -16,10 +17,11 @@ static int load_one(roost_tls_context **out, const roost_alloc *alloc,
   char entry[32];
   roost_buffer text;
   roost_buffer_init(&text, alloc);
-  const int status = roost_tls_server_context(out, alloc, settings->servers[index].tls, &text);
+  const roost_tls_config *tls = settings->servers[index].tls;
+  const int status = roost_tls_server_context(out, alloc, tls, &text);
   snprintf(entry, sizeof entry, "servers[%zu]", index + 1);
   if (status != ROOST_ENOMEM)
-    tell(settings, entry, &text, status != 0 ? ROOST_PROBLEM_ERROR : dated, problems);
+    tell(settings, tls, entry, &text, status != 0 ? ROOST_PROBLEM_ERROR : dated, problems);
   roost_buffer_deinit(&text);
   return status;
 }
@@ -35,7 +37,7 @@ static int check_context(const roost_alloc *alloc, const roost_settings *setting
   roost_buffer_init(&text, alloc);
   const int status = roost_tls_client_context(&context, alloc, tls, &text);
   if (status != ROOST_ENOMEM)
-    tell(settings, entry, &text, status != 0 ? ROOST_PROBLEM_ERROR : dated, problems);
+    tell(settings, tls, entry, &text, status != 0 ? ROOST_PROBLEM_ERROR : dated, problems);
   roost_tls_context_release(context);
   roost_buffer_deinit(&text);
   return status;

@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,8 +89,11 @@ static int begin(look *at) {
   roost_found_init(&at->found, at->alloc);
   roost_buffer_init(&at->running.bytes, at->alloc);
   at->working_dir = at->source->working_dir ? (char *)at->source->working_dir : getcwd(NULL, 0);
-  if (at->working_dir == NULL)
-    return ROOST_ESYSTEM;
+  if (at->working_dir == NULL) {
+    roost_problems_add(at->problems, ROOST_PROBLEM_ERROR, "the working directory: %s",
+                       strerror(errno));
+    return ROOST_ECONFIG;
+  }
   int status = roost_log_new(&at->log, at->alloc, &at->clock, NULL, NULL);
   if (status == 0)
     status = roost_control_start(&at->control, at->alloc, at->log);
@@ -139,8 +143,9 @@ static void try_admin_socket(look *at) {
   const char *why;
   if (settings->admin_socket != NULL &&
       roost_admin_check_socket(at->working_dir, settings->admin_socket, &why) == ROOST_EINVAL)
-    roost_problems_add(at->problems, ROOST_PROBLEM_ERROR, "%s: admin.socket: %s: %s",
-                       settings->file, settings->admin_socket, why);
+    roost_problems_add(at->problems,
+                       settings->admin_socket_given ? ROOST_PROBLEM_ERROR : ROOST_PROBLEM_WARNING,
+                       "%s: admin.socket: %s: %s", settings->file, settings->admin_socket, why);
 }
 
 static void try_admin_port(look *at) {
@@ -250,7 +255,7 @@ static int start_services(look *at) {
 static int look_at(look *at, bool start) {
   int status = roost_settings_load(&at->settings, at->alloc, at->source, at->problems);
   if (status != 0)
-    return status == ROOST_ECONFIG ? 0 : status;
+    return status;
   bool loaded = true;
   status = load_services(at);
   if (status == ROOST_ESCRIPT || status == ROOST_ECONFIG)
@@ -276,5 +281,5 @@ int roost_check(const roost_alloc *alloc, const roost_settings_source *source, b
   if (status == 0)
     status = look_at(&at, start);
   end(&at);
-  return status;
+  return status == ROOST_ECONFIG ? 0 : status; /* it is among the problems */
 }

@@ -1,5 +1,6 @@
 #include "exec.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -127,15 +128,15 @@ static int make_serializers(roost_exec *exec) {
                                            .wheel = roost_loop_wheel(exec->loop),
                                            .log = exec->log,
                                            .working_dir = exec->working_dir};
-  return exec->serializers != NULL ? 0 : roost_serializers_new(&exec->serializers, &config);
+  return exec->serializers ? 0 : roost_serializers_new(&exec->serializers, &config);
 }
 
-/* NULL where neither is named; what is wrong with one is logged. */
+/* NULL where the client names no module. What is wrong with one is logged. */
 static int find_codec(roost_codec **out, roost_exec *exec, const roost_client_config *config) {
+  roost_buffer error;
   *out = NULL;
   if (config->serializer == NULL && config->deserializer == NULL)
     return 0;
-  roost_buffer error;
   roost_buffer_init(&error, exec->alloc);
   int status = make_serializers(exec);
   if (status == 0)
@@ -152,9 +153,7 @@ static int open_client(void *ud, roost_client **out, const roost_client_config *
   roost_exec *exec = ud;
   const roost_transport *transport = roost_transport_find(config->transport);
   roost_codec *codec;
-  if (transport == NULL)
-    return ROOST_EUNSUPPORTED;
-  int status = find_codec(&codec, exec, config);
+  int status = transport != NULL ? find_codec(&codec, exec, config) : ROOST_EUNSUPPORTED;
   if (status == 0)
     status = transport->new_client(out, exec->loop, config, sink, sink_ud);
   if (status == 0)
@@ -219,6 +218,7 @@ static int init(roost_exec *exec, const roost_alloc *alloc, const roost_exec_con
                                   .module = config->module,
                                   .args = config->args,
                                   .arg_count = config->arg_count,
+                                  .words_before = config->words_before,
                                   .ops = &program_ops,
                                   .ud = exec};
   roost_buffer_init(&exec->program.error, alloc);
@@ -228,8 +228,10 @@ static int init(roost_exec *exec, const roost_alloc *alloc, const roost_exec_con
   exec->flush = (roost_loop_hook){.fn = on_flush, .ud = exec};
   roost_list_init(&exec->flush.link);
   exec->working_dir = getcwd(NULL, 0);
-  if (exec->working_dir == NULL)
+  if (exec->working_dir == NULL) {
+    (void)roost_buffer_printf(&exec->program.error, "the working directory: %s", strerror(errno));
     return ROOST_ESYSTEM;
+  }
   int status = roost_log_new(&exec->log, alloc, &exec->clock, NULL, NULL);
   if (status == 0)
     status = roost_control_start(&exec->control, alloc, exec->log);
@@ -289,7 +291,7 @@ int roost_exec_run(const roost_alloc *alloc, const roost_exec_config *config, ro
     status = roost_program_start(&exec.program, exec.dispatch, root.ptr);
   if (status == 0)
     status = run(&exec);
-  if (status == ROOST_ESCRIPT)
+  if (status != 0)
     (void)roost_buffer_append_slice(error, roost_buffer_slice(&exec.program.error));
   deinit(&exec);
   roost_buffer_deinit(&root);

@@ -20,6 +20,7 @@ typedef struct roost_exec_config {
   const char *module; /* of the Lua half */
   char *const *args;  /* for the program */
   size_t arg_count;
+  size_t words_before; /* arg[-1] and so on; args[-1] is the file, and they lie before it */
   void (*print)(void *ud, roost_slice text); /* takes what print says */
   void (*exit)(void *ud, int code);          /* os.exit: ends the process */
   void *ud;                                  /* handed to both */
@@ -36,10 +37,10 @@ typedef struct roost_exec {
   roost_loop_hook flush; /* each turn: ready tasks */
   roost_store *store;    /* the program's own */
   roost_dispatch *dispatch;
+  roost_serializers *serializers; /* of clients; NULL: none was named yet */
   roost_settings
       *settings; /* of config/host.lua, for its clients; NULL: not looked at yet, or none */
   bool looked_for_settings;
-  roost_serializers *serializers; /* of its clients; NULL: none has asked for one */
   roost_program program;
   char *working_dir;
   roost_list hosts;        /* roost_test_host.link */
@@ -50,7 +51,8 @@ typedef struct roost_exec {
 } roost_exec;
 
 /* Runs the program until its main chunk and every task of it are over, or nothing can happen any
- * more. error gets what it raised, with the traceback. ESCRIPT, ENOMEM, ESYSTEM. */
+ * more. error gets what it raised, with the traceback, or what the system refused.
+ * ESCRIPT, ENOMEM, ESYSTEM. */
 int roost_exec_run(const roost_alloc *alloc, const roost_exec_config *config, roost_buffer *error);
 
 /* Microseconds since the guard's time was over; 0: it is not. */

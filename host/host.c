@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,16 +105,27 @@ static int take_config(roost_config *out, const roost_config *cfg) {
   return 0;
 }
 
+/* The one that the process is in may have been removed. */
+static int fail_without_folder(int error) {
+  if (error == ENOMEM)
+    return fail_without(ROOST_ENOMEM, "out of memory");
+  snprintf(no_host, sizeof no_host, "the working directory: %s", strerror(error));
+  return ROOST_ESYSTEM;
+}
+
 static int copy_config(roost_host *host, const roost_config *cfg) {
   host->config = *cfg;
   host->config.services = own_text(host, cfg->services);
   host->config.lua_dir = own_text(host, cfg->lua_dir);
+  host->config.working_dir = NULL;
   char *here = cfg->working_dir ? NULL : getcwd(NULL, 0);
+  if (cfg->working_dir == NULL && here == NULL)
+    return fail_without_folder(errno);
   host->config.working_dir = own_text(host, cfg->working_dir ? cfg->working_dir : here);
   free(here);
   bool short_of_memory = (cfg->services && !host->config.services) ||
                          (cfg->lua_dir && !host->config.lua_dir) || !host->config.working_dir;
-  return short_of_memory ? ROOST_ENOMEM : 0;
+  return short_of_memory ? fail_without(ROOST_ENOMEM, "out of memory") : 0;
 }
 
 /* Memory of an allocator of the embedder's is his to give back. */
@@ -280,10 +292,10 @@ int roost_host_new(roost_host **out, const roost_config *cfg) {
     return fail_making(ROOST_ENOMEM);
   status = copy_config(host, &own);
   if (status == 0)
-    status = make_parts(host);
+    status = fail_making(make_parts(host));
   if (status != 0) {
     roost_host_free(host);
-    return fail_making(status);
+    return status;
   }
   *out = host;
   return 0;

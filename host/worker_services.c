@@ -25,13 +25,14 @@ static void name_limit(char *out, size_t size, const roost_worker *worker,
 static void say_broken(const roost_worker *worker, const roost_service *service, int status,
                        const roost_buffer *error, roost_problems *problems) {
   char limit[160];
-  name_limit(limit, sizeof limit, worker, service, error->ptr != NULL ? status : 0);
+  const roost_slice what =
+      error->len > 0 ? roost_buffer_slice(error) : ROOST_SLICE("out of memory");
+  name_limit(limit, sizeof limit, worker, service, error->len > 0 ? status : 0);
   const char *file = roost_source_chunk_name(&service->source);
   size_t len = strlen(file);
-  bool named = error->ptr != NULL && error->len > len && memcmp(error->ptr, file, len) == 0;
+  bool named = what.len > len && memcmp(what.ptr, file, len) == 0;
   roost_problems_add(problems, ROOST_PROBLEM_ERROR, "service %s: %s%s%.*s%s", service->name,
-                     named ? "" : file, named ? "" : ": ", (int)error->len,
-                     error->ptr ? error->ptr : "out of memory", limit);
+                     named ? "" : file, named ? "" : ": ", (int)what.len, what.ptr, limit);
 }
 
 int roost_worker_add_inline(roost_generation **out, roost_worker *worker, const char *name,

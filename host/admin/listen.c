@@ -15,6 +15,8 @@
 
 #define BACKLOG 128
 
+static const char no_socket[] = "there is a file of that name that is no socket";
+
 /* A path as bind and connect take it. These know names of 107 bytes; a longer one goes by its
  * folder's descriptor. */
 typedef struct place {
@@ -102,7 +104,7 @@ static int remove_stale(const place *at, const char **why) {
   if (lstat(at->address.sun_path, &info) != 0)
     return errno == ENOENT ? 0 : fail_errno(why);
   if (!S_ISSOCK(info.st_mode))
-    return fail(why, ROOST_ESYSTEM, "there is a file of that name that is no socket");
+    return fail(why, ROOST_ESYSTEM, no_socket);
   if (connect_to(&fd, at) == 0) {
     close(fd);
     return fail(why, ROOST_ESTATE, "another host answers there");
@@ -149,9 +151,12 @@ int roost_admin_listen_socket(int *out, const char *working_dir, const char *pat
 
 int roost_admin_check_socket(const char *working_dir, const char *path, const char **why) {
   place at;
+  struct stat info;
   int status = find_path(&at, working_dir, path, why);
   if (status == 0)
     status = find_address(&at, why);
+  if (status == 0 && lstat(at.address.sun_path, &info) == 0 && !S_ISSOCK(info.st_mode))
+    status = fail(why, ROOST_EINVAL, no_socket);
   leave(&at);
   return status;
 }

@@ -16,8 +16,8 @@
 int roost_admin_listen_socket(int *out, const char *working_dir, const char *path,
                               const char **why);
 
-/* Whether a socket can have that name; nothing is made. *why as above. EINVAL, ENOMEM; ESYSTEM: its
- * folder cannot be opened, perhaps since it is not there yet. */
+/* Whether a socket can have that name; nothing is made. *why as above. EINVAL (something else has
+ * it, too), ENOMEM; ESYSTEM: its folder cannot be opened, perhaps since it is not there yet. */
 int roost_admin_check_socket(const char *working_dir, const char *path, const char **why);
 
 /* Removes the file of a socket that is closed now, unless somebody else answers there. */

@@ -58,7 +58,7 @@ static void add_path(lua_State *lua, const char *path) {
   lua_pop(lua, 3);
 }
 
-/* The global arg: the program at 0, its arguments from 1. */
+/* The global arg: the program at 0, its arguments from 1, what is before it from -1 down. */
 static void set_arg(lua_State *lua, const roost_program *program) {
   lua_createtable(lua, (int)program->arg_count, 1);
   lua_pushstring(lua, program->path ? program->path : program->module);
@@ -66,6 +66,10 @@ static void set_arg(lua_State *lua, const roost_program *program) {
   for (size_t i = 0; i < program->arg_count; i++) {
     lua_pushstring(lua, program->args[i]);
     lua_rawseti(lua, -2, (lua_Integer)i + 1);
+  }
+  for (size_t i = 1; i <= program->words_before; i++) {
+    lua_pushstring(lua, program->args[-1 - (ptrdiff_t)i]);
+    lua_rawseti(lua, -2, -(lua_Integer)i);
   }
   lua_setglobal(lua, "arg");
 }

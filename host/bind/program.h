@@ -27,6 +27,7 @@ typedef struct roost_program {
   const char *module; /* of the Lua half, as "roost.test" */
   char *const *args;  /* arg[1] and so on, and the main chunk's arguments */
   size_t arg_count;
+  size_t words_before; /* arg[-1] and so on, which lie before args[-1], the program; 0: none */
   const roost_program_ops *ops;
   void *ud;                     /* handed to ops */
   roost_generation *generation; /* set by start; the dispatch owns it */

@@ -125,7 +125,7 @@ static int make_state(roost_serializers *self) {
   if (status == 0)
     status = roost_vm_open(&self->vm, &vm);
   if (status != 0)
-    return status;
+    return status == ROOST_EFULL ? ROOST_ENOMEM : status;
   lua_pushcfunction(self->vm->lua, open_state);
   lua_pushlightuserdata(self->vm->lua, self);
   status = lua_pcall(self->vm->lua, 1, 0, 0) == LUA_OK ? 0 : ROOST_ENOMEM;

@@ -28,7 +28,7 @@ static int run_program(const roost_command *command, const roost_exec_config *co
   roost_buffer_init(&error, alloc);
   const int status = roost_exec_run(alloc, config, &error);
   fflush(stdout);
-  if (status == ROOST_ESCRIPT)
+  if (status == ROOST_ESCRIPT || error.len > 0)
     fprintf(stderr, "roost %s: %.*s\n", command->name, (int)error.len, error.ptr);
   else if (status != 0)
     fprintf(stderr, "roost %s: %s\n", command->name, roost_status_name(status));
@@ -51,6 +51,7 @@ static int exec_file(const roost_command *command, int argc, char **argv) {
   const roost_exec_config config = {.path = args.value,
                                     .args = argv + args.at + 1,
                                     .arg_count = (size_t)(argc - args.at - 1),
+                                    .words_before = (size_t)args.at + 1, /* roost exec */
                                     .print = print,
                                     .exit = end};
   return run_program(command, &config);

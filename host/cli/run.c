@@ -147,7 +147,7 @@ static int run(const roost_command *command, int argc, char **argv) {
   config.log = roost_manager_log();
   const int status = roost_host_new(&w.host, &config);
   if (status != 0) {
-    fprintf(stderr, "roost run: no host: %s\n", roost_status_name(status));
+    fprintf(stderr, "roost run: %s\n", roost_host_error(NULL));
     code = ROOST_EXIT_FAILED;
   } else if (pthread_create(&w.thread, NULL, wait_for_signals, &w) != 0) {
     fputs("roost run: no thread for signals\n", stderr);

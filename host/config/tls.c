@@ -38,6 +38,9 @@ static roost_tls_config *read_config(roost_keys_reader *reader, const roost_key 
   }
   if (reader->working_dir != NULL)
     config->dir = keep_text(reader, reader->working_dir);
+  config->name = roost_arena_text(reader->arena, roost_buffer_slice(&reader->path));
+  if (config->name == NULL)
+    reader->status = ROOST_ENOMEM;
   roost_keys_read(reader, keys, config);
   return config;
 }

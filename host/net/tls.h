@@ -32,6 +32,7 @@ typedef struct roost_tls_sni {
 /* Texts are borrowed. key, cert and each of ca are PEM text, or the path of a file that has it. */
 typedef struct roost_tls_config {
   const char *dir;          /* relative paths start here; NULL: where the process is */
+  const char *name;         /* in the configuration, as "servers[1].tls"; NULL: it is not there */
   const char *key;          /* needed by a server */
   const char *cert;         /* needed by a server: its own first, then the chain */
   const char *passphrase;   /* of key */

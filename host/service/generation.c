@@ -242,6 +242,12 @@ static int open_vm(roost_generation *generation, roost_runner *runner) {
                         .name = generation->service->name,
                         .owner = generation};
   int status = roost_vm_open(&generation->vm, &vm);
+  if (status == ROOST_EFULL) {
+    (void)roost_buffer_printf(&generation->error,
+                              "LimitError: EMEMORY: not enough memory: the limit is %zu bytes",
+                              vm.memory_limit);
+    return ROOST_ENOMEM;
+  }
   if (status != 0)
     return status;
   generation->vm->on_quiet = on_quiet;

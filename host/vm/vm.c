@@ -114,6 +114,11 @@ static int open_marks(lua_State *lua) {
   return 0;
 }
 
+/* Whether it was the limit, or there was no memory. */
+static int why_refused(const roost_vm *vm) {
+  return vm->refused && !vm->starved ? ROOST_EFULL : ROOST_ENOMEM;
+}
+
 int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   *out = NULL;
   roost_vm *vm = roost_alloc_get(config->alloc, sizeof *vm);
@@ -137,17 +142,19 @@ int roost_vm_open(roost_vm **out, const roost_vm_config *config) {
   roost_pool_init(&vm->pool, vm->alloc);
   vm->lua = lua_newstate(allocate, vm);
   if (vm->lua == NULL) {
+    const int status = why_refused(vm);
     roost_pool_deinit(&vm->pool);
     roost_alloc_put(config->alloc, vm, sizeof *vm);
-    return ROOST_ENOMEM;
+    return status;
   }
   *(uintptr_t *)lua_getextraspace(vm->lua) = (uintptr_t)vm;
   roost_vm_tune(vm);
   roost_watchdog_rest(vm->lua);
   lua_pushcfunction(vm->lua, open_marks);
   if (lua_pcall(vm->lua, 0, 0, 0) != LUA_OK) {
+    const int status = why_refused(vm);
     roost_vm_close(vm);
-    return ROOST_ENOMEM;
+    return status;
   }
   *out = vm;
   return 0;

@@ -94,7 +94,7 @@ struct roost_vm {
   char name[ROOST_RUNNER_NAME_BYTES]; /* of its service, cut short; "": none */
 };
 
-/* Makes an empty state without libraries. ENOMEM. */
+/* Makes an empty state without libraries. ENOMEM; EFULL: its own limit is too small for one. */
 int roost_vm_open(roost_vm **out, const roost_vm_config *config);
 
 /* Ends every task at once and closes the state. Not from inside it. */

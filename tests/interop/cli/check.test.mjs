@@ -61,6 +61,10 @@ describe('roost check', () => {
     [/host\.lua: servers\[1\]\.creds: it cannot be opened: No such file/]);
   finds('credentials that are none', { clients: { N: { transport: 'nats', creds: 'host.lua' } } },
     [/host\.lua: clients\.N\.creds: there is no seed/]);
+  finds('a file of Kafka\'s ssl', { servers: [{ transport: 'kafka', client: { ssl: { ca: 'gone' } } }] },
+    [/host\.lua: servers\[1\]\.client\.ssl\.ca: gone: No such file/]);
+  finds('the same of its tls', { clients: { K: { transport: 'kafka', tls: { ca: 'gone' } } } },
+    [/host\.lua: clients\.K\.tls\.ca: gone: No such file/]);
   finds('an unknown transport', { server: { transport: 'carrier pigeon' } },
     [/host\.lua/, /transport/]);
   finds('a text for a number', { server: { port: 'http' } }, [/host\.lua/, /port/]);
@@ -87,10 +91,14 @@ describe('roost check', () => {
   finds('a configuration of bytecode', '\x1bLua', [/host\.lua: .*binary chunk/]);
   finds('memory that no service can start with', { limits: { service_memory: 20000 } },
     [/service good: .*the limit is 20000 bytes \(limits\.service_memory\)/]);
+  finds('memory that no state can be made with', { service_options: { good: { memory: 10 } } },
+    [/service good: .*the limit is 10 bytes \(service_options\.good\.memory\)/]);
   finds('the same of one service', { service_options: { good: { memory: 20000 } } },
     [/service good: .*the limit is 20000 bytes \(service_options\.good\.memory\)/]);
   finds('a name that is too long for a socket', { admin: { http: false, socket: `/tmp/${'x'.repeat(150)}` } },
     [/host\.lua: admin\.socket: .*too long/]);
+  finds('a file where the socket is to be', { admin: { http: false, socket: 'host.lua' } },
+    [/host\.lua: admin\.socket: host\.lua: there is a file of that name that is no socket/]);
   finds('a variable that is not set', 'return { services = env("ROOST_INTEROP_NOT_SET") }\n',
     [/host\.lua:1/, /ROOST_INTEROP_NOT_SET/]);
   finds('a file that is not there', 'return {\n services = file("gone.txt") }\n',

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
 import { roostBin } from '../lib/env.mjs';
@@ -45,6 +47,19 @@ describe('roost', () => {
       assert.notEqual(stderr, '');
     }
   });
+
+  for (const [command, ...args] of [['run'], ['check'], ['exec', '/dev/null'], ['test']]) {
+    test(`${command} in a folder that was removed says so`, async (t) => {
+      const cwd = join(temporaryDir(t), 'gone');
+      mkdirSync(cwd);
+      const child = spawn('sh', ['-c', 'rmdir ../gone && exec "$0" "$@" 2>&1', roostBin, command,
+        ...args], { cwd, stdio: ['ignore', 'pipe', 'ignore'] });
+      const said = [];
+      child.stdout.on('data', (text) => said.push(text));
+      assert.deepEqual(await once(child, 'close'), [1, null]);
+      assert.match(said.join(''), /: the working directory: No such file or directory\n/);
+    });
+  }
 
   test('a closed standard descriptor does not become a socket', async (t) => {
     const cwd = temporaryDir(t, { 'services/good.lua': luaService('') });

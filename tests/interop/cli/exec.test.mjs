@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { roost } from '../lib/cli.mjs';
-import { temporaryDir } from '../lib/host.mjs';
+import { startHost, temporaryDir } from '../lib/host.mjs';
 import { parseLogfmt } from '../lib/logfmt.mjs';
+import { luaService } from '../lib/service.mjs';
 
 /** Runs the program `text` as main.lua in a folder of its own, beside `files`. */
 async function run(t, text, args = [], { files = {}, ...options } = {}) {
@@ -34,6 +35,8 @@ describe('roost exec', () => {
   prints('arguments are in arg and in ...',
     'print(#arg, arg[0], arg[1], arg[2], arg[3], select("#", ...), ...)',
     '3\tmain.lua\ta\tb c\t--help\t3\ta\tb c\t--help\n', { args: ['a', 'b c', '--help'] });
+  prints('what was before the program, too, as in Lua',
+    'print(arg[-1], arg[-2]:match("[^/]*$") ~= "", arg[-3])', 'exec\ttrue\tnil\n');
   prints('a first line that starts with # is none of Lua\'s', '#!/usr/bin/env -S roost exec\nprint(1)',
     '1\n');
   test('what lies beside the program can be required', async (t) => {
@@ -53,6 +56,20 @@ describe('roost exec', () => {
     roost.spawn(function() os.exit(3) end)
     roost.sleep(3600000)`), '', { code: 3 });
 
+  test('a client has its serializer', async (t) => {
+    const { port } = await startHost(t, {
+      service: luaService('service:message("there", function(data) return data end)'),
+    });
+    const { stdout, stderr } = await run(t, withRoost(`
+      local client <close> = roost.client{ port = ${port}, serializer = "redirect" }
+      print(client:call("nowhere", 7))`), [], { files: {
+      'lua/redirect.lua':
+        'return { serialize = function(packet) packet.pattern = "there" return packet end }',
+    } });
+    assert.deepEqual({ stdout, stderr }, { stdout: '7\n', stderr: '' });
+  });
+  fails('a serializer that is not there', withRoost(`
+    roost.client{ port = 1, serializer = "no_such_module" }:call("x", {})`), /no_such_module/);
   prints('it may wait', withRoost(`
     local before = roost.now()
     roost.sleep(10)

@@ -137,6 +137,8 @@ static void a_name_that_no_socket_can_have_is_told(void **state) {
   fixture *self = *state;
   struct stat info;
   assert_int_equal(roost_admin_check_socket(self->folder, self->path, &self->why), 0);
+  assert_int_equal(roost_admin_check_socket("/", "tmp", &self->why), ROOST_EINVAL);
+  assert_string_equal(self->why, "there is a file of that name that is no socket");
   memset(self->path, 'x', 150);
   self->path[150] = '\0';
   assert_int_equal(roost_admin_check_socket(self->folder, self->path, &self->why), ROOST_EINVAL);

@@ -211,6 +211,27 @@ static void why_there_is_no_host_is_said(void **state) {
   assert_string_equal(roost_host_error(NULL), "out of memory");
 }
 
+static void a_working_directory_that_was_removed_is_said(void **state) {
+  (void)state;
+  char folder[] = "/tmp/roost-host-XXXXXX";
+  char before[4096];
+  roost_host *host;
+  roost_config cfg;
+  roost_config_init(&cfg);
+  assert_non_null(getcwd(before, sizeof before));
+  assert_non_null(mkdtemp(folder));
+  assert_int_equal(chdir(folder), 0);
+  assert_int_equal(rmdir(folder), 0);
+  const int status = roost_host_new(&host, &cfg);
+  cfg.working_dir = "/";
+  const int other = roost_host_new(&host, &cfg); /* which needs it not */
+  assert_int_equal(chdir(before), 0);
+  assert_int_equal(status, ROOST_ESYSTEM);
+  assert_string_equal(roost_host_error(NULL), "the working directory: No such file or directory");
+  assert_int_equal(other, 0);
+  roost_host_free(host);
+}
+
 static void no_host_is_told_so(void **state) {
   (void)state;
   roost_config cfg;
@@ -463,6 +484,7 @@ int main(void) {
       cmocka_unit_test(keys_can_be_set_before_the_file_is_read),
       cmocka_unit_test(a_wrong_struct_is_refused),
       cmocka_unit_test(why_there_is_no_host_is_said),
+      cmocka_unit_test(a_working_directory_that_was_removed_is_said),
       cmocka_unit_test(no_host_is_told_so),
       cmocka_unit_test(no_call_and_no_params_are_nothing),
       cmocka_unit_test(listeners_and_handlers_without_a_file),

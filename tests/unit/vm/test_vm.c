@@ -34,6 +34,15 @@ static void the_limit_is_an_error_scripts_can_catch(void **state) {
   vm_test_deinit(&self);
 }
 
+static void a_limit_too_small_for_a_state_is_told_from_short_memory(void **state) {
+  (void)state;
+  vm_test self;
+  vm_test_prepare(&self);
+  assert_int_equal(vm_test_try_open(&self, 10), ROOST_EFULL);
+  assert_int_equal(vm_test_try_open(&self, 2000), ROOST_EFULL);
+  vm_test_deinit(&self);
+}
+
 static void coroutines_know_their_vm(void **state) {
   (void)state;
   vm_test self;
@@ -169,6 +178,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_state_is_counted_and_given_back),
       cmocka_unit_test(the_limit_is_an_error_scripts_can_catch),
+      cmocka_unit_test(a_limit_too_small_for_a_state_is_told_from_short_memory),
       cmocka_unit_test(coroutines_know_their_vm),
       cmocka_unit_test(closing_ends_all_tasks),
       cmocka_unit_test(a_finalizer_starts_nothing_in_a_vm_that_closes),
