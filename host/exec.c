@@ -122,30 +122,14 @@ static const roost_program_ops program_ops = {on_print, on_exit_called, roost_te
 
 /* ------------------------------------------------------------------------- life -------------- */
 
-static int make_serializers(roost_exec *exec) {
+static int find_codec(roost_codec **out, roost_exec *exec, const roost_client_config *client) {
   const roost_serializers_config config = {.alloc = exec->alloc,
                                            .runner = &exec->runner,
                                            .wheel = roost_loop_wheel(exec->loop),
                                            .log = exec->log,
                                            .working_dir = exec->working_dir};
-  return exec->serializers ? 0 : roost_serializers_new(&exec->serializers, &config);
-}
-
-/* NULL where the client names no module. What is wrong with one is logged. */
-static int find_codec(roost_codec **out, roost_exec *exec, const roost_client_config *config) {
-  roost_buffer error;
-  *out = NULL;
-  if (config->serializer == NULL && config->deserializer == NULL)
-    return 0;
-  roost_buffer_init(&error, exec->alloc);
-  int status = make_serializers(exec);
-  if (status == 0)
-    status = roost_serializers_get(out, exec->serializers, config->serializer, config->deserializer,
-                                   &error);
-  if (status == ROOST_ESCRIPT && roost_buffer_append_byte(&error, '\0') == 0)
-    roost_log_say(exec->log, ROOST_LOG_ERROR, error.ptr);
-  roost_buffer_deinit(&error);
-  return status;
+  return roost_serializers_find(out, &exec->serializers, &config, client->serializer,
+                                client->deserializer);
 }
 
 static int open_client(void *ud, roost_client **out, const roost_client_config *config,

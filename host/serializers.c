@@ -5,47 +5,41 @@
 
 #include "worker.h"
 
-static int make_serializers(roost_worker *worker) {
-  const roost_serializers_config config = {.alloc = worker->config.alloc,
-                                           .runner = worker->runner,
-                                           .wheel = roost_loop_wheel(worker->loop),
-                                           .memory_limit = worker->limits.service.memory_bytes,
-                                           .cpu_limit_ms = worker->limits.service.cpu_ms,
-                                           .log = worker->config.log,
-                                           .working_dir = worker->config.working_dir,
-                                           .services = worker->services};
-  return worker->serializers ? 0 : roost_serializers_new(&worker->serializers, &config);
+static roost_serializers_config config_of(const roost_worker *worker) {
+  return (roost_serializers_config){.alloc = worker->config.alloc,
+                                    .runner = worker->runner,
+                                    .wheel = roost_loop_wheel(worker->loop),
+                                    .memory_limit = worker->limits.service.memory_bytes,
+                                    .cpu_limit_ms = worker->limits.service.cpu_ms,
+                                    .log = worker->config.log,
+                                    .working_dir = worker->config.working_dir,
+                                    .services = worker->services};
 }
 
-/* NULL where neither is named. error has what is wrong, beginning with the key. */
-static int find_codec(roost_codec **out, roost_worker *worker, const char *serializer,
-                      const char *deserializer, roost_buffer *error) {
-  *out = NULL;
+/* error has what is wrong, beginning with the key. */
+static int check_codec(roost_worker *worker, const char *serializer, const char *deserializer,
+                       roost_buffer *error) {
+  const roost_serializers_config config = config_of(worker);
+  roost_codec *codec;
   if (serializer == NULL && deserializer == NULL)
     return 0;
-  int status = make_serializers(worker);
+  int status = worker->serializers ? 0 : roost_serializers_new(&worker->serializers, &config);
   return status == 0
-             ? roost_serializers_get(out, worker->serializers, serializer, deserializer, error)
+             ? roost_serializers_get(&codec, worker->serializers, serializer, deserializer, error)
              : status;
 }
 
 int roost_worker_find_codec(roost_codec **out, roost_worker *worker, const char *serializer,
                             const char *deserializer) {
-  roost_buffer error;
-  roost_buffer_init(&error, worker->config.alloc);
-  int status = find_codec(out, worker, serializer, deserializer, &error);
-  if (status == ROOST_ESCRIPT && roost_buffer_append_byte(&error, '\0') == 0)
-    roost_log_say(worker->config.log, ROOST_LOG_ERROR, error.ptr);
-  roost_buffer_deinit(&error);
-  return status;
+  const roost_serializers_config config = config_of(worker);
+  return roost_serializers_find(out, &worker->serializers, &config, serializer, deserializer);
 }
 
 static int load_codec(roost_worker *worker, const char *serializer, const char *deserializer,
                       const char *entry, roost_problems *problems) {
-  roost_codec *codec;
   roost_buffer error;
   roost_buffer_init(&error, worker->config.alloc);
-  int status = find_codec(&codec, worker, serializer, deserializer, &error);
+  int status = check_codec(worker, serializer, deserializer, &error);
   if (status == ROOST_ESCRIPT) {
     roost_problems_add(problems, ROOST_PROBLEM_ERROR, "%s.%.*s", entry, (int)error.len, error.ptr);
     status = ROOST_ECONFIG;

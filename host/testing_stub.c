@@ -71,6 +71,10 @@ static int make_server(roost_test_stub *stub) {
 
 /* ------------------------------------------------------------------------- stubs ------------- */
 
+static bool is_tcp(const roost_client_config *config) {
+  return strcmp(config->transport, "tcp") == 0;
+}
+
 static roost_test_stub *find(const roost_test_host *host, const char *name) {
   for (roost_list *at = host->stubs.next; at != &host->stubs; at = at->next) {
     roost_test_stub *stub = ROOST_LIST_ENTRY(at, roost_test_stub, link);
@@ -125,16 +129,32 @@ static roost_test_stub *get(roost_test_host *host, const char *name) {
   return stub != NULL ? stub : stub_new(host, name);
 }
 
+static bool is_of(const roost_outbound *outbound, const roost_test_stub *stub) {
+  const char *name = outbound->config->name;
+  return name != NULL && strcmp(name, stub->client.name) == 0;
+}
+
 /* Ends what was connected to it before, as a restart would; who still tries goes on. */
 static void restart(roost_test_stub *stub) {
   roost_dispatch *dispatch = stub->host->worker->dispatch;
   for (roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds; at = at->next) {
     roost_outbound *outbound = ROOST_LIST_ENTRY(at, roost_outbound, link);
-    const char *name = outbound->config->name;
-    if (name != NULL && strcmp(name, stub->client.name) == 0 &&
-        outbound->state == ROOST_OUTBOUND_UP)
+    if (is_of(outbound, stub) && outbound->state == ROOST_OUTBOUND_UP)
       roost_outbound_close(outbound);
   }
+}
+
+/* Clients that were opened before there was a stub; those of TCP have come to it by their dial. */
+static int take_over(roost_test_stub *stub) {
+  roost_dispatch *dispatch = stub->host->worker->dispatch;
+  int status = 0;
+  for (roost_list *at = dispatch->outbounds.next; at != &dispatch->outbounds && status == 0;
+       at = at->next) {
+    roost_outbound *outbound = ROOST_LIST_ENTRY(at, roost_outbound, link);
+    if (is_of(outbound, stub) && !is_tcp(outbound->config))
+      status = roost_outbound_replace(outbound, roost_test_stub_open, stub->host);
+  }
+  return status;
 }
 
 /* The handlers of an earlier call are no longer in the tables. */
@@ -154,8 +174,12 @@ int roost_test_stub_begin(roost_test_host *host, const char *name, roost_test_st
   *out = NULL;
   if (stub == NULL)
     return ROOST_ENOMEM;
+  const bool is_first = stub->kind == ROOST_TEST_STUB_NONE;
   restart(stub);
   stub->kind = kind;
+  const int status = is_first ? take_over(stub) : 0;
+  if (status != 0)
+    return status;
   return kind == ROOST_TEST_STUB_HANDLERS ? make_generation(stub, out) : 0;
 }
 
@@ -197,17 +221,21 @@ static int dial(void *ud, roost_conn **out, const roost_conn_ops *ops, void *ops
   return 1;
 }
 
+/* A stub answers in place of a broker, or of the host itself, as a peer of TCP does. */
 int roost_test_stub_open(void *ud, roost_client **out, const roost_client_config *config,
                          const roost_client_sink *sink, void *sink_ud) {
   roost_test_host *host = ud;
-  if (config->name == NULL || strcmp(config->transport, "tcp") != 0)
+  if (config->name == NULL)
     return ROOST_ENOENT;
-  roost_test_stub *stub = get(host, config->name);
+  roost_test_stub *stub = is_tcp(config) ? get(host, config->name) : find(host, config->name);
   if (stub == NULL)
-    return ROOST_ENOMEM;
+    return is_tcp(config) ? ROOST_ENOMEM : ROOST_ENOENT;
+  if (!is_tcp(config) && stub->kind == ROOST_TEST_STUB_NONE)
+    return ROOST_ENOENT;
   if (stub->kind == ROOST_TEST_STUB_NONE)
     stub->client = *config;
-  int status = roost_tcp_client_new(out, host->exec->loop, config, sink, sink_ud);
+  int status = roost_tcp_client_new(out, host->exec->loop, is_tcp(config) ? config : &stub->client,
+                                    sink, sink_ud);
   if (status == 0)
     roost_client_set_dial(*out, dial, stub);
   return status;

@@ -39,4 +39,10 @@ void roost_serializers_free(roost_serializers *self);
 int roost_serializers_get(roost_codec **out, roost_serializers *self, const char *serializer,
                           const char *deserializer, roost_buffer *error);
 
+/* The same, NULL where neither is named; *self is made of config where it is NULL. What is wrong
+ * is logged. ESCRIPT, ENOMEM. */
+int roost_serializers_find(roost_codec **out, roost_serializers **self,
+                           const roost_serializers_config *config, const char *serializer,
+                           const char *deserializer);
+
 #endif

@@ -541,6 +541,17 @@ int roost_outbound_new(roost_outbound **out, const roost_outbound_config *config
   return 0;
 }
 
+int roost_outbound_replace(roost_outbound *outbound, roost_client_open_fn *open, void *ud) {
+  roost_client *client;
+  const int status = open(ud, &client, outbound->config, &sink, outbound);
+  if (status != 0)
+    return status;
+  roost_outbound_close(outbound);
+  outbound->client->ops->free(outbound->client);
+  outbound->client = client;
+  return 0;
+}
+
 static void let_watchers_go(roost_outbound *outbound) {
   while (!roost_list_empty(&outbound->watchers)) {
     roost_outbound_watcher *watcher =

@@ -133,6 +133,9 @@ int roost_outbound_connect(roost_outbound *outbound);
 /* Ends the connection and fails what is pending; the next use connects again. */
 void roost_outbound_close(roost_outbound *outbound);
 
+/* Ends it like that, and has what open makes in the place of its client. ENOMEM, or as open. */
+int roost_outbound_replace(roost_outbound *outbound, roost_client_open_fn *open, void *ud);
+
 /* Begins a request, or an event where it wants no reply: append the data to the buffer in
  * pending->format, then end, or drop the pending, at once. said has the pattern and perhaps
  * metadata, JSON text, borrowed until then. pending->timeout_ms bounds the wait for each reply.
