@@ -1,6 +1,7 @@
 #include "config/brokers.h"
 
 #include <lua.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/keys_value.h"
@@ -127,6 +128,21 @@ static void take_parts(roost_keys_reader *reader, roost_broker *broker,
     broker->path = decode(reader, parts->path);
 }
 
+/* The URL on top of the stack, with the first scheme where it may be left out and is; NULL: memory
+ * is short. */
+static const char *url_text(roost_keys_reader *reader, const roost_key *key) {
+  const char *text = lua_tostring(reader->lua, -1);
+  if (key->min == 0 || strstr(text, "://") != NULL)
+    return text;
+  const size_t size = strlen(key->choices[0]) + sizeof "://" + strlen(text);
+  char *whole = roost_arena_get(reader->arena, size);
+  if (whole == NULL)
+    reader->status = ROOST_ENOMEM;
+  else
+    snprintf(whole, size, "%s://%s", key->choices[0], text);
+  return whole;
+}
+
 /* The URL on top of the stack. */
 static void read_url(roost_keys_reader *reader, size_t index, void *ud) {
   url_list *list = ud;
@@ -136,8 +152,10 @@ static void read_url(roost_keys_reader *reader, size_t index, void *ud) {
     roost_key_problem_kind(reader, &roost_any_text);
     return;
   }
-  const char *text = lua_tostring(reader->lua, -1);
+  const char *text = url_text(reader, list->key);
   const char *const *schemes = list->key->choices;
+  if (text == NULL)
+    return;
   const int scheme = roost_url_read(text, &parts) ? scheme_index(schemes, parts.scheme) : -1;
   if (scheme < 0) {
     say_expected(reader, schemes, parts.user.ptr != NULL ? "(something else)" : text);

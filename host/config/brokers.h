@@ -46,8 +46,8 @@ void roost_broker_client_read(roost_keys_reader *reader, const roost_broker_sche
 
 /* A roost_key.read: SCHEME://[USER[:PASSWORD]@]HOST[:PORT][/PATH], or a list of such; fills the
  * roost_broker at the row's offset. choices: the schemes; those after an empty one mean TLS.
- * number: the port where there is none; max: the one by TLS, 0: the same. Where the value is nil
- * nothing is changed. */
+ * number: the port where there is none; max: the one by TLS, 0: the same; min: 1 where the scheme
+ * may be left out. Where the value is nil nothing is changed. */
 void roost_broker_url_read(roost_keys_reader *reader, const roost_key *key, void *base);
 
 /* ------------------------------------------------------------------------- rows -------------- */

@@ -57,12 +57,18 @@ static void read_headers(roost_keys_reader *reader, const roost_key *key, void *
 static const char *const url_schemes[] = {"nats", "", "tls", NULL};
 static const char *const schemes[] = {"nats", NULL};
 
-/* What servers and clients have. */
+/* What servers and clients have; servers may be without a scheme, as for nats.js. */
 #define COMMON_KEYS                                                                                \
   ROOST_BROKER_URL_KEY("url", entry, url_schemes, PORT),                                           \
-      ROOST_BROKER_URL_KEY("servers", entry, url_schemes, PORT), ROOST_BROKER_TLS_KEY(entry),      \
-      WORD("user", user), WORD("pass", pass), WORD("token", token), WORD("creds", creds),          \
-      WORD("inbox_prefix", inbox_prefix), WORD("queue", queue),                                    \
+      {.name = "servers",                                                                          \
+       .kinds = ROOST_KEY_TEXT | ROOST_KEY_LIST,                                                   \
+       AT(broker),                                                                                 \
+       .choices = url_schemes,                                                                     \
+       .number = PORT,                                                                             \
+       .min = 1,                                                                                   \
+       .read = roost_broker_url_read},                                                             \
+      ROOST_BROKER_TLS_KEY(entry), WORD("user", user), WORD("pass", pass), WORD("token", token),   \
+      WORD("creds", creds), WORD("inbox_prefix", inbox_prefix), WORD("queue", queue),              \
       {.name = "headers", .kinds = ROOST_KEY_MAP, AT(headers), .read = read_headers},              \
       {ROOST_KEY_FLAG("graceful_shutdown", 0), AT(graceful_shutdown)},                             \
       {ROOST_KEY_MS("grace_period", 10000), AT(grace_period_ms)}, WORD("durable", durable),        \

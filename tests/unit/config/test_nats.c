@@ -54,7 +54,7 @@ static void defaults_are_those_of_nest(void **state) {
 
 static void keys_are_read(void **state) {
   load_case *load = *state;
-  load_server(load, "servers = { 'nats://a', 'nats://b:1', 'nats://[::1]:2' }, queue = 'q', "
+  load_server(load, "servers = { 'nats://a', 'b:1', 'nats://[::1]:2' }, queue = 'q', "
                     "headers = { a = '1', b = { '2', '3' } }, user = 'u', pass = 'p', token = 't', "
                     "creds = 'c', inbox_prefix = 'my.own', graceful_shutdown = true, "
                     "grace_period = 7, durable = 'd', max_deliver = 9, dead_letter = 'dead', "
@@ -63,6 +63,8 @@ static void keys_are_read(void **state) {
   assert_string_equal(options->broker.endpoint.host, "a");
   assert_int_equal(options->broker.endpoint.port, 4222);
   assert_int_equal(options->broker.other_count, 2);
+  assert_string_equal(options->broker.others[0].host, "b");
+  assert_int_equal(options->broker.others[0].port, 1);
   assert_string_equal(options->broker.others[1].host, "::1");
   assert_int_equal(options->broker.others[1].port, 2);
   assert_non_null(options->broker.tls);
@@ -119,6 +121,8 @@ static void what_is_wrong_is_said(void **state) {
        "host.lua: servers[1].headers: a: text is not UTF-8 (roost.bytes sends binary)"},
       {"url = 'redis://h'", "host.lua: servers[1].url: expected "
                             "nats://[USER:PASSWORD@]HOST[:PORT], got \"redis://h\""},
+      {"servers = 'nats:/h'", "host.lua: servers[1].servers: expected "
+                              "nats://[USER:PASSWORD@]HOST[:PORT], got \"nats://nats:/h\""},
       {"servers = { 'nats://a', 'tls://b' }",
        "host.lua: servers[1].servers[2]: either all are by TLS or none is"},
   };
@@ -136,8 +140,7 @@ static void survives_a_refusing_allocator(void **state) {
   load->status = ROOST_ENOMEM;
   for (size_t n = 0; load->status == ROOST_ENOMEM; n++) {
     load->probe.refuse_after = n;
-    load_server(load,
-                "servers = { 'nats://u:p@a', 'nats://b' }, headers = { a = '1' }, queue = 'q'");
+    load_server(load, "servers = { 'nats://u:p@a', 'b' }, headers = { a = '1' }, queue = 'q'");
     load->probe.refuse_after = ROOST_ALLOC_PROBE_NEVER;
   }
   assert_int_equal(load->status, 0);
