@@ -563,8 +563,11 @@ function Client:subscribe_to_response_of(pattern) end
 ---Fails what is pending; the next use connects again.
 function Client:close() end
 
----Has fn called for what happens to the connection.
----@param event "connect"|"close"|"error"|"disconnect"|"blocked"|"unblocked"
+---Nest's events of any transport. Told are those up to `unblocked`; the others may be listened to.
+---@alias roost.connection_event "connect"|"ready"|"reconnecting"|"reconnect"|"error"|"end"|"close"|"disconnect"|"offline"|"blocked"|"unblocked"|"drain"|"lookup"|"timeout"|"update"|"warning"|"packetsend"|"packetreceive"
+
+---Has fn called for what happens to the connection; `reconnecting` is a server's alone.
+---@param event roost.connection_event
 ---@param fn fun(err: roost.Error?)
 ---@return roost.listening
 function Client:on(event, fn) end
@@ -601,7 +604,7 @@ function Status:subscribe(fn) end
 local Server = {}
 
 ---Has fn called for what happens to the server: a connection with its address, an error with what it is.
----@param event "listening"|"connection"|"close"|"error"|"blocked"|"unblocked"
+---@param event "listening"|"connection"|roost.connection_event
 ---@param fn fun(what: roost.address|roost.Error?)
 ---@return roost.listening
 function Server:on(event, fn) end

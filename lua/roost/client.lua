@@ -176,11 +176,7 @@ end
 
 -- Status and events -------------------------------------------------------------------------------
 
--- Nest's events for the transport, and disconnect. Of its TCP client's, nothing here tells of the
--- last three: they are taken so that code made for Nest can listen to them.
-watched.extend(Client, "client", {
-  "connect", "close", "error", "disconnect", "blocked", "unblocked", "end", "drain", "lookup", "timeout",
-})
+watched.extend(Client, "client", {})
 
 -- Whether the connection came to its end without an error.
 local function is_end(err)
@@ -191,7 +187,7 @@ end
 local function announce(self, status, err)
   watched.set_status(self, status)
   if status == "connected" then
-    watched.tell(self, "connect")
+    watched.tell_connected(self)
     return
   elseif status == "blocked" or status == "unblocked" then
     watched.tell(self, status)
@@ -199,8 +195,7 @@ local function announce(self, status, err)
   end
   if is_connections(err) then watched.tell(self, "error", err) end
   if is_end(err) then watched.tell(self, "end") end
-  watched.tell(self, "close", err)
-  watched.tell(self, "disconnect", err)
+  watched.tell_disconnected(self, err)
 end
 
 -- target: the name of a client in the configuration, or a table as one there.

@@ -8,24 +8,25 @@ local server = {}
 local Server = {}
 Server.__name = "roost.server"
 
-watched.extend(Server, "server",
-  { "listening", "connection", "close", "error", "blocked", "unblocked" })
+watched.extend(Server, "server", { "listening", "connection" })
 
 local function announce(self, change, value)
   if change == "connection" then
     watched.tell(self, "connection", value)
   elseif change == "retrying" then
     watched.set_status(self, "reconnecting")
+    watched.tell(self, "reconnecting")
   elseif change == "blocked" or change == "unblocked" then
     watched.set_status(self, change)
     watched.tell(self, change)
   elseif change == "listening" then
     watched.set_status(self, "connected")
     watched.tell(self, "listening")
+    watched.tell_connected(self)
   else
     watched.set_status(self, "disconnected")
     if change == "lost" then watched.tell(self, "error", value) end
-    watched.tell(self, "close")
+    watched.tell_disconnected(self)
   end
 end
 

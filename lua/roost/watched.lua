@@ -87,9 +87,17 @@ function Status:subscribe(fn)
   return subscription
 end
 
--- Gives a class of watched objects on and status. names: of the events, in the order in which an
--- error lists them.
-function watched.extend(class, what, names)
+-- Nest's events of any transport. Nothing here tells of those of the last line: they are taken so
+-- that code made for Nest can listen to them.
+local events = {
+  "connect", "ready", "reconnecting", "reconnect", "error", "end", "close", "disconnect", "offline",
+  "blocked", "unblocked",
+  "drain", "lookup", "timeout", "update", "warning", "packetsend", "packetreceive",
+}
+
+-- Gives a class of watched objects on and status. own: the names of events that it alone has.
+function watched.extend(class, what, own)
+  local names = table.move(events, 1, #events, #own + 1, { table.unpack(own) })
   local known = {}
   for _, name in ipairs(names) do known[name] = true end
 
@@ -104,6 +112,21 @@ function watched.extend(class, what, names)
   end
 
   class.__index = class
+end
+
+-- What the transports of Nest tell of a connection that is there, in their order.
+function watched.tell_connected(self)
+  watched.tell(self, "connect")
+  watched.tell(self, "ready")
+  if self.was_connected then watched.tell(self, "reconnect") end
+  self.was_connected = true
+end
+
+-- And of one that is over.
+function watched.tell_disconnected(self, err)
+  watched.tell(self, "close", err)
+  watched.tell(self, "disconnect", err)
+  watched.tell(self, "offline")
 end
 
 -- An object of such a class. announce(self, change, value) tells of what the handle's event() gave.

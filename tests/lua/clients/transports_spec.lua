@@ -362,15 +362,17 @@ row("status, events and unwrap", function(client)
   assert.matches("unknown event 'conect'", testing.raises(client.on, client, "conect", print).message)
 end)
 
-row("all events of Nest's TCP client are known", function(client)
+row("all events of Nest's transports are known", function(client)
   local told = {}
-  for _, event in ipairs { "connect", "end", "close", "error", "timeout", "drain", "lookup" } do
+  for _, event in ipairs { "connect", "end", "close", "error", "timeout", "drain", "lookup", "ready",
+    "reconnecting", "reconnect", "offline", "update", "warning", "packetsend", "packetreceive" } do
     client:on(event, function() told[#told + 1] = event end)
   end
   client:connect()
   client:close()
+  client:connect()
   roost.sleep(0)
-  assert.same({ "connect", "end", "close" }, told)
+  assert.same({ "connect", "ready", "end", "close", "offline", "connect", "ready", "reconnect" }, told)
 end)
 
 row("a late listener hears what comes, not what was", function(client)
