@@ -1,6 +1,5 @@
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/alloc.h"
+#include "core/open_file.h"
 #include "core/slice.h"
 #include "net/tls_internal.h"
 
@@ -70,13 +70,13 @@ static int open_file(const building *at, const char *source) {
   const char *dir = at->config->dir;
   char path[4096];
   if (dir == NULL || source[0] == '/')
-    return open(source, O_RDONLY | O_CLOEXEC);
+    return roost_open_descriptor(source);
   const int len = snprintf(path, sizeof path, "%s/%s", dir, source);
   if (len < 0 || (size_t)len >= sizeof path) {
     errno = ENAMETOOLONG;
     return -1;
   }
-  return open(path, O_RDONLY | O_CLOEXEC);
+  return roost_open_descriptor(path);
 }
 
 /* Only its owner may read a private key. */
@@ -115,7 +115,7 @@ static int read_pem(building *at, const char *key, const char *source, bool secr
     return roost_buffer_append_slice(pem, roost_slice_text(source));
   const int descriptor = open_file(at, source);
   if (descriptor < 0 || fstat(descriptor, &info) != 0) {
-    const int status = fail(at, key, source, strerror(errno));
+    const int status = fail(at, key, source, roost_open_error(errno));
     if (descriptor >= 0)
       close(descriptor);
     return status;

@@ -121,6 +121,8 @@ static void what_is_wrong_names_key_and_file(void **state) {
   assert_refused(self, false, "cert: is needed beside key", .key = "key.pem");
   assert_refused(self, true, "cert: absent.pem: No such file or directory", .key = "key.pem",
                  .cert = "absent.pem");
+  assert_refused(self, true, "key: /dev/zero: it is no regular file", .key = "/dev/zero",
+                 .cert = "cert.pem");
   assert_refused(self, true, "key: absent.pem: No such file or directory", .key = "absent.pem",
                  .cert = "cert.pem");
   assert_refused(self, true, "cert: /: Is a directory", .key = "key.pem", .cert = "/");
