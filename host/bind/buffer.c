@@ -1,5 +1,6 @@
 /*
- * A byte buffer as a Lua value: C code that may be left by an error keeps its bytes in one.
+ * A byte buffer as a Lua value: C code that may be left by an error keeps its bytes in one. Who is
+ * not left by one frees them: a finalizer that has no memory to be called with is not called.
  */
 #include <lauxlib.h>
 #include <lua.h>

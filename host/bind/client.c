@@ -312,10 +312,12 @@ static int expect(lua_State *lua) {
     if (roost_buffer_append_byte(json, '\0') != 0 ||
         roost_buffer_append_slice(&self->expected, roost_buffer_slice(json)) != 0)
       return roost_error_raise_text(lua, "out of memory");
+    roost_buffer_deinit(json);
     lua_pushboolean(lua, true);
     return 1;
   }
   const int status = expect_now(lua, roost_bind_client_of(lua, 1), roost_buffer_slice(json));
+  roost_buffer_deinit(json);
   lua_pushboolean(lua, status == 0);
   return 1;
 }
@@ -529,6 +531,7 @@ static void read_table(lua_State *lua, handle *self) {
   } else if (status != 0) {
     roost_error_raise_text(lua, "out of memory");
   }
+  roost_buffer_deinit(error);
   lua_pop(lua, 1);
 }
 

@@ -343,6 +343,7 @@ static void push_facts(lua_State *lua, const roost_origin *origin) {
   if (origin->ops->facts(origin, facts) != 0)
     luaL_error(lua, "out of memory");
   push_json(lua, roost_buffer_slice(facts));
+  roost_buffer_deinit(facts);
 }
 
 /* ctx:unwrap() -> { transport, local, remote, close, and what else the driver knows }, nil when the

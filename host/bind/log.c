@@ -63,6 +63,7 @@ static int add_fields(lua_State *lua) {
     add_field(lua, line, scratch);
     lua_pop(lua, 1);
   }
+  roost_buffer_deinit(scratch);
   return 0;
 }
 
@@ -106,6 +107,7 @@ void roost_bind_log_error(lua_State *lua, const char *message, int index) {
   if (vm->trace.len > 0)
     roost_log_text(&line, "trace", roost_buffer_slice(&vm->trace));
   roost_log_end(&line);
+  roost_buffer_deinit(text);
   lua_pop(lua, 1);
 }
 

@@ -43,10 +43,11 @@ static int add_pattern(lua_State *lua, roost_generation *generation, roost_handl
   roost_buffer *pattern = roost_bind_push_buffer(lua);
   roost_bind_guard_buffer(lua);
   int status = roost_value_write_json(lua, 3, pattern);
-  if (status == 0)
-    return roost_generation_add(generation, handler, roost_buffer_slice(pattern), why);
   if (status == ROOST_EINVAL)
     *why = lua_tostring(lua, -1);
+  else if (status == 0)
+    status = roost_generation_add(generation, handler, roost_buffer_slice(pattern), why);
+  roost_buffer_deinit(pattern);
   return status;
 }
 
