@@ -127,8 +127,17 @@ void roost_mqtt_subscribed(roost_mqtt_server *self) {
   }
 }
 
+static void end_drain(roost_mqtt_server *self) {
+  self->drained = true;
+  roost_loop_defer(self->loop, &self->end);
+}
+
 static void on_down(void *ud, int status, const char *why) {
   roost_mqtt_server *self = ud;
+  if (self->finishing) {
+    end_drain(self);
+    return;
+  }
   const bool was_up = self->server.stats.connections > 0;
   (void)status;
   self->server.stats.connections = 0;
@@ -164,12 +173,12 @@ static const roost_mqtt_session_ops session_ops = {.on_up = on_up,
 
 /* Nothing runs any more, and nothing that was delivered is unread. */
 static void finish_drain(roost_mqtt_server *self) {
-  if (self->drained || self->pool.count > 0 || !roost_list_empty(&self->asks))
+  if (self->finishing || self->pool.count > 0 || !roost_list_empty(&self->asks))
     return;
-  self->drained = true;
-  roost_mqtt_session_close(&self->session);
+  self->finishing = true;
   self->server.stats.connections = 0;
-  roost_loop_defer(self->loop, &self->end);
+  if (!roost_mqtt_session_end(&self->session))
+    end_drain(self);
 }
 
 void roost_mqtt_go_on(roost_mqtt_server *self) {

@@ -37,7 +37,8 @@ typedef struct roost_mqtt_server {
   bool is_started;
   bool is_masking;     /* the reply being written stands in the place of another one */
   bool was_subscribed; /* what it began with was, in this connection */
-  bool drained;        /* nothing runs any more, and the broker was told that we leave */
+  bool finishing;      /* nothing runs any more, and the broker is told that we leave */
+  bool drained;        /* and has closed */
   bool closing;        /* to be freed when the turn is over */
 } roost_mqtt_server;
 

@@ -8,6 +8,7 @@
 #include "net/crypto.h"
 
 #define GREETING_MS   10000 /* until CONNACK */
+#define ENDING_MS     2000  /* until the broker has closed */
 #define ID_WORDS      1024  /* of 64 identifiers each */
 #define NEVER_EXPIRES UINT32_MAX
 #define KEEP_BYTES    4096
@@ -273,6 +274,8 @@ static void carry_over(roost_mqtt_session *session, const mqtt_link *link, roost
 static void on_bytes(void *ud, roost_link *at, roost_slice bytes) {
   roost_mqtt_session *session = ud;
   mqtt_link *link = (mqtt_link *)at;
+  if (session->state == ROOST_MQTT_ENDING)
+    return;
   session->heard = true;
   if (session->carry.len == 0)
     take_bytes(session, link, &bytes);
@@ -391,6 +394,22 @@ void roost_mqtt_session_close(roost_mqtt_session *session) {
     roost_mqtt_session_sent(session);
   go_down(session);
   roost_dialer_close(&session->dialer);
+}
+
+bool roost_mqtt_session_end(roost_mqtt_session *session) {
+  if (session->state != ROOST_MQTT_UP) {
+    roost_mqtt_session_close(session);
+    return false;
+  }
+  roost_conn *conn = session->dialer.link->conn;
+  const int status =
+      roost_mqtt_write_disconnect(roost_mqtt_session_out(session), session->level, 0);
+  go_down(session);
+  session->state = ROOST_MQTT_ENDING;
+  roost_timer_start(wheel_of(session), &session->timer, status == 0 ? ENDING_MS : 0);
+  roost_mqtt_session_sent(session);
+  roost_conn_resume(conn);
+  return true;
 }
 
 /* The one that is configured, or "roost_" and 16 hex digits. */

@@ -33,7 +33,8 @@ typedef enum roost_mqtt_state {
   ROOST_MQTT_DOWN,
   ROOST_MQTT_DIALLING,
   ROOST_MQTT_GREETING, /* CONNECT is sent */
-  ROOST_MQTT_UP
+  ROOST_MQTT_UP,
+  ROOST_MQTT_ENDING /* DISCONNECT is sent, and the broker has not closed yet */
 } roost_mqtt_state;
 
 typedef struct roost_mqtt_session_config {
@@ -80,6 +81,11 @@ int roost_mqtt_session_connect(roost_mqtt_session *session);
 /* Says DISCONNECT where it is up and lets go; what was handed over is still sent. No on_down
  * follows. */
 void roost_mqtt_session_close(roost_mqtt_session *session);
+
+/* The same in good order: what comes is read and thrown away until the broker has closed, since one
+ * that cannot write what it has may not read what it was sent. on_down follows, soon and in a later
+ * turn. False: it was not up, and nothing follows. */
+bool roost_mqtt_session_end(roost_mqtt_session *session);
 
 /* Ends the connection at once; on_down follows before it returns. */
 void roost_mqtt_session_fail(roost_mqtt_session *session, int status, const char *why);

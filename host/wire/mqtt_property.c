@@ -129,8 +129,7 @@ static bool take_property(roost_slice *rest, roost_mqtt_property *property) {
 static bool is_allowed(const roost_mqtt_property *property, roost_mqtt_type type, uint64_t seen) {
   const rule *of = &rules[property->id];
   return (of->inside & IN(type)) != 0 && (of->repeats || (seen >> property->id & 1) == 0) &&
-         !(of->not_zero && property->number == 0) &&
-         (property->id != ROOST_MQTT_RESPONSE_TOPIC || roost_mqtt_topic_is_valid(property->text));
+         !(of->not_zero && property->number == 0);
 }
 
 bool roost_mqtt_take_properties(roost_slice *rest, roost_mqtt_type type, roost_slice *properties) {

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mqttClient, startMosquitto } from '../lib/brokers/mqtt.mjs';
 import { startBehindMqtt } from '../lib/brokers/mqtt-host.mjs';
-import { mostAtOnce } from '../lib/service.mjs';
+import { startHost } from '../lib/host.mjs';
+import { luaService, mostAtOnce } from '../lib/service.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
 const durable = { clean: false, client_id: 'orders', subscribe_options: { qos: 2 } };
@@ -106,6 +107,28 @@ test('a drain finishes what runs, answers it, and leaves the rest to the broker'
   assert.equal(host.find(/disconnected|cannot/).length, 0, host.log);
   const next = await startBehindMqtt(t, broker, slowly, { entry: durable });
   assert.deepEqual(await next.notes(2), ['begun late', 'done late']);
+});
+
+test('what was done before a drain is acknowledged, although the broker has more to send', async (t) => {
+  const broker = await startMosquitto(t);
+  const client = await mqttClient(t, broker);
+  const service = luaService(`service:event("order", function(data)
+    roost.log:info("begun " .. data.n) roost.sleep(data.ms) end)`);
+  const servers = [{ ...durable, transport: 'mqtt', url: broker.url, max_in_flight: 4 }];
+  const start = () => startHost(t, { service, servers, reload: { drain_timeout: 10_000 } });
+  const begun = (host) => host.find(/^begun/).map(({ msg }) => msg);
+  for (let round = 0; round < 6; round++) {
+    const first = await start(); // it ends with the broker's connection: there is nothing else
+    await first.logged(/^connected$/);
+    for (let n = 0; n < 10; n++) await client.publish('order', event({ n, ms: 300 }), { qos: 1 });
+    await until(() => begun(first).length >= 4, 'four');
+    await first.stop();
+    const next = await start();
+    await until(() => begun(first).length + begun(next).length >= 10, 'all');
+    assert.deepEqual([...begun(first), ...begun(next)].sort(),
+      Array.from({ length: 10 }, (_, n) => `begun ${n}`), `in round ${round}`);
+    await next.stop();
+  }
 });
 
 test('a clean session gives its subscriptions back when it drains', async (t) => {

@@ -37,6 +37,19 @@ test('what is no packet of Nest\'s is an event with all of it as data', async (t
   assert.deepEqual(JSON.parse(notes.at(-1)), ['A\ufffd', 'sensor/b', 'sensor/+', 'event', 'none']);
 });
 
+test('a response topic that is none is nobody\'s business', async (t) => {
+  const broker = await startMosquitto(t);
+  const host = await startBehindMqtt(t, broker, 'service:event("log", function(data) note(data) end)',
+    { entry: { clean: false, client_id: 'logs', subscribe_options: { qos: 1 } } });
+  const client = await mqttClient(t, broker);
+  for (const responseTopic of ['a/#', '+', '']) {
+    await client.publish('log', '"odd"', { qos: 1, properties: { responseTopic } });
+  }
+  await client.publish('log', '"last"', { qos: 1 });
+  assert.deepEqual(await host.notes(4), ['odd', 'odd', 'odd', 'last']);
+  assert.equal(host.find(/disconnected/).length, 0, host.log);
+});
+
 test('a request whose data is not JSON is answered, and logged once', async (t) => {
   const broker = await startMosquitto(t);
   const host = await startBehindMqtt(t, broker, echo);

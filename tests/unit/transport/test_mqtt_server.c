@@ -425,6 +425,12 @@ static void no_more_than_max_in_flight_is_read(void **state) {
 
 /* ------------------------------------------------------------------------- the end ----------- */
 
+static void expect_drained_once_the_broker_has_closed(server_test *self) {
+  assert_int_equal(self->drained, 0);
+  mqtt_break_off(&self->broker);
+  assert_int_equal(self->drained, 1);
+}
+
 static void a_drain_finishes_what_was_delivered(void **state) {
   static server_test self;
   (void)state;
@@ -439,7 +445,7 @@ static void a_drain_finishes_what_was_delivered(void **state) {
   assert_int_equal(self.drained, 0);
   end_call(&self, 0, "0");
   mqtt_expect(&self.broker, REPLY_OF_A " e0 00");
-  assert_int_equal(self.drained, 1);
+  expect_drained_once_the_broker_has_closed(&self);
   stop(&self);
 }
 
@@ -455,6 +461,23 @@ static void a_session_that_is_kept_is_left_as_it_is(void **state) {
   assert_int_equal(self.count, 1);
   end_call(&self, 0, "");
   mqtt_expect(&self.broker, "40 02 00 05 e0 00");
+  mqtt_send(&self.broker, "32 07 00 01 'a' 00 07 00 '3'"); /* as one does that has more */
+  assert_int_equal(self.count, 1);
+  expect_drained_once_the_broker_has_closed(&self);
+  stop(&self);
+}
+
+static void a_broker_that_does_not_close_is_left(void **state) {
+  static server_test self;
+  (void)state;
+  begin(&self);
+  self.server->ops->drain(self.server);
+  mqtt_expect(&self.broker, "a2 0b 00 02 00 00 01 'a' 00 03 'h/#'");
+  mqtt_send(&self.broker, "b0 05 00 02 00 00 00");
+  mqtt_expect(&self.broker, "e0 00");
+  net_test_advance(&self.broker.test, 1000);
+  assert_int_equal(self.drained, 0);
+  net_test_advance(&self.broker.test, 1500);
   assert_int_equal(self.drained, 1);
   stop(&self);
 }
@@ -537,6 +560,7 @@ int main(void) {
       cmocka_unit_test(no_more_than_max_in_flight_is_read),
       cmocka_unit_test(a_drain_finishes_what_was_delivered),
       cmocka_unit_test(a_session_that_is_kept_is_left_as_it_is),
+      cmocka_unit_test(a_broker_that_does_not_close_is_left),
       cmocka_unit_test(without_a_broker_it_drains_at_once),
       cmocka_unit_test(closing_ends_what_runs),
       cmocka_unit_test(without_memory_it_fails_and_leaks_nothing),

@@ -48,7 +48,7 @@ static const row rows[] = {
     {5, ROOST_EPROTO, "30 07 00 01 'a' 03 0b 81 00", ""}, /* not in as few bytes as it needs */
     {5, ROOST_EPROTO, "30 07 00 01 'a' 03 23 00 01", ""}, /* an alias that we never allowed */
     {5, 0, "30 08 00 01 'a' 04 08 00 01 'b'", "3 q0 a= 8:0:b:\n"},
-    {5, ROOST_EPROTO, "30 08 00 01 'a' 04 08 00 01 '#'", ""},
+    {5, 0, "30 08 00 01 'a' 04 08 00 01 '#'", "3 q0 a= 8:0:#:\n"}, /* a publisher's fault */
     {5, 0, "30 06 00 01 'a' 02 01 01", "3 q0 a= 1:1::\n"},
     {5, ROOST_EPROTO, "30 06 00 01 'a' 02 01 02", ""},
     {5, ROOST_EPROTO, "30 04 00 01 'a' 01", ""},
