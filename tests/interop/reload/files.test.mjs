@@ -90,8 +90,8 @@ describe('a file that is no good', () => {
 
   test('replaced by a pipe, to which nobody writes', async (t) => {
     const own = await start(t);
-    unlinkSync(own.path);
-    execFileSync('mkfifo', [own.path]);
+    execFileSync('mkfifo', [`${own.path}.pipe`]);
+    renameSync(`${own.path}.pipe`, own.path); // at once: a file that is gone would be refused, too
     await refusedOnce(own, /test\.lua: it is no regular file/);
   });
 
