@@ -214,6 +214,6 @@ const roost_command roost_command_reload = {
         "all there are, new ones too. Each is a line: \"NAME gen 3 -> 4\", or \"NAME refused:\"\n"
         "and why, with the old one going on.\n"
         "\n" ROOST_CLI_SOCKET_HELP "\n"
-        "It exits with 1 if one was refused, with 3 if no host answers there, and with 4 if\n"
-        "it does not in two minutes.\n",
+        "It exits with 1 if one was refused, or all since a worker is stuck, with 3 if no host\n"
+        "answers there, and with 4 if it does not in two minutes.\n",
     .run = run};

@@ -2,8 +2,9 @@
  * A server that takes its messages from Kafka: its life. What becomes of records is in
  * kafka_delivery.c.
  *
- * The pair begins to connect when the server starts, and goes on for ever; it counts as listening
- * once its group has given it partitions and it reads them from where they end.
+ * The pair begins to connect when the server starts, and goes on for ever, or until retry_attempts
+ * looks in a row found no broker. It counts as listening once its group has given it partitions and
+ * where they are read from is known; that is committed then.
  */
 #include "transport/kafka.h"
 
