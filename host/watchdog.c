@@ -7,8 +7,9 @@
 #include "core/slice.h"
 #include "watchdog_signal.h"
 
-#define TICK_MS        4   /* while something runs now and then */
-#define IDLE_TICK_MS   250 /* else; a runner that begins wakes us */
+#define TICK_MIN_US    4000
+#define TICK_MAX_US    10000
+#define IDLE_TICK_US   250000 /* when nothing runs; a runner that begins wakes us */
 #define QUIET_US       100000
 #define STUCK_AFTER_MS 5000
 #define RESEND_MAX_US  64000
@@ -210,12 +211,22 @@ static void note_progress(watched *at, uint64_t cpu_us, uint64_t now_us) {
   at->moved_at_us = cpu_us;
 }
 
+/* In how many microseconds to look again while something runs now and then. A run may have begun
+ * right after a look, so it ends up to that much too late: a hundredth of its budget. Each look
+ * takes the processor from the worker. */
+static uint64_t tick_us(const watched *at) {
+  const uint64_t wanted_us = limit_us_of(&at->runner->limit_ms) / 100;
+  if (wanted_us < TICK_MIN_US)
+    return TICK_MIN_US;
+  return wanted_us < TICK_MAX_US ? wanted_us : TICK_MAX_US;
+}
+
 /* The run that was seen before goes on; returns in how many microseconds to look again. */
 static uint64_t look_at_run(const roost_watchdog *watchdog, watched *at, uint64_t now_us) {
   const uint64_t limit_us = limit_us_of(&at->runner->limit_ms);
   const uint64_t wall_us = limit_us_of(&at->runner->wall_ms);
   const uint64_t cpu_us = read_us(at->clock);
-  uint64_t left_us = TICK_MS * 1000;
+  uint64_t left_us = tick_us(at);
   if (limit_us == 0 && wall_us == 0)
     return left_us;
   note_progress(at, cpu_us, now_us);
@@ -262,13 +273,13 @@ static uint64_t look(const roost_watchdog *watchdog, watched *at, uint64_t now_u
   else if ((sequence & 1) != 0)
     return look_at_run(watchdog, at, now_us);
   else if (falls_asleep(at, now_us))
-    return IDLE_TICK_MS * 1000;
-  return TICK_MS * 1000;
+    return IDLE_TICK_US;
+  return tick_us(at);
 }
 
 uint32_t roost_watchdog_tick(roost_watchdog *watchdog) {
   const uint64_t now_us = read_us(CLOCK_MONOTONIC);
-  uint64_t left_us = IDLE_TICK_MS * 1000;
+  uint64_t left_us = IDLE_TICK_US;
   pthread_mutex_lock(&watchdog->mutex);
   for (roost_list *link = watchdog->runners.next; link != &watchdog->runners; link = link->next) {
     watched *at = ROOST_LIST_ENTRY(link, watched, link);

@@ -137,11 +137,9 @@ static void fill_subscription(roost_subscription *to, const roost_entry *entry) 
     take_options(to, entry->events[i]);
 }
 
-int roost_gate_subscribe(roost_gate *gate) {
+static int subscribe(const roost_gate *gate) {
   const roost_alloc *alloc = gate->dispatch->config.alloc;
   roost_server *server = gate->server;
-  if (gate->subscribed || server == NULL || server->ops->subscribe == NULL)
-    return 0;
   const size_t count = gate->table->routes.count;
   roost_subscription *routes = roost_alloc_get(alloc, (count + 1) * sizeof *routes);
   if (routes == NULL)
@@ -151,6 +149,13 @@ int roost_gate_subscribe(roost_gate *gate) {
     fill_subscription(to++, entry);
   const int status = server->ops->subscribe(server, routes, count);
   roost_alloc_put(alloc, routes, (count + 1) * sizeof *routes);
+  return status;
+}
+
+int roost_gate_subscribe(roost_gate *gate) {
+  if (gate->subscribed || gate->server == NULL)
+    return 0;
+  const int status = gate->server->ops->subscribe != NULL ? subscribe(gate) : 0;
   gate->subscribed = status == 0;
   return status;
 }

@@ -411,17 +411,38 @@ static void it_sleeps_until_something_runs(void **state) {
   roost_vm_go_live(self.vm);
   vm_test_expect(&self, "return 1", "1");
   assert_int_equal(wakes, 1); /* it sleeps when there is none */
-  assert_int_equal(roost_watchdog_tick(watchdog), 4);
+  assert_int_equal(roost_watchdog_tick(watchdog), 10);
   while (roost_watchdog_tick(watchdog) != 250)
     nanosleep(&pause, NULL);
   assert_int_equal(wakes, 1);
   vm_test_expect(&self, "return 1", "1");
   vm_test_expect(&self, "return 1", "1");
   assert_int_equal(wakes, 2);
-  assert_int_equal(roost_watchdog_tick(watchdog), 4);
+  assert_int_equal(roost_watchdog_tick(watchdog), 10);
   vm_test_deinit(&self);
   roost_watchdog_remove(watchdog, &self.runner);
   roost_watchdog_free(watchdog);
+}
+
+static void it_looks_as_often_as_the_budget_asks_for(void **state) {
+  (void)state;
+  static const uint64_t wanted[][2] = {{0, 4}, {50, 4}, {600, 6}, {1000, 10}, {60000, 10}};
+  for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+    vm_test self;
+    roost_watchdog *watchdog;
+    const roost_watchdog_config config = {.alloc = roost_alloc_default(), .signal = SIGRTMIN + 3};
+    vm_test_prepare(&self);
+    assert_int_equal(roost_watchdog_new(&watchdog, &config), 0);
+    assert_int_equal(roost_watchdog_add(watchdog, &self.runner), 0);
+    self.cpu_limit_ms = wanted[i][0];
+    assert_int_equal(vm_test_try_open(&self, 0), 0);
+    roost_vm_go_live(self.vm);
+    vm_test_expect(&self, "return 1", "1");
+    assert_int_equal(roost_watchdog_tick(watchdog), wanted[i][1]);
+    vm_test_deinit(&self);
+    roost_watchdog_remove(watchdog, &self.runner);
+    roost_watchdog_free(watchdog);
+  }
 }
 
 /* The budget is used up between two looks. */
@@ -472,6 +493,7 @@ int main(void) {
       cmocka_unit_test(two_watchdogs_of_one_thread),
       cmocka_unit_test(failures),
       cmocka_unit_test(it_sleeps_until_something_runs),
+      cmocka_unit_test(it_looks_as_often_as_the_budget_asks_for),
       cmocka_unit_test(a_run_is_measured_from_the_first_look_at_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
