@@ -200,6 +200,8 @@ static void push_offered(lua_State *lua, const roost_sandbox_offer *offer) {
   lua_getfield(lua, -1, "require");
   lua_pushstring(lua, offer->module);
   lua_call(lua, 1, 1);
+  if (luaL_callmeta(lua, -1, "__pairs")) /* which loads what would be loaded later */
+    lua_pop(lua, 1);
   copy_plain(lua, COPIED_LEVELS);
   lua_remove(lua, -2);
 }

@@ -7,8 +7,6 @@ local core = ...
 local stream = require "roost.stream"
 local watched = require "roost.watched"
 
-local client = {}
-
 local Client = {}
 Client.__name = "roost.client"
 
@@ -199,11 +197,9 @@ local function announce(self, status, err)
 end
 
 -- target: the name of a client in the configuration, or a table as one there.
-function client.new(target)
+return function(target)
   if type(target) ~= "string" and type(target) ~= "table" then
     error(("roost.client: a name or a table is expected, got %s"):format(type(target)), 2)
   end
   return watched.new(Client, core.client(target), announce)
 end
-
-return client

@@ -2,16 +2,11 @@
 -- one; the rest is C.
 
 local core = ...
-local stream = require "roost.stream"
+local require = require
 local task = require "roost.task"
 
 local roost = {
   service = require("roost.service").new,
-  client = require("roost.client").new,
-  server = require("roost.server").new,
-  stream = stream,
-  pipes = require "roost.pipes",
-
   sleep = core.sleep,
   now = core.now,
   time = core.time,
@@ -48,4 +43,19 @@ function roost.rpc_error(payload)
   }
 end
 
-return roost
+-- Loaded when first asked for: most services use few of these, and the collector walks over what
+-- lives in a state again and again.
+local parts = { client = true, pipes = true, server = true, stream = true }
+
+return setmetatable(roost, {
+  __index = function(self, name)
+    if not parts[name] then return nil end
+    local part = require("roost." .. name)
+    self[name] = part
+    return part
+  end,
+  __pairs = function(self)
+    for name in pairs(parts) do local _ = self[name] end
+    return next, self
+  end,
+})

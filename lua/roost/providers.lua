@@ -88,7 +88,7 @@ local function make(scope, ctx, name)
 end
 
 -- ctx:get(name)
-local function get(ctx, name)
+function providers.get(ctx, name)
   if maker_of(ctx, name) == nil then
     error(("ctx:get: there is no provider '%s'"):format(tostring(name)), 2)
   end
@@ -103,7 +103,7 @@ end
 
 -- Runs in the request's task after its last reply: in reverse order of making. When it is ended by
 -- force, those that are left are closed without waiting.
-local function close(ctx)
+function providers.close(ctx)
   local scope = scope_of(ctx)
   local function rest()
     while #scope.order > 0 do
@@ -115,7 +115,5 @@ local function close(ctx)
   local guard <close> = setmetatable({}, { __close = rest }) -- luacheck: ignore 211
   rest()
 end
-
-core.set_providers(get, close)
 
 return providers

@@ -3,8 +3,6 @@
 local core = ...
 local watched = require "roost.watched"
 
-local server = {}
-
 local Server = {}
 Server.__name = "roost.server"
 
@@ -37,11 +35,9 @@ function Server:unwrap()
 end
 
 -- target: the name of a server in the configuration, or its position there.
-function server.new(target)
+return function(target)
   if type(target) ~= "string" and math.type(target) ~= "integer" then
     error(("roost.server: a name or a position is expected, got %s"):format(type(target)), 2)
   end
   return watched.new(Server, core.server(target), announce)
 end
-
-return server

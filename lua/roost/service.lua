@@ -1,9 +1,8 @@
 -- A service: what a file in services/ makes with roost.service() and returns.
 
 local core = ...
-local once = require "roost.once"
+local require = require
 local pipeline = require "roost.pipeline"
-local providers = require "roost.providers"
 
 local Service = {}
 Service.__index = Service
@@ -11,6 +10,16 @@ Service.__name = "roost.service"
 
 local service = {}
 local made
+
+-- Loaded when first used, as the parts of roost are; and once, since they know what was provided.
+local loaded_providers
+local function providers()
+  loaded_providers = loaded_providers or require "roost.providers"
+  return loaded_providers
+end
+
+core.set_providers(function(ctx, name) return providers().get(ctx, name) end,
+  function(ctx) return providers().close(ctx) end)
 
 local known_options = {
   timeout = "number", transport = "string", queue = "string", qos = "number", payload = "string",
@@ -68,6 +77,7 @@ end
 
 -- The handlers of one pattern are told apart by their place among them.
 local function handled_once(self, pattern, options, handler)
+  local once = require "roost.once"
   local text = once.canonical(pattern)
   self.once_places = self.once_places or {}
   local place = (self.once_places[text] or 0) + 1
@@ -131,7 +141,7 @@ function Service:provide(name, make)
   elseif type(make) ~= "function" then
     error(("provider '%s' must be a function, got %s"):format(name, type(make)), 2)
   end
-  providers.add(self.target, name, make)
+  providers().add(self.target, name, make)
   return self
 end
 
@@ -203,7 +213,7 @@ end
 
 -- A test's service, whose handlers and hooks go to target.
 function service.inline(name, target)
-  providers.forget(target)
+  providers().forget(target)
   return setmetatable({ name = name, target = target, stages = {} }, Service)
 end
 
