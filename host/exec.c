@@ -129,7 +129,7 @@ static int find_codec(roost_codec **out, roost_exec *exec, const roost_client_co
                                            .log = exec->log,
                                            .working_dir = exec->working_dir};
   return roost_serializers_find(out, &exec->serializers, &config, client->serializer,
-                                client->deserializer);
+                                client->deserializer, NULL);
 }
 
 static int open_client(void *ud, roost_client **out, const roost_client_config *config,

@@ -16,30 +16,24 @@ static roost_serializers_config config_of(const roost_worker *worker) {
                                     .services = worker->services};
 }
 
-/* error has what is wrong, beginning with the key. */
-static int check_codec(roost_worker *worker, const char *serializer, const char *deserializer,
-                       roost_buffer *error) {
+static int find(roost_codec **out, roost_worker *worker, const char *serializer,
+                const char *deserializer, roost_buffer *error) {
   const roost_serializers_config config = config_of(worker);
-  roost_codec *codec;
-  if (serializer == NULL && deserializer == NULL)
-    return 0;
-  int status = worker->serializers ? 0 : roost_serializers_new(&worker->serializers, &config);
-  return status == 0
-             ? roost_serializers_get(&codec, worker->serializers, serializer, deserializer, error)
-             : status;
+  return roost_serializers_find(out, &worker->serializers, &config, serializer, deserializer,
+                                error);
 }
 
 int roost_worker_find_codec(roost_codec **out, roost_worker *worker, const char *serializer,
                             const char *deserializer) {
-  const roost_serializers_config config = config_of(worker);
-  return roost_serializers_find(out, &worker->serializers, &config, serializer, deserializer);
+  return find(out, worker, serializer, deserializer, NULL);
 }
 
 static int load_codec(roost_worker *worker, const char *serializer, const char *deserializer,
                       const char *entry, roost_problems *problems) {
   roost_buffer error;
+  roost_codec *codec;
   roost_buffer_init(&error, worker->config.alloc);
-  int status = check_codec(worker, serializer, deserializer, &error);
+  int status = find(&codec, worker, serializer, deserializer, &error);
   if (status == ROOST_ESCRIPT) {
     roost_problems_add(problems, ROOST_PROBLEM_ERROR, "%s.%.*s", entry, (int)error.len, error.ptr);
     status = ROOST_ECONFIG;

@@ -352,20 +352,26 @@ int roost_serializers_get(roost_codec **out, roost_serializers *self, const char
   return status;
 }
 
+static int get_or_log(roost_codec **out, roost_serializers *self, const char *serializer,
+                      const char *deserializer) {
+  roost_buffer error;
+  roost_buffer_init(&error, self->config.alloc);
+  const int status = roost_serializers_get(out, self, serializer, deserializer, &error);
+  if (status == ROOST_ESCRIPT && roost_buffer_append_byte(&error, '\0') == 0)
+    roost_log_say(self->config.log, ROOST_LOG_ERROR, error.ptr);
+  roost_buffer_deinit(&error);
+  return status;
+}
+
 int roost_serializers_find(roost_codec **out, roost_serializers **self,
                            const roost_serializers_config *config, const char *serializer,
-                           const char *deserializer) {
-  roost_buffer error;
+                           const char *deserializer, roost_buffer *error) {
   *out = NULL;
   if (serializer == NULL && deserializer == NULL)
     return 0;
-  int status = *self == NULL ? roost_serializers_new(self, config) : 0;
+  const int status = *self == NULL ? roost_serializers_new(self, config) : 0;
   if (status != 0)
     return status;
-  roost_buffer_init(&error, config->alloc);
-  status = roost_serializers_get(out, *self, serializer, deserializer, &error);
-  if (status == ROOST_ESCRIPT && roost_buffer_append_byte(&error, '\0') == 0)
-    roost_log_say(config->log, ROOST_LOG_ERROR, error.ptr);
-  roost_buffer_deinit(&error);
-  return status;
+  return error != NULL ? roost_serializers_get(out, *self, serializer, deserializer, error)
+                       : get_or_log(out, *self, serializer, deserializer);
 }

@@ -40,9 +40,9 @@ int roost_serializers_get(roost_codec **out, roost_serializers *self, const char
                           const char *deserializer, roost_buffer *error);
 
 /* The same, NULL where neither is named; *self is made of config where it is NULL. What is wrong
- * is logged. ESCRIPT, ENOMEM. */
+ * is logged where error is NULL. ESCRIPT, ENOMEM. */
 int roost_serializers_find(roost_codec **out, roost_serializers **self,
                            const roost_serializers_config *config, const char *serializer,
-                           const char *deserializer);
+                           const char *deserializer, roost_buffer *error);
 
 #endif
