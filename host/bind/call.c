@@ -163,9 +163,13 @@ static bool send_payload(lua_State *lua, roost_call *call, int index) {
 
 static void log_failure(lua_State *lua, roost_call *call, int index) {
   roost_buffer *text = roost_bind_push_buffer(lua);
+  roost_buffer *trace = &call->generation->vm->trace;
   roost_error_describe(lua, index, text);
-  roost_call_log_failure(call, roost_buffer_slice(text),
-                         roost_buffer_slice(&call->generation->vm->trace));
+  if (trace->len == 0) {
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, call->handler->function);
+    roost_error_write_function(lua, trace);
+  }
+  roost_call_log_failure(call, roost_buffer_slice(text), roost_buffer_slice(trace));
   roost_buffer_deinit(text);
 }
 

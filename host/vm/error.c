@@ -205,6 +205,14 @@ void roost_error_write_trace(lua_State *lua, int level, roost_buffer *out) {
     out->len = end_of_users;
 }
 
+void roost_error_write_function(lua_State *lua, roost_buffer *out) {
+  lua_Debug info;
+  lua_getinfo(lua, ">S", &info);
+  if (is_users(&info))
+    roost_buffer_printf(out, "%s: in function <%s:%d> (...tail calls...)", info.short_src,
+                        info.short_src, info.linedefined);
+}
+
 int roost_error_rethrow(lua_State *lua, roost_slice trace) {
   roost_vm *vm = roost_vm_of(lua);
   roost_buffer_clear(&vm->trace);

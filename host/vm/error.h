@@ -52,6 +52,10 @@ int roost_error_traceback(struct lua_State *lua);
 /* Appends a traceback of the stack from level on, as above. Needs no protection. */
 void roost_error_write_trace(struct lua_State *lua, int level, roost_buffer *out);
 
+/* Pops a function and appends where it is written, if in the user's own files: what is left to say
+ * where it ended in a call ("return client:call(…)"), which took its frame. */
+void roost_error_write_function(struct lua_State *lua, roost_buffer *out);
+
 /* The topmost line of the user's own files, as "orders.lua:31"; "" where there is none. Needs no
  * protection. */
 void roost_error_where(struct lua_State *lua, char *out, size_t size);

@@ -41,6 +41,10 @@ describe('a handler that raises', () => {
         roost.sleep(5)
         error("secret") -- HERE
       end)`,
+    'an error in what it ends in, which takes its place': `
+      service:message({ cmd = "ask" }, function() -- HERE
+        return roost.client { host = "127.0.0.1", port = 1 }:call("ask", {})
+      end)`,
     'an error in a coroutine': `
       service:message({ cmd = "ask" }, function()
         return coroutine.wrap(function()
