@@ -77,11 +77,11 @@ static int set_hook(lua_State *lua) {
   roost_generation *generation = check_target(lua, 1);
   int hook = luaL_checkoption(lua, 2, NULL, names);
   luaL_checktype(lua, 3, LUA_TFUNCTION);
+  if (generation->hooks[hook] != 0)
+    return luaL_error(lua, "service:on_%s was called before; there is one such function",
+                      names[hook]);
   lua_settop(lua, 3);
-  int before = generation->hooks[hook];
   generation->hooks[hook] = luaL_ref(lua, LUA_REGISTRYINDEX);
-  if (before != 0)
-    luaL_unref(lua, LUA_REGISTRYINDEX, before);
   return 0;
 }
 

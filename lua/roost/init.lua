@@ -2,7 +2,7 @@
 -- one; the rest is C.
 
 local core = ...
-local require = require
+local require = require -- a service may put another in its place
 local task = require "roost.task"
 
 local roost = {

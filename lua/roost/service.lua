@@ -1,7 +1,7 @@
 -- A service: what a file in services/ makes with roost.service() and returns.
 
 local core = ...
-local require = require
+local require = require -- a service may put another in its place
 local pipeline = require "roost.pipeline"
 
 local Service = {}

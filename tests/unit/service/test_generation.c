@@ -199,6 +199,8 @@ static void what_cannot_be_loaded_says_why(void **state) {
       {"local r = require 'roost' r.service():event({ 'a', r.null }, print)",
        "s.lua:1: a pattern is text, a number or a table, not null"},
       {"require 'roost'.service():message('x', 5)", "s.lua:1: the handler must be a function"},
+      {"require 'roost'.service():on_stop(print):on_stop(print)",
+       "s.lua:1: service:on_stop was called before; there is one such function"},
       {"require 'roost'.service():message('x', { timeout = 'a' }, print)",
        "s.lua:1: option 'timeout': expected a number, got string"},
       {"require 'roost'.service():message('x', { wrong = 1 }, print)",
