@@ -207,10 +207,9 @@ void roost_error_write_trace(lua_State *lua, int level, roost_buffer *out) {
 
 void roost_error_write_function(lua_State *lua, roost_buffer *out) {
   lua_Debug info;
-  lua_getinfo(lua, ">S", &info);
+  lua_getinfo(lua, ">Sln", &info);
   if (is_users(&info))
-    roost_buffer_printf(out, "%s: in function <%s:%d> (...tail calls...)", info.short_src,
-                        info.short_src, info.linedefined);
+    write_frame(out, &info);
 }
 
 int roost_error_rethrow(lua_State *lua, roost_slice trace) {

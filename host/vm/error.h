@@ -53,7 +53,7 @@ int roost_error_traceback(struct lua_State *lua);
 void roost_error_write_trace(struct lua_State *lua, int level, roost_buffer *out);
 
 /* Pops a function and appends where it is written, if in the user's own files: what is left to say
- * where it ended in a call ("return client:call(…)"), which took its frame. */
+ * where it has no frame any more, as after "return client:call(…)". */
 void roost_error_write_function(struct lua_State *lua, roost_buffer *out);
 
 /* The topmost line of the user's own files, as "orders.lua:31"; "" where there is none. Needs no

@@ -28,7 +28,7 @@ const compared = [servers.c, withLua, servers.roost];
 const loads = [[10, 16, false], [10, 1, false], [10, 16, true], [10, 1, true]];
 
 /** One round under a load: of each server its medians. */
-async function visit(load) {
+async function playRound(load) {
   const running = await Promise.all(compared.map((server) => launch(server, load.tls && files)));
   const measured = (server, seconds) => measure(server, load, seconds, files.cert);
   for (const server of running) await measured(server, 0.5);
@@ -40,7 +40,7 @@ async function visit(load) {
 async function row([connections, inFlight, tls]) {
   const rounds = [];
   while (rounds.length < Number(options.rounds))
-    rounds.push(await visit({ ...sum, connections, inFlight, tls }));
+    rounds.push(await playRound({ ...sum, connections, inFlight, tls }));
   const us = (at) => time(median(rounds.map((figures) => figures[at].us)));
   const times = (at, of) => ratio(median(rounds.map((figures) => figures[at].us / figures[of].us)), 1);
   return [`${connections} x ${inFlight}${tls ? ', TLS' : ''}`, us(0), us(1), us(2),

@@ -3,11 +3,11 @@ local roost = require "roost"
 local service = roost.service()
 
 service:message("loaded", function()
-  local names = roost.array {}
+  local names = {}
   for name in pairs(package.loaded) do
-    if name:find "^roost%.%a+$" then names[#names + 1] = name:sub(#"roost." + 1) end
+    local part = name:match "^roost%.(%a+)$"
+    if part then names[part] = true end
   end
-  table.sort(names)
   return names
 end)
 

@@ -424,24 +424,33 @@ static void it_sleeps_until_something_runs(void **state) {
   roost_watchdog_free(watchdog);
 }
 
+/* A state whose runs have so much time, and a watchdog that ticks when it is told to. */
+static void open_watched(vm_test *self, roost_watchdog **watchdog, uint64_t cpu_limit_ms) {
+  const roost_watchdog_config config = {.alloc = roost_alloc_default(), .signal = SIGRTMIN + 3};
+  vm_test_prepare(self);
+  assert_int_equal(roost_watchdog_new(watchdog, &config), 0);
+  assert_int_equal(roost_watchdog_add(*watchdog, &self->runner), 0);
+  self->cpu_limit_ms = cpu_limit_ms;
+  assert_int_equal(vm_test_try_open(self, 0), 0);
+  roost_vm_go_live(self->vm);
+}
+
+static void close_watched(vm_test *self, roost_watchdog *watchdog) {
+  vm_test_deinit(self);
+  roost_watchdog_remove(watchdog, &self->runner);
+  roost_watchdog_free(watchdog);
+}
+
 static void it_looks_as_often_as_the_budget_asks_for(void **state) {
   (void)state;
   static const uint64_t wanted[][2] = {{0, 4}, {50, 4}, {600, 6}, {1000, 10}, {60000, 10}};
   for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
     vm_test self;
     roost_watchdog *watchdog;
-    const roost_watchdog_config config = {.alloc = roost_alloc_default(), .signal = SIGRTMIN + 3};
-    vm_test_prepare(&self);
-    assert_int_equal(roost_watchdog_new(&watchdog, &config), 0);
-    assert_int_equal(roost_watchdog_add(watchdog, &self.runner), 0);
-    self.cpu_limit_ms = wanted[i][0];
-    assert_int_equal(vm_test_try_open(&self, 0), 0);
-    roost_vm_go_live(self.vm);
+    open_watched(&self, &watchdog, wanted[i][0]);
     vm_test_expect(&self, "return 1", "1");
     assert_int_equal(roost_watchdog_tick(watchdog), wanted[i][1]);
-    vm_test_deinit(&self);
-    roost_watchdog_remove(watchdog, &self.runner);
-    roost_watchdog_free(watchdog);
+    close_watched(&self, watchdog);
   }
 }
 
@@ -463,21 +472,13 @@ static void a_run_is_measured_from_the_first_look_at_it(void **state) {
   vm_test self;
   vm_job job;
   roost_watchdog *watchdog;
-  const roost_watchdog_config config = {.alloc = roost_alloc_default(), .signal = SIGRTMIN + 3};
-  vm_test_prepare(&self);
-  assert_int_equal(roost_watchdog_new(&watchdog, &config), 0);
-  assert_int_equal(roost_watchdog_add(watchdog, &self.runner), 0);
-  self.cpu_limit_ms = BUDGET_MS;
-  assert_int_equal(vm_test_try_open(&self, 0), 0);
-  roost_vm_go_live(self.vm);
+  open_watched(&self, &watchdog, BUDGET_MS);
   lua_pushlightuserdata(self.vm->lua, watchdog);
   lua_pushcclosure(self.vm->lua, use_up, 1);
   lua_setglobal(self.vm->lua, "use_up");
   vm_job_start(&job, &self, "use_up()");
   assert_int_equal(job.ended, 1);
-  vm_test_deinit(&self);
-  roost_watchdog_remove(watchdog, &self.runner);
-  roost_watchdog_free(watchdog);
+  close_watched(&self, watchdog);
 }
 
 int main(void) {
